@@ -1,0 +1,23 @@
+# `make heatmap` and `make test` set up .venv by themselves, once.
+PYTHON ?= python3
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: heatmap test clean
+
+heatmap: .venv/.ready
+	@.venv/bin/python -m alchemy experiment=mirage
+
+test: .venv/.ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest --durations=5
+
+.venv/.ready: pyproject.toml requirements.lock
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q --no-compile -r requirements.lock
+	.venv/bin/python -m pip install -q --no-compile --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf .venv outputs/* .mypy_cache .pytest_cache .ruff_cache

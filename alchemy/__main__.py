@@ -1,0 +1,85 @@
+"""`python -m alchemy`: compose the configuration, run one job or a sweep of them, and draw what came out."""
+
+import difflib
+import os
+import re
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported; a second thread slows small models
+
+import hydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+HERE = Path(__file__).resolve().parent
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def entry(cfg: DictConfig) -> None:
+    from alchemy.run import job
+
+    job(cfg)
+
+
+def main() -> None:
+    """The command `alchemy`; every failure is one sentence on stderr and an exit code other than 0."""
+    tracing = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to us
+    try:
+        entry()
+    except KeyboardInterrupt:
+        sys.exit("alchemy: stopped; trained models and measured cells are kept, the same command goes on from there")
+    except Exception as error:
+        if tracing:
+            raise
+        sys.exit(f"alchemy: {explain(error)}")
+
+
+def explain(error: Exception) -> str:
+    """One sentence that says what to change."""
+    from alchemy.plan import sentence
+
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.partition("/")
+        options = ", ".join(error.options or ())
+        return f"{group}={option} is not an option: use {group}= with one of {options or 'the files in conf/' + group}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} cannot be read: write it as key=value, such as seed=1 (lists as [1,2], no spaces)"
+    if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", str(error))):
+        return unknown_setting(found.group(1), error)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return sentence(error)
+    if type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool"):
+        return "a worker process was ended from outside (out of memory?): the same command goes on from what is done"
+    return sentence(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {sentence(error)}"
+
+
+def unknown_setting(name: str, error: Exception) -> str:
+    """Names the setting that was probably meant."""
+    from alchemy.plan import sentence
+
+    if "not in struct" not in str(error) + str(error.__cause__):
+        return sentence(error.__cause__ or error)
+    known = [key for path in [*sorted(CONF.glob("*/*.yaml")), CONF / "config.yaml"] for key in keys(path)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    meant = f"did you mean {near[0]}?" if near else "python -m alchemy --cfg job lists them all"
+    return f"{name} is not a setting: {meant}"
+
+
+def keys(path: Path) -> list[str]:
+    """Dotted names of all settings in one file of conf/."""
+    group = "" if path.parent == CONF else f"{path.parent.name}."
+
+    def walk(node: object, prefix: str) -> list[str]:
+        if not isinstance(node, dict):
+            return [prefix]
+        return [name for key, value in node.items() for name in walk(value, f"{prefix}.{key}" if prefix else str(key))]
+
+    return [group + name for name in walk(OmegaConf.to_container(OmegaConf.load(path)), "")]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Greedy completions: what a model writes after a prompt, token by token, until its end symbol.
+
+Shapes: B rows, T tokens of a row, C of a completion, V symbols.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alchemy.batch import Batch, Role
+from alchemy.model import Cache, Transformer
+from alchemy.vocabulary import END, PAD
+
+ROWS = 1024  # rows decoded at a time: bounds the memory of keys and values
+
+
+def to_tensor(tokens: NDArray[np.int16], model: Transformer) -> Tensor:
+    return torch.from_numpy(tokens.astype(np.int64)).to(model.tokens.weight.device)
+
+
+@torch.inference_mode()
+def follows_gold(model: Transformer, batch: Batch) -> NDArray[np.bool_]:
+    """(B,) whether the greedy completion of each prompt is the gold one, end symbol included, from one pass.
+
+    Exact: if every gold token is the most likely one after the gold tokens before it, greedy decoding writes them.
+    """
+    followed = []
+    for start in range(0, len(batch), ROWS):
+        rows = batch[start : start + ROWS]
+        gold = (rows.role[:, 1:] >= Role.CHAIN) & (rows.role[:, 1:] != Role.PAD)
+        best = choose(model(to_tensor(rows.tokens[:, :-1], model))).cpu().numpy()
+        followed.append(((best == rows.tokens[:, 1:]) | ~gold).all(axis=1) & (rows.prompt_length > 0))
+    return np.concatenate(followed)
+
+
+def complete(model: Transformer, batch: Batch) -> NDArray[np.int16]:
+    """(B, C) the greedy completion of each prompt, without its end symbol, padded on the right.
+
+    A row ends at the end symbol, or where prompt and completion fill `model.context`; an empty prompt has an empty
+    completion. Rows that follow gold are read off one pass, the others are decoded.
+    """
+    completion = np.full((len(batch), model.context), PAD, dtype=np.int16)
+    followed = follows_gold(model, batch)
+    gold = batch.completion()
+    completion[followed, : gold.shape[1]] = gold[followed]
+    decode(model, batch, np.flatnonzero(~followed), completion)
+    return completion[:, : int((completion != PAD).sum(axis=1).max(initial=0))]
+
+
+def decode(model: Transformer, batch: Batch, rows: NDArray[np.intp], completion: NDArray[np.int16]) -> None:
+    """Writes the greedy completions of `rows` into `completion` (B, context), rows of one prompt length together."""
+    length = batch.prompt_length
+    for size in np.unique(length[rows]):
+        group = rows[length[rows] == size]
+        for start in range(0, len(group) if size else 0, ROWS):
+            some = group[start : start + ROWS]
+            written = continue_greedily(model, to_tensor(batch.tokens[some, :size], model))
+            completion[some, : written.shape[1]] = written
+
+
+@torch.inference_mode()
+def continue_greedily(model: Transformer, prompts: Tensor) -> NDArray[np.int16]:
+    """(B, C) what greedy decoding writes after prompts (B, P) of one length, with a cache; finished rows leave it."""
+    B, P = prompts.shape
+    written = np.full((B, model.context), PAD, dtype=np.int16)
+    cache = Cache(model, B)
+    alive = np.arange(B)
+    tokens = prompts
+    for place in range(model.context - P):
+        best = choose(model.logits(model.hidden(tokens, cache)[:, -1]))
+        going = best != END
+        written[alive, place] = torch.where(going, best, PAD).cpu().numpy()
+        if not going.all():
+            alive = alive[going.cpu().numpy()]
+            cache.keep(going)
+            best = best[going]
+        if not len(alive):
+            break
+        tokens = best[:, None]
+    return written
+
+
+def choose(logits: Tensor) -> Tensor:
+    """The most likely symbol (…, V) to (…); padding is no symbol of any text and is never chosen."""
+    return logits[..., PAD + 1 :].argmax(dim=-1) + PAD + 1

@@ -1,0 +1,179 @@
+"""Figures from records alone: no model is read, nothing is trained.
+
+`python -m alchemy.figures outputs/NAME/TIME` draws a finished run or sweep again.
+"""
+
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+NAMES = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
+PARTS = {"full": "full chain and answer", "chain": "chain alone", "answer": "answer alone"}
+PICTURES = {
+    f"heatmap{'' if metric == 'exact_match' else '_' + metric}{'' if part == 'full' else '_' + part}": (metric, part)
+    for metric in ("exact_match", "edit_distance")
+    for part in PARTS
+}
+AXIS_ROWS = {
+    "task": "task (rules composed)",
+    "element": "element (atoms)",
+    "length": "length (atoms per element)",
+    "steps": "steps (rules per composition)",
+}
+LEVEL_NAMES = {("task", 1): "CMP", ("task", 2): "POOD", ("task", 3): "OOD"}
+
+
+def heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: list[str]) -> Figure:
+    """One row per shift, one column per level; a cell shows the mean over seeds, the lowest and the highest seed,
+    and what the level means. Format noise, whose levels are percentages, has a panel of its own.
+    """
+    chosen = cells[(cells["metric"] == metric) & (cells["part"] == part)]
+    keys = [*swept, "axis", "kind", "domain"]
+    untouched = cells[cells["metric"] == "untouched"].set_index([*keys, "level"])["mean"].to_dict()
+    panels = [panel for panel in (chosen[chosen["axis"] != "format"], chosen[chosen["axis"] == "format"]) if len(panel)]
+    rows = [len(panel[keys].drop_duplicates()) for panel in panels]
+    heights = [0.55 * count for count in rows]
+    top, between, bottom, left, right, width = 1.0, 1.05, 1.5, 2.6, 1.1, 12.0  # inches
+    height = top + sum(heights) + between * (len(panels) - 1) + bottom
+    figure = Figure(figsize=(width, height))
+    y = height - top
+    axes = []
+    for panel, tall in zip(panels, heights, strict=True):
+        box = (left / width, (y - tall) / height, (width - left - right) / width, tall / height)
+        axes.append(figure.add_axes(box))
+        draw_panel(axes[-1], panel, keys, len(swept), metric, untouched)
+        y -= tall + between
+    bar_box = ((width - right + 0.2) / width, bottom / height, 0.18 / width, (height - top - bottom) / height)
+    bar = figure.colorbar(axes[0].collections[0], cax=figure.add_axes(bar_box))
+    bar.set_label(f"{NAMES[metric]}, mean over seeds (brighter is better)")
+    figure.text(
+        0.15 / width, 1 - 0.4 / height, f"Where chain of thought breaks: {NAMES[metric]} of the {PARTS[part]}", size=15
+    )
+    figure.text(0.15 / width, 0.12 / height, caption, size=8.5, va="bottom", linespacing=1.4)
+    return figure
+
+
+def draw_panel(
+    ax: Any, panel: pd.DataFrame, keys: list[str], swept: int, metric: str, untouched: dict[Any, float]
+) -> None:
+    """Draws one heatmap into `ax`; `untouched` is the share of prompts that noise left alone, by cell."""
+    rows = list(panel[keys].drop_duplicates().itertuples(index=False, name=None))
+    levels = sorted(panel["level"].unique())
+    is_format = panel["axis"].iloc[0] == "format"
+    colours = matplotlib.colormaps["viridis_r" if metric == "edit_distance" else "viridis"]
+    numbered = panel.assign(row=[rows.index(row) for row in panel[keys].itertuples(index=False, name=None)])
+    means = numbered.pivot(index="row", columns="level", values="mean").to_numpy()
+    sns.heatmap(
+        means, ax=ax, vmin=0, vmax=1, cmap=colours, cbar=False, linewidths=1.5, linecolor="white",
+        xticklabels=False, yticklabels=False,
+    )  # fmt: skip
+    for cell in panel.to_dict("records"):
+        row = tuple(cell[key] for key in keys)
+        note = cell["setting"]
+        if is_format and cell["level"]:
+            note = f"{untouched[(*row, cell['level'])]:.0%} untouched"
+        elif name := LEVEL_NAMES.get((cell["axis"], cell["level"])):
+            note = f"{name}: {note}"
+        write_cell(ax, levels.index(cell["level"]), rows.index(row), cell, note, colours)
+    ax.set_facecolor("0.93")
+    if 0 in levels:
+        ax.add_patch(
+            Rectangle((levels.index(0), 0), 1, len(rows), fill=False, edgecolor="crimson", lw=3, clip_on=False)
+        )
+
+    settings = dict(zip(panel["level"], panel["setting"], strict=True))
+
+    def level_name(level: int) -> str:
+        if level == 0:
+            return "0 = training"
+        return f"{level} = {settings[level]}" if is_format else f"{level:+d}"
+
+    ax.set_xticks(np.arange(len(levels)) + 0.5, [level_name(level) for level in levels])
+    ax.set_yticks(np.arange(len(rows)) + 0.5, [row_name(row, keys, swept) for row in rows], rotation=0)
+    ax.set_xlabel("level: share of the prompt's tokens that are noised" if is_format else "level")
+    title = "Format: noise on the prompt" if is_format else "Task, element, length, steps"
+    ax.set_title(title, loc="left", size=11)
+
+
+def write_cell(ax: Any, x: int, y: int, cell: dict[Any, Any], note: str, colours: Any) -> None:
+    """The numbers of one cell: its mean, the lowest to the highest seed, and a note."""
+    red, green, blue, _ = colours(cell["mean"])
+    ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
+    centred = {"ha": "center", "va": "center", "color": ink}
+    ax.text(x + 0.5, y + 0.29, f"{cell['mean']:.2f}", size=12, weight="bold", **centred)
+    if cell["seeds"] > 1:
+        ax.text(x + 0.5, y + 0.58, f"{cell['lowest']:.2f} to {cell['highest']:.2f}", size=8, **centred)
+    ax.text(x + 0.5, y + 0.82, note, size=7.5, **centred)
+
+
+def row_name(row: tuple[Any, ...], keys: list[str], swept: int) -> str:
+    *variant, axis, kind, domain = row
+    name = AXIS_ROWS.get(axis) or f"{kind}, {'all tokens' if domain == 'all' else domain + ' tokens'}"
+    return "\n".join([name, *(f"{key}={value}" for key, value in zip(keys[:swept], variant, strict=True))])
+
+
+def caption_of(runs: list[dict[str, Any]]) -> str:
+    """What a reader must know of the setting, in a few lines."""
+    first = runs[0]
+
+    def span(values: list[int]) -> str:
+        low, high = min(values), max(values)
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+    seeds = sorted({run["seed"] for run in runs})
+    held_out = first["held_out"]
+    kept = []
+    if held_out["atoms"]:
+        kept.append(f"the atoms {', '.join(held_out['atoms'])} altogether")
+    if held_out["places"]:
+        kept.append(f"every other atom from one place in {held_out['places']}")
+    return "\n".join(
+        [
+            f"Trained on {', '.join(first['training'])} with {first['length']} atoms per element, "
+            f"{span([run['rows'] for run in runs])} rows; {span([run['parameters'] for run in runs])} parameters; "
+            f"{len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(map(str, seeds))}).",
+            f"Kept out of training: {' and '.join(kept) or 'nothing'}, and every test problem.",
+            f"A cell: mean, lowest to highest seed, and what the level means; {first['count']:,} held-out problems a "
+            "seed. Red frame: the training distribution.",
+            "The noise token is never seen in training; a model that is right on the prompts that noise left "
+            "untouched, and on no others, has their share as its exact match.",
+        ]
+    )
+
+
+def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
+    """A short table: exact match of the full text by shift and level, the mean over seeds."""
+    chosen = cells[(cells["metric"] == "exact_match") & (cells["part"] == "full")]
+    keys = [*swept, "axis", "kind", "domain"]
+    lines = ["exact match of chain and answer, mean over seeds, by level (0 is training)"]
+    for row, group in groupby(chosen.to_dict("records"), key=lambda cell: [cell[key] for key in keys]):
+        values = "  ".join(f"{cell['level']:+d}: {cell['mean']:.3f}" for cell in group)
+        lines.append(f"{' '.join(str(word) for word in row if word != '-'):<32} {values}")
+    return "\n".join(lines)
+
+
+def draw_all(cells: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str], folder: Path) -> Path:
+    """Draws every picture into `folder`; returns the path of the first, heatmap.png."""
+    caption = caption_of(runs)
+    for name, (metric, part) in PICTURES.items():
+        figure = heatmap(cells, metric, part, caption, swept)
+        aside = folder / f".{name}.png"
+        figure.savefig(aside, dpi=110)
+        aside.rename(folder / f"{name}.png")
+    return folder / "heatmap.png"
+
+
+if __name__ == "__main__":
+    from alchemy.sweep import finish
+
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m alchemy.figures outputs/NAME/TIME   (the folder of a finished run or sweep)")
+    sys.exit(finish(Path(sys.argv[1])))

@@ -1,0 +1,146 @@
+"""The transformer, all of it: a GPT of the paper's form, with the positions it is given and a cache to decode with.
+
+Pre-norm blocks of causal attention and a four times wider feed-forward layer, biases everywhere, one table for the
+tokens going in and coming out. Source: arXiv:2508.01191, Table 8 (the default, 4 layers of width 32 with 4 heads).
+
+Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D width, V symbols.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Positions = Literal["learned", "rotary", "none"]
+
+
+class Cache:
+    """Keys and values of the tokens read so far, per layer; rows can be dropped as they finish."""
+
+    def __init__(self, model: "Transformer", rows: int) -> None:
+        shape = (len(model.blocks), 2, rows, model.heads, model.context, model.width // model.heads)
+        self.states = torch.empty(shape, device=model.tokens.weight.device, dtype=model.tokens.weight.dtype)
+        self.length = 0
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values of `layer` (B, H, S + T, E), the new ones last."""
+        end = self.length + keys.shape[2]
+        self.states[layer, 0, :, :, self.length : end] = keys
+        self.states[layer, 1, :, :, self.length : end] = values
+        return self.states[layer, 0, :, :, :end], self.states[layer, 1, :, :, :end]
+
+    def keep(self, rows: Tensor) -> None:
+        self.states = self.states[:, :, rows]
+
+
+class Block(nn.Module):
+    """One layer: attention, then a feed-forward layer, each on the normalised stream and added back to it."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.width, self.heads = width, heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention_in = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed_in = nn.Linear(width, 4 * width)
+        self.feed_out = nn.Linear(4 * width, width)
+
+    def forward(self, stream: Tensor, layer: int, angles: Tensor | None, cache: Cache | None) -> Tensor:
+        B, T, D = stream.shape
+        mixed = self.attention_in(self.attention_norm(stream))
+        queries, keys, values = mixed.view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)  # (B, H, T, E)
+        if angles is not None:
+            queries, keys = rotate(queries, angles), rotate(keys, angles)
+        if cache is not None:
+            keys, values = cache.extend(layer, keys, values)
+        # a cache is read either whole, by its newest token alone, or not yet, so the mask is causal or none
+        attended = functional.scaled_dot_product_attention(queries, keys, values, is_causal=T > 1)
+        stream = stream + self.attention_out(attended.transpose(1, 2).reshape(B, T, D))
+        return stream + self.feed_out(functional.gelu(self.feed_in(self.feed_norm(stream))))
+
+
+class Transformer(nn.Module):
+    """`context` is the longest row it can read. Raises ValueError where the sizes do not fit one another."""
+
+    def __init__(
+        self, vocabulary_size: int, context: int, layers: int, heads: int, width: int, positions: Positions
+    ) -> None:
+        super().__init__()
+        for name, size in (("context", context), ("layers", layers), ("heads", heads), ("width", width)):
+            if size < 1:
+                raise ValueError(f"model.{name}={size} is too small: set it to 1 or more")
+        if width % heads:
+            raise ValueError(
+                f"model.width={width} cannot be split among model.heads={heads}: "
+                f"set model.width to a multiple of it, such as {width // heads * heads or heads}"
+            )
+        if positions not in ("learned", "rotary", "none"):
+            raise ValueError(f"model.positions={positions} is unknown: use learned, rotary or none")
+        if positions == "rotary" and width // heads % 2:
+            raise ValueError(
+                f"model.positions=rotary turns pairs of numbers, and a head has {width // heads}: "
+                f"set model.width to a multiple of {2 * heads}"
+            )
+        self.context, self.heads, self.width = context, heads, width
+        self.tokens = nn.Embedding(vocabulary_size, width)
+        self.places = nn.Embedding(context, width) if positions == "learned" else None
+        self.blocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
+        self.norm = nn.LayerNorm(width)
+        self.angles: Tensor | None
+        self.register_buffer(
+            "angles", turning_angles(context, width // heads) if positions == "rotary" else None, persistent=False
+        )
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """(B, T) ids to (B, T, V) logits; with a cache, the tokens go on from those it holds, one at a time."""
+        return self.logits(self.hidden(tokens, cache))
+
+    def hidden(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """(B, T) ids to the normalised stream (B, T, D) that `logits` reads."""
+        start = cache.length if cache else 0
+        end = start + tokens.shape[1]
+        assert end <= self.context, f"{end} tokens do not fit model.context={self.context}"
+        assert start == 0 or end == start + 1, "a filled cache takes one token at a time"
+        stream = self.tokens(tokens)
+        if self.places is not None:
+            stream = stream + self.places.weight[start:end]
+        angles = None if self.angles is None else self.angles[start:end]
+        for layer, block in enumerate(self.blocks):
+            stream = block(stream, layer, angles, cache)
+        if cache:
+            cache.length = end
+        return self.norm(stream)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return functional.linear(hidden, self.tokens.weight)
+
+
+def turning_angles(context: int, width: int) -> Tensor:
+    """(context, width / 2) the angle by which each pair of a head's numbers turns at each place (base 10,000)."""
+    frequency = 10_000.0 ** (-torch.arange(0, width, 2) / width)
+    return torch.arange(context)[:, None] * frequency
+
+
+def rotate(states: Tensor, angles: Tensor) -> Tensor:
+    """(B, H, T, E) with each pair of numbers turned by its angle (T, E / 2). Source: RoFormer, arXiv:2104.09864."""
+    first, second = states.chunk(2, dim=-1)
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+
+
+def initialise(model: Transformer, rng: np.random.Generator) -> None:
+    """Fresh weights in place, from `rng` alone: normal with deviation 0.02, divided by sqrt(2 L) where a layer writes
+    into the stream; biases zero, norms one. Source: GPT-2's initialisation.
+    """
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if name.endswith("norm.weight"):
+                weights.fill_(1.0)
+            elif name.endswith("bias"):
+                weights.zero_()
+            else:
+                scale = 0.02 / (2 * len(model.blocks)) ** 0.5 if name.endswith("_out.weight") else 0.02
+                weights.copy_(torch.from_numpy(rng.normal(0.0, scale, tuple(weights.shape))))

@@ -1,0 +1,145 @@
+"""What one job is to do, built from its configuration and checked whole before anything is trained or written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import isclass
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from alchemy.shift import AXES, Shift, describe
+from alchemy.task import Task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job is to do, checked whole before anything is trained or written."""
+
+    task: Task
+    model: Any  # an untrained Transformer
+    recipe: Any  # how to train it
+    study: Callable[..., Any]
+    shifts: tuple[Shift, ...]
+    settings: dict[str, Any]  # what decides the model's weights
+
+
+def plan(cfg: DictConfig) -> Plan:
+    """Builds and checks everything. Raises ValueError, naming the setting to change."""
+    for name, kind in (("seed", int), ("threads", int), ("workers", int), ("name", str), ("output", str)):
+        check(name, cfg[name], kind)
+    for name, least in (("seed", 0), ("threads", 1), ("workers", 1)):
+        if cfg[name] < least:
+            raise ValueError(f"{name}={cfg[name]} is too small: set {name} to {least} or more")
+    if "/" in cfg.name or not cfg.name.strip("."):
+        raise ValueError(f"name={cfg.name} cannot name a folder: use letters, digits and _")
+    task = build("task", cfg.task)
+    recipe = build("train", cfg.train)
+    study = build("study", cfg.study)
+    model = build("model", cfg.model)(vocabulary_size=len(task.vocabulary)).to(device(cfg.device))
+    shifts = chosen_shifts(cfg.shift)
+    needs_room(task, cfg.model.context, "task.length", "training", task.train)
+    for shift in shifts:
+        for level in shift.levels:
+            where = shift.at(task, level)
+            what = f"shift.axis={shift.axis} level {level} ({describe(task, where)})"
+            needs_room(task, cfg.model.context, "shift.levels", what, where)
+    groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
+    return Plan(task, model, recipe, study, shifts, {**groups, "seed": cfg.seed})
+
+
+def build(group: str, node: DictConfig) -> Any:
+    """What conf/<group> names. Raises ValueError for a setting of the wrong kind, or one that it does not take."""
+    name = str(node.get("_target_"))
+    try:
+        target = get_object(name)
+    except Exception as error:
+        raise ValueError(
+            f"conf/{group} names {name}, which cannot be imported ({error}): correct its _target_, and see that no "
+            f"file in this folder is called {name.split('.', maxsplit=1)[0]}.py"
+        ) from error
+    is_plain = isclass(target) and "__init__" in vars(target) and not hasattr(target, "__dataclass_fields__")
+    hints = get_type_hints(target.__init__ if is_plain else target)
+    settings = cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
+    for key, value in settings.items():
+        if key.startswith("_"):
+            continue
+        if key not in hints:
+            known = ", ".join(f"{group}.{hint}" for hint in node if not str(hint).startswith("_") and hint in hints)
+            raise ValueError(f"{group}.{key} is not a setting of {name}: use one of {known}")
+        check(f"{group}.{key}", value, hints[key])
+    try:
+        return instantiate(node, _convert_="all")
+    except Exception as error:
+        raise (error.__cause__ or error) from None
+
+
+KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def check(name: str, value: Any, kind: Any) -> None:
+    """Raises ValueError if a setting is not of the kind that a signature asks for."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{name}={value} must be a list, such as [{value}]")
+        for item in value:
+            check(name, item, get_args(kind)[0])
+    elif kind in KINDS:
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(f"{name}={value} must be {KINDS[kind]}")
+
+
+def device(name: Any) -> Any:
+    import torch
+
+    try:
+        chosen = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device={name} is not a device of PyTorch: use cpu or cuda") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={name} needs a GPU, and PyTorch sees none here: use device=cpu")
+    return chosen
+
+
+def chosen_shifts(node: DictConfig) -> tuple[Shift, ...]:
+    """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them."""
+    axes = listed(node.axis)
+    axes = list(AXES) if axes == ["all"] else axes
+    kinds, domains = listed(node.kind), listed(node.domain)
+    shifts = []
+    for axis in axes:
+        levels = node.grid.get(axis, ()) if node.levels is None else listed(node.levels)
+        if any(isinstance(level, bool) or not isinstance(level, int) for level in levels):
+            raise ValueError(f"shift.levels={levels} must be whole numbers, such as [0,1,2]")
+        pairs = [(kind, domain) for domain in domains for kind in kinds] if axis == "format" else [("-", "-")]
+        shifts += [Shift(axis, tuple(levels), kind, domain) for kind, domain in pairs]
+    for name, chosen in (("axis", axes), ("kind", kinds), ("domain", domains)):
+        if not chosen or len(set(map(str, chosen))) < len(chosen):
+            raise ValueError(f"shift.{name}={chosen} must name at least one, and each once")
+    if not any(shift.levels for shift in shifts):
+        raise ValueError("shift.levels is empty: name at least one level, such as [0,1]")
+    return tuple(shifts)
+
+
+def listed(value: Any) -> list[Any]:
+    value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return value if isinstance(value, list) else [value]
+
+
+def needs_room(task: Task, context: int, setting: str, what: str, where: Any) -> None:
+    """Raises ValueError if the longest row of `where` does not fit the model's context."""
+    prompt, completion = task.span(where)
+    grows = where.noise is not None and where.noise.kind in ("insert", "hybrid")
+    if (tokens := prompt * (1 + grows) + completion) > context:
+        raise ValueError(
+            f"{what} needs rows of up to {tokens} tokens, and model.context={context} holds no more: "
+            f"set model.context={tokens} or more, or lower {setting}"
+        )
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong in one line."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; make room or choose another folder with output=DIR"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,39 @@
+"""Telling the user where a job stands: a bar with the time left on a terminal, a line now and then elsewhere."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+log = logging.getLogger(__name__)
+
+EVERY = 10.0  # seconds between lines where there is no terminal
+
+
+@contextmanager
+def progress(what: str, total: int, row: int) -> Iterator[Callable[[int, str], None]]:
+    """Yields a function to call with the steps done so far and a note; `row` keeps bars of several jobs apart."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm(total=total, desc=what, position=row, leave=False, dynamic_ncols=True) as bar:
+
+            def show(done: int, note: str) -> None:
+                bar.set_postfix_str(note, refresh=False)
+                bar.update(done - bar.n)
+
+            yield show
+        return
+
+    begun = last = monotonic()
+
+    def line(done: int, note: str) -> None:
+        nonlocal last
+        now = monotonic()
+        if now - last >= EVERY and done < total:
+            last = now
+            left = (now - begun) / done * (total - done)
+            log.info("%s: %d of %d, %s, at most %.0f s left", what, done, total, note, left)
+
+    yield line

@@ -1,0 +1,84 @@
+"""Records: one measured number with its coordinates, one JSON line each; and the tidy table of a whole sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a second of import that a training process need not spend
+    import pandas as pd
+
+COORDINATES = ["axis", "kind", "domain", "level"]
+CELL = [*COORDINATES, "setting", "part", "metric"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """`value` of `metric`, measured on `count` problems, at the coordinates `at`."""
+
+    metric: str
+    value: float
+    count: int
+    at: dict[str, str | int | float]
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Writes a file whole or not at all: under another name first, then renamed."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write(path: Path, records: Iterable[Record]) -> None:
+    write_aside(path, "".join(json.dumps(asdict(record)) + "\n" for record in records))
+
+
+def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
+    """One row a record of every job in a run's or sweep's folder; `swept` gives each job's coordinates to add.
+
+    Raises ValueError for a file that holds something else, naming file and line.
+    """
+    import pandas as pd
+
+    rows = []
+    for number, coordinates in sorted(swept.items()):
+        path = job_folder(folder, number) / "records.jsonl"
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                record = json.loads(text)
+                rows.append({**coordinates, **record["at"], **{k: record[k] for k in ("metric", "value", "count")}})
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(f"{path} line {line} is not a record: run that job again") from None
+    return pd.DataFrame(rows)
+
+
+def job_folder(folder: Path, number: int) -> Path:
+    """Where job `number` of a sweep wrote; a single run has its files in the folder itself (number -1)."""
+    return folder if number < 0 else folder / str(number)
+
+
+def summarise(table: pd.DataFrame, swept: list[str]) -> pd.DataFrame:
+    """One row a cell: the mean over seeds, its 95 % interval (Student's t over seeds, within the metric's range),
+    the lowest and highest seed, the number of seeds, and of problems in all. `swept` columns keep cells apart.
+
+    One seed has no interval: low and high are then empty.
+    """
+    from scipy.stats import t
+
+    values = table.groupby([*swept, *CELL], sort=False, dropna=False)["value"]
+    cells = values.agg(mean="mean", seeds="count", lowest="min", highest="max", deviation="std").reset_index()
+    cells["count"] = table.groupby([*swept, *CELL], sort=False, dropna=False)["count"].sum().to_numpy()
+    half = t.ppf(0.975, cells["seeds"] - 1) * cells["deviation"] / cells["seeds"] ** 0.5
+    cells["low"], cells["high"] = (cells["mean"] - half).clip(lower=0), (cells["mean"] + half).clip(upper=1)
+    order = [*swept, *COORDINATES, "part", "metric", "mean", "low", "high", "seeds", "count"]
+    return cells[[*order, "lowest", "highest", "setting"]]

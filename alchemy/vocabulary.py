@@ -1,0 +1,59 @@
+"""Symbols and their ids: specials first, then rules, then atoms, so no id depends on data."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+SPECIALS = ("<pad>", "</s>", "<unk>", "<think>", "<answer>")
+PAD, END, UNKNOWN, THINK, ANSWER = range(len(SPECIALS))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Every symbol of a world; one token each (not byte pairs: one token per atom, rule and marker)."""
+
+    rules: tuple[str, ...]
+    atoms: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) < len(self):
+            raise ValueError(f"the vocabulary holds a symbol twice: {' '.join(self.symbols)}; give each its own name")
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        return SPECIALS + self.rules + self.atoms
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        return {symbol: i for i, symbol in enumerate(self.symbols)}
+
+    @property
+    def first_rule(self) -> int:
+        return len(SPECIALS)
+
+    @property
+    def first_atom(self) -> int:
+        return len(SPECIALS) + len(self.rules)
+
+    @cached_property
+    def keys(self) -> NDArray[np.uint64]:
+        """(V,) a 64-bit key per symbol, made from its text alone: what a problem's side is hashed from."""
+        digests = [hashlib.blake2b(symbol.encode(), digest_size=8).digest() for symbol in self.symbols]
+        return np.array([int.from_bytes(digest, "big") for digest in digests], dtype=np.uint64)
+
+    def encode(self, text: str) -> NDArray[np.int16]:
+        """(n,) ids of symbols written with spaces between them. Raises ValueError for a symbol not here."""
+        words = text.split()
+        if unknown := [word for word in words if word not in self.ids]:
+            raise ValueError(f"{unknown[0]!r} is not in the vocabulary: use {' '.join(self.symbols)}")
+        return np.array([self.ids[word] for word in words], dtype=np.int16)
+
+    def decode(self, ids: ArrayLike) -> str:
+        """Symbols with single spaces between them, padding left out."""
+        return " ".join(self.symbols[i] for i in np.asarray(ids).tolist() if i != PAD)
