@@ -11,7 +11,7 @@ test: .venv/.ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest --durations=5
+	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5
 
 .venv/.ready: pyproject.toml requirements.lock
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

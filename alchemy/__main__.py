@@ -50,6 +50,8 @@ def explain(error: Exception) -> str:
         return f"{error.override!r} cannot be read: write it as key=value, such as seed=1 (lists as [1,2], no spaces)"
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", str(error))):
         return unknown_setting(found.group(1), error)
+    if "Config group override must be" in str(error):
+        return "a group takes the name of one of its options, such as model=gpt: python -m alchemy --help lists them"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return sentence(error)
     if type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool"):
@@ -63,7 +65,8 @@ def unknown_setting(name: str, error: Exception) -> str:
 
     if "not in struct" not in str(error) + str(error.__cause__):
         return sentence(error.__cause__ or error)
-    known = [key for path in [*sorted(CONF.glob("*/*.yaml")), CONF / "config.yaml"] for key in keys(path)]
+    files = [*sorted(CONF.glob("*/*.yaml")), CONF / "config.yaml"]
+    known = [path.parent.name for path in files[:-1]] + [key for path in files for key in keys(path)]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     meant = f"did you mean {near[0]}?" if near else "python -m alchemy --cfg job lists them all"
     return f"{name} is not a setting: {meant}"

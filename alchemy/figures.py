@@ -132,7 +132,8 @@ def caption_of(runs: list[dict[str, Any]]) -> str:
     held_out = first["held_out"]
     kept = []
     if held_out["atoms"]:
-        kept.append(f"the atoms {', '.join(held_out['atoms'])} altogether")
+        written = f" as inputs (rules write {', '.join(held_out['written'])})" if held_out["written"] else " altogether"
+        kept.append(f"the atoms {', '.join(held_out['atoms'])}{written}")
     if held_out["places"]:
         kept.append(f"every other atom from one place in {held_out['places']}")
     return "\n".join(

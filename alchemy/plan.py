@@ -26,6 +26,9 @@ class Plan:
 
 def plan(cfg: DictConfig) -> Plan:
     """Builds and checks everything. Raises ValueError, naming the setting to change."""
+    for name in ("task", "model", "train", "study", "shift"):
+        if not OmegaConf.is_dict(cfg.get(name)):
+            raise ValueError(f"{name}={cfg.get(name)} is no group of settings: leave it out, or name an option of it")
     for name, kind in (("seed", int), ("threads", int), ("workers", int), ("name", str), ("output", str)):
         check(name, cfg[name], kind)
     for name, least in (("seed", 0), ("threads", 1), ("workers", 1)):
@@ -36,6 +39,8 @@ def plan(cfg: DictConfig) -> Plan:
     task = build("task", cfg.task)
     recipe = build("train", cfg.train)
     study = build("study", cfg.study)
+    if cfg.study.get("count", 1) < 1:
+        raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
     model = build("model", cfg.model)(vocabulary_size=len(task.vocabulary)).to(device(cfg.device))
     shifts = chosen_shifts(cfg.shift)
     needs_room(task, cfg.model.context, "task.length", "training", task.train)
@@ -79,6 +84,8 @@ KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or f
 
 def check(name: str, value: Any, kind: Any) -> None:
     """Raises ValueError if a setting is not of the kind that a signature asks for."""
+    if type(None) in get_args(kind):
+        kind = None if value is None else get_args(kind)[0]
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{name}={value} must be a list, such as [{value}]")
@@ -104,12 +111,14 @@ def device(name: Any) -> Any:
 
 def chosen_shifts(node: DictConfig) -> tuple[Shift, ...]:
     """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them."""
+    if not OmegaConf.is_dict(node.grid):
+        raise ValueError(f"shift.grid={node.grid} must give the levels of each axis: set shift.levels instead")
     axes = listed(node.axis)
     axes = list(AXES) if axes == ["all"] else axes
     kinds, domains = listed(node.kind), listed(node.domain)
     shifts = []
     for axis in axes:
-        levels = node.grid.get(axis, ()) if node.levels is None else listed(node.levels)
+        levels = listed(node.grid.get(axis, []) if node.levels is None else node.levels)
         if any(isinstance(level, bool) or not isinstance(level, int) for level in levels):
             raise ValueError(f"shift.levels={levels} must be whole numbers, such as [0,1,2]")
         pairs = [(kind, domain) for domain in domains for kind in kinds] if axis == "format" else [("-", "-")]
@@ -141,5 +150,5 @@ def needs_room(task: Task, context: int, setting: str, what: str, where: Any) ->
 def sentence(error: BaseException) -> str:
     """What went wrong in one line."""
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; make room or choose another folder with output=DIR"
+        return f"{error.filename} cannot be used ({error.strerror}): mend that, or write elsewhere with output=DIR"
     return " ".join(str(error).split()) or type(error).__name__

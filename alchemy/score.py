@@ -113,14 +113,24 @@ def score(vocabulary: Vocabulary, completion: NDArray[np.int16], gold: NDArray[n
     scores = {}
     for part, mine, its in zip(PARTS, parts(completion), parts(gold), strict=True):
         pairs = canonical(vocabulary, np.concatenate([mine, its], axis=1))
-        unique, where = np.unique(pairs, axis=0, return_inverse=True)  # equal rows are scored once
+        unique, where = distinct(pairs)  # equal rows are scored once
         width = mine.shape[1]
         rows = [
             score_pair(write(vocabulary, row[:width], part), write(vocabulary, row[width:], part)) for row in unique
         ]
-        table = np.array(rows, dtype=np.float64).reshape(len(rows), 13)[where.ravel()]
+        table = np.array(rows, dtype=np.float64).reshape(len(rows), 13)[where]
         scores[part] = Scores(table[:, 0], table[:, 1], table[:, 2], table[:, 3:].astype(np.int64))
     return scores
+
+
+def distinct(rows: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+    """The different rows (U, C) of (B, C), and for each row its number among them (B,). Rows compare as bytes."""
+    if not rows.shape[1]:
+        return rows[:1], np.zeros(len(rows), dtype=np.intp)
+    width = rows.shape[1]
+    texts = np.ascontiguousarray(rows, dtype=np.int16).view(f"S{2 * width}").ravel()
+    _, first, number = np.unique(texts, return_index=True, return_inverse=True)
+    return rows[first], number
 
 
 def parts(completion: NDArray[np.int16]) -> tuple[NDArray[np.int16], ...]:

@@ -52,18 +52,23 @@ def save(folder: Path, model: Any, settings: Settings, facts: Settings) -> None:
 
 def load(folder: Path, model: Any, settings: Settings) -> Settings:
     """Reads stored weights into `model`; returns the record beside them. Raises Damaged if the two do not agree."""
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
         record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        named, weighed = record["fingerprint"], record["sha256"]
         content = (folder / "model.safetensors").read_bytes()
-        if record["fingerprint"] != fingerprint(settings):
-            raise Damaged(f"{folder} holds the model {record['fingerprint']}, not the one it is named for")
-        if record["sha256"] != hashlib.sha256(content).hexdigest():
-            raise Damaged(f"{folder / 'model.safetensors'} has changed since it was written")
-        model.load_state_dict(load(content))
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{folder} cannot be read as a model ({error})") from error
+    if named != fingerprint(settings):
+        raise Damaged(f"{folder} holds the model {named}, not the one it is named for")
+    if weighed != hashlib.sha256(content).hexdigest():
+        raise Damaged(f"{folder / 'model.safetensors'} has changed since it was written")
+    try:
+        model.load_state_dict(load(content))
+    except (SafetensorError, RuntimeError) as error:
+        raise Damaged(f"{folder / 'model.safetensors'} does not fit its settings ({error})") from error
     return record
 
 

@@ -20,7 +20,9 @@ SIXTEENTHS: dict[Side, range] = {"train": range(0, 12), "valid": range(12, 13), 
 
 @dataclass(frozen=True)
 class Holdout:
-    """What training never shows: these atoms anywhere, and every atom from one place in `places` (0: from none)."""
+    """What training never asks about: elements with these atoms, or with an atom at the one place in `places` that
+    it is kept from (0: none). A rule may still write a held-out atom; the picture says if one does.
+    """
 
     atoms: tuple[str, ...] = ()
     places: int = 0

@@ -25,7 +25,8 @@ class Recipe:
     """How to train: AdamW under a cosine schedule of `steps` with `warmup` steps, gradients clipped at `clip`.
 
     Every `check_every` steps the share of `check_problems` held-out problems that are completed without a fault is
-    measured; training stops once it reaches `mark`. `loss` counts the completion's tokens, or all of them.
+    measured; training stops once it reaches `mark` (None: never early). `loss` counts the completion's tokens, or
+    all of them.
     """
 
     steps: int
@@ -36,7 +37,7 @@ class Recipe:
     warmup: int
     clip: float
     loss: Literal["completion", "all"]
-    mark: float
+    mark: float | None
     check_every: int
     check_problems: int
 
@@ -55,6 +56,8 @@ class Recipe:
             raise ValueError(
                 f"train.betas={list(self.betas)} must be two numbers from 0 to below 1, such as [0.9,0.95]"
             )
+        if self.mark is not None and not 0 < self.mark <= 1:
+            raise ValueError(f"train.mark={self.mark} must be above 0 and at most 1, or null to train all steps")
         if self.loss not in ("completion", "all"):
             raise ValueError(f"train.loss={self.loss} is unknown: use completion or all")
 
@@ -127,6 +130,6 @@ def fit(
         right = float(follows_gold(model, held_out).mean())
         checks.append(Progress(done, done * recipe.batch, total / steps, right, perf_counter() - begun))
         report(checks[-1])
-        if right >= recipe.mark:
+        if recipe.mark is not None and right >= recipe.mark:
             break
     return checks

@@ -1,0 +1,64 @@
+"""Worlds, found from conf/task/*.yaml, and what a README reader would add; small models to go with them."""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from alchemy.model import Transformer, initialise
+from alchemy.seeds import stream
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def readme_world():
+    """The world of the README's example, made from the text as it stands there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(# tasks/.*?)```", text, re.S)
+    settings = re.search(r"```yaml\n(# conf/task/.*?)```", text, re.S)
+    assert code, "the README has lost its example world"
+    assert settings, "the README has lost its example world's settings"
+    name = re.match(r"# tasks/(\w+)\.py", code.group(1)).group(1)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(f"tasks.{name}", loader=None))
+    sys.modules[module.__name__] = module
+    exec(code.group(1), vars(module))
+    return instantiate(OmegaConf.create(settings.group(1)), _convert_="all")
+
+
+def world(path: Path):
+    return instantiate(OmegaConf.load(path), _convert_="all")
+
+
+WORLDS = {path.stem: world(path) for path in sorted((ROOT / "conf" / "task").glob("*.yaml"))}
+WORLDS["readme"] = readme_world()
+
+
+@pytest.fixture(params=list(WORLDS.values()), ids=list(WORLDS))
+def task(request):
+    return request.param
+
+
+@pytest.fixture
+def cipher():
+    return WORLDS["cipher"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def tiny_model(task, seed=0, positions="learned", context=64):
+    model = Transformer(len(task.vocabulary), context, layers=2, heads=2, width=32, positions=positions)
+    initialise(model, stream(seed, "weights"))
+    return model
+
+
+def conformance(name: str):
+    return json.loads((ROOT / "tests" / "conformance" / f"{name}.json").read_text(encoding="utf-8"))

@@ -1,0 +1,88 @@
+"""The arrows of the README's map, checked from the imports: down only, and what is heavy where it belongs."""
+
+import ast
+from itertools import chain
+
+import pytest
+
+from tests.conftest import ROOT
+
+ALLOWED = {  # what each module of alchemy may import of the others
+    "seeds": set(),
+    "vocabulary": set(),
+    "progress": set(),
+    "records": set(),
+    "model": set(),
+    "batch": {"vocabulary"},
+    "task": {"batch", "vocabulary"},
+    "shift": {"task", "batch", "vocabulary"},
+    "score": {"vocabulary"},
+    "evaluate": {"model", "batch", "vocabulary"},
+    "train": {"evaluate", "model", "shift", "task", "batch", "seeds"},
+    "store": {"records", "task"},
+    "figures": {"records", "sweep"},  # sweep only as its own command
+    "plan": {"shift", "task"},
+    "run": {"plan", "records", "shift", "task", "seeds", "model", "progress", "store", "train"},
+    "sweep": {"figures", "plan", "records"},
+    "__main__": {"run", "plan"},
+    "__init__": set(),
+}
+STUDIES = {"evaluate", "model", "records", "score", "seeds", "shift", "store", "task", "train", "batch", "vocabulary"}
+HYDRA = {"__main__", "plan", "run", "sweep"}
+NO_TORCH = {"seeds", "vocabulary", "progress", "records", "batch", "task", "shift", "score", "figures"}
+MODULES = sorted((ROOT / "alchemy").glob("*.py"))
+
+
+def imports(path):
+    """Dotted names of everything that a file imports, anywhere in it, with line numbers."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "alchemy":
+                yield from ((f"alchemy.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield node.module, node.lineno
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_arrows_go_down(path):
+    assert path.stem in ALLOWED, f"{path.name} is not in the map: give it a place"
+    for name, line in imports(path):
+        assert not name.startswith("tasks"), f"{path}:{line} the lab knows a world by name"
+        if name.startswith("alchemy."):
+            assert name.split(".")[1] in ALLOWED[path.stem], f"{path}:{line} imports {name}"
+        if name.split(".")[0] in ("hydra", "omegaconf"):
+            assert path.stem in HYDRA, f"{path}:{line} knows Hydra"
+        if name.split(".")[0] == "torch":
+            assert path.stem not in NO_TORCH, f"{path}:{line} imports torch"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "alchemy" / "studies").glob("*.py")), ids=lambda path: path.stem)
+def test_studies_stand_on_the_core_alone(path):
+    for name, line in imports(path):
+        assert not name.startswith("alchemy.studies"), f"{path}:{line} a study imports a study"
+        if name.startswith("alchemy."):
+            assert name.split(".")[1] in STUDIES, f"{path}:{line} imports {name}"
+        assert name.split(".")[0] not in ("seaborn", "matplotlib", "hydra", "omegaconf", "tasks"), f"{path}:{line}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tasks").glob("*.py")), ids=lambda path: path.stem)
+def test_worlds_stand_on_the_nouns_alone(path):
+    for name, line in imports(path):
+        top, *rest = name.split(".")
+        assert top not in ("torch", "hydra", "pandas", "scipy"), f"{path}:{line} a world is numpy only"
+        if top == "alchemy":
+            assert rest[0] in ("batch", "task", "vocabulary"), f"{path}:{line} imports {name}"
+
+
+def test_files_stay_small():
+    for path in chain(MODULES, (ROOT / "alchemy").glob("*/*.py"), (ROOT / "tasks").glob("*.py")):
+        lines = path.read_text(encoding="utf-8").count("\n")
+        assert lines <= 250, f"{path} has {lines} lines"
+
+
+def test_the_map_names_every_module():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in MODULES:
+        assert path.name in readme or path.stem == "__init__", f"{path.name} is not in the README's map"

@@ -1,0 +1,171 @@
+"""Laws that hold in every world and on every axis; a new file in conf/task is under them unasked."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+
+from alchemy.batch import Role
+from alchemy.evaluate import complete, follows_gold, to_tensor
+from alchemy.seeds import stream
+from alchemy.shift import AXES, NOISE_DOMAINS, NOISE_KINDS, corrupt, draw
+from alchemy.task import in_side
+from alchemy.train import loss_of, targets
+from alchemy.vocabulary import ANSWER, END, PAD
+from tests.conftest import tiny_model
+
+LEVELS = range(-3, 7)
+
+
+def reachable(task, axis):
+    """Level and Distribution wherever the world has that level; elsewhere it must say so in a sentence."""
+    for level in LEVELS:
+        try:
+            yield level, AXES[axis](task, level)
+        except ValueError as error:
+            assert f"shift.axis={axis}" in str(error)
+            assert level != 0
+
+
+def problems(batch):
+    """One text per row: its element and rules."""
+    content = np.where(batch.role <= Role.TRANSFORMATION, batch.tokens, PAD)
+    return [row.tobytes() for row in content]
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_level_zero_is_training(task, axis):
+    assert AXES[axis](task, 0) == task.train
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_every_other_level_moves_the_distribution(task, axis):
+    moved = [where for _, where in reachable(task, axis)]
+    assert len(set(moved)) == len(moved), "two levels are the same distribution"
+
+
+def test_a_task_shift_leaves_the_support(task):
+    for level, where in reachable(task, "task"):
+        if level:
+            assert not set(where.compositions) & set(task.train.compositions)
+
+
+@pytest.mark.parametrize("domain", NOISE_DOMAINS)
+@pytest.mark.parametrize("kind", NOISE_KINDS)
+def test_noise_leaves_problems_chain_and_answer_untouched(task, kind, domain):
+    clean = draw(task, task.train, 256, stream(0, "test"))
+    for level in (1, 6, 20):
+        noisy = draw(task, corrupt(task, level, kind, domain), 256, stream(0, "test"))
+        assert_array_equal(noisy.completion(), clean.completion())
+        gold = [batch.tokens[(batch.role == Role.CHAIN) | (batch.role == Role.ANSWER)] for batch in (noisy, clean)]
+        assert_array_equal(*gold)
+
+
+def test_a_token_hit_at_some_level_is_hit_at_every_higher_one(task):
+    spared = []
+    clean = draw(task, task.train, 512, stream(0, "test"))
+    for level in range(1, 20, 3):
+        noisy = draw(task, corrupt(task, level, "modify", "all"), 512, stream(0, "test"))
+        spared.append(noisy.tokens == clean.tokens)
+    for weaker, stronger in pairwise(spared):
+        assert (weaker | ~stronger).all()
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_one_stream_gives_one_batch(task, axis):
+    for _, where in reachable(task, axis):
+        first, again = (draw(task, where, 64, stream(3, "test")) for _ in range(2))
+        assert_array_equal(first.tokens, again.tokens)
+        assert_array_equal(first.role, again.role)
+        assert_array_equal(first.step, again.step)
+
+
+def test_other_seeds_and_purposes_give_other_rows(task):
+    rows = {
+        name: problems(draw(task, task.train, 200, stream(seed, purpose)))
+        for name, seed, purpose in (("one", 5, "test"), ("next", 6, "test"), ("other", 5, "valid"))
+    }
+    for name in ("next", "other"):
+        assert rows[name] != rows["one"]
+        assert max(sum(a == b for a, b in zip(rows["one"][k:], rows[name], strict=False)) for k in range(5)) < 20
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_sides_are_disjoint(task, axis):
+    learnt = set(problems(draw(task, task.train, 20_000, stream(0, "train"), "train")))
+    watched = set(problems(draw(task, task.train, 5_000, stream(0, "valid"), "valid")))
+    assert not learnt & watched
+    for _, where in reachable(task, axis):
+        if where.noise is None:
+            tested = set(problems(draw(task, where, 1_000, stream(0, "test"))))
+            assert not tested & (learnt | watched)
+
+
+def test_every_problem_has_exactly_one_side(task):
+    batch = task.sample(task.train, 4_000, stream(0, "sides"))
+    sides = [in_side(batch, task.vocabulary, side) for side in ("train", "valid", "test")]
+    assert_array_equal(np.sum(sides, axis=0), 1)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_rows_are_well_formed(task, axis):
+    for _, where in reachable(task, axis):
+        batch = draw(task, where, 128, stream(1, "test"))
+        assert batch.tokens.min() >= 0
+        assert batch.tokens.max() < len(task.vocabulary)
+        assert (np.diff(batch.role, axis=1) >= 0).all(), "parts out of order"
+        assert_array_equal(batch.tokens == PAD, batch.role == Role.PAD)
+        assert_array_equal((batch.tokens == END).sum(axis=1), 1)
+        assert_array_equal(batch.step >= 0, batch.role == Role.CHAIN)
+        for step in batch.step:
+            inside = step[step >= 0]
+            assert not len(inside) or inside[0] == 0
+            assert set(np.diff(inside)) <= {0, 1}
+        prompt, completion = task.span(where)
+        if where.noise is None:
+            assert batch.prompt_length.max() <= prompt
+        assert batch.completion().shape[1] < completion
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_the_oracle_knows_right_from_wrong(task, axis):
+    for _, where in reachable(task, axis):
+        if where.noise is not None:
+            continue
+        batch = draw(task, where, 64, stream(2, "test"))
+        gold = batch.completion()
+        assert task.verify(batch, gold).all()
+        answer = np.zeros_like(gold, dtype=bool)  # the tokens after the last marker
+        for row, tokens in enumerate(gold):
+            marks = np.flatnonzero(tokens == ANSWER)
+            answer[row, marks[-1] + 1 if len(marks) else 0 :] = True
+        answer &= gold != PAD
+        for place in np.flatnonzero(answer.any(axis=0)):
+            wrong = gold.copy()
+            others = np.where(gold[:, place] == len(task.vocabulary) - 1, gold[:, place] - 1, gold[:, place] + 1)
+            wrong[:, place] = np.where(answer[:, place], others, gold[:, place])
+            assert_array_equal(task.verify(batch, wrong), ~answer[:, place])
+
+
+def test_training_lacks_what_is_held_out(task):
+    batch = draw(task, task.train, 20_000, stream(0, "train"), "train")
+    asked = batch.tokens[batch.role == Role.ELEMENT]
+    for atom in task.train.held_out.atoms:
+        assert not (asked == task.vocabulary.ids[atom]).any(), f"{atom} is asked about in training"
+
+
+def test_a_tiny_model_learns_eight_rows_by_heart(task):
+    batch = draw(task, task.train, 8, stream(0, "heart"), "train")
+    model = tiny_model(task)
+    assert not follows_gold(model, batch).all()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    tokens, wanted = to_tensor(batch.tokens[:, :-1], model), to_tensor(targets(batch, "completion"), model)
+    for _ in range(150):
+        loss = loss_of(model, tokens, wanted)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert follows_gold(model, batch).all()
+    assert_array_equal(complete(model, batch), batch.completion())

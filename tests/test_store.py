@@ -1,0 +1,104 @@
+"""What is stored is found again, and what is damaged is never used."""
+
+import json
+
+import pytest
+import torch
+
+from alchemy import store
+from alchemy.shift import corrupt
+from tests.conftest import tiny_model
+
+SETTINGS = {"task": {"length": 4}, "model": {"width": 32}, "train": {"steps": 1}, "seed": 0}
+
+
+def test_a_fingerprint_depends_on_every_setting_and_on_their_order_not_at_all():
+    print_of = store.fingerprint(SETTINGS)
+    assert store.fingerprint(dict(reversed(SETTINGS.items()))) == print_of
+    for group in ("task", "model", "train"):
+        changed = {**SETTINGS, group: {key: value + 1 for key, value in SETTINGS[group].items()}}
+        assert store.fingerprint(changed) != print_of
+    assert store.fingerprint({**SETTINGS, "seed": 1}) != print_of
+
+
+def test_the_data_format_is_part_of_a_fingerprint(monkeypatch):
+    before = store.fingerprint(SETTINGS)
+    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
+    assert store.fingerprint(SETTINGS) != before
+
+
+@pytest.fixture
+def stored(tmp_path, cipher):
+    home = tmp_path / "models" / store.fingerprint(SETTINGS)
+    store.save(home, tiny_model(cipher, 3), SETTINGS, {"rows": 128})
+    return home
+
+
+def test_a_model_comes_back_bit_for_bit(stored, cipher):
+    model = tiny_model(cipher, 4)
+    assert store.load(stored, model, SETTINGS)["rows"] == 128
+    for mine, its in zip(model.parameters(), tiny_model(cipher, 3).parameters(), strict=True):
+        assert torch.equal(mine, its)
+    assert [path.name for path in stored.parent.iterdir()] == [stored.name], "something was left aside"
+
+
+def test_saving_again_replaces_the_whole(stored, cipher):
+    (stored / "junk").write_text("x")
+    store.save(stored, tiny_model(cipher, 5), SETTINGS, {"rows": 1})
+    assert sorted(path.name for path in stored.iterdir()) == ["model.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "gone", "pickle"])
+def test_a_damaged_model_is_refused(stored, cipher, name, harm):
+    path = stored / name
+    content = bytearray(path.read_bytes())
+    if harm == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif harm == "flip":
+        content[len(content) // 2 if name.endswith("tensors") else content.index(b'"sha256": "') + 12] ^= 1
+        path.write_bytes(content)
+    elif harm == "empty":
+        path.write_bytes(b"")
+    elif harm == "gone":
+        path.unlink()
+    else:
+        torch.save({"os": "system"}, path)
+    with pytest.raises(store.Damaged, match=str(stored.name)):
+        store.load(stored, tiny_model(cipher), SETTINGS)
+
+
+def test_a_model_of_other_settings_is_refused(stored, cipher):
+    with pytest.raises(store.Damaged, match="not the one"):
+        store.load(stored, tiny_model(cipher), {**SETTINGS, "seed": 9})
+
+
+def test_a_failed_save_leaves_nothing(tmp_path, cipher):
+    with pytest.raises(TypeError):
+        store.save(tmp_path / "m", tiny_model(cipher), SETTINGS, {"not JSON": object()})
+    assert not list(tmp_path.iterdir())
+
+
+def test_cells_are_found_by_all_that_decides_them(tmp_path, cipher):
+    cells = store.Cells(tmp_path / "cells", "key")
+    values = {"full": {"exact_match": 0.5}}
+    assert cipher.train not in cells
+    cells[cipher.train] = values
+    assert store.Cells(tmp_path / "cells", "key")[cipher.train] == values
+    assert cipher.train not in store.Cells(tmp_path / "cells", "other key")
+    assert corrupt(cipher, 1) not in cells
+
+
+def test_a_torn_cell_is_measured_again(tmp_path, cipher):
+    cells = store.Cells(tmp_path, "key")
+    cells[cipher.train] = {"full": {"exact_match": 0.5}}
+    path = cells.path(cipher.train)
+    path.write_text(path.read_text()[:9])
+    assert cipher.train not in cells
+
+
+def test_the_measuring_code_is_part_of_a_cell():
+    digest = store.code_digest("tasks.cipher", "alchemy.studies.degradation")
+    assert digest == store.code_digest("tasks.cipher", "alchemy.studies.degradation")
+    assert digest != store.code_digest("tasks.cipher", "alchemy.train")
+    assert json.dumps(digest)

@@ -1,0 +1,125 @@
+"""Training: same seed, same bits; it stops where it should; the loss looks where it is told to."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+
+from alchemy.seeds import stream
+from alchemy.shift import draw
+from alchemy.train import IGNORED, Recipe, fit, loss_of, targets
+from tests.conftest import tiny_model
+
+QUICK = {
+    "steps": 6,
+    "batch": 16,
+    "learning_rate": 4e-3,
+    "betas": [0.9, 0.95],
+    "weight_decay": 0.01,
+    "warmup": 2,
+    "clip": 1.0,
+    "loss": "completion",
+    "mark": 1.0,
+    "check_every": 4,
+    "check_problems": 32,
+}
+
+
+def bits(task, seed):
+    model = tiny_model(task, seed)
+    fit(task, model, Recipe(**QUICK), seed, lambda at: None)
+    return torch.cat([weights.detach().flatten() for weights in model.parameters()])
+
+
+def test_one_seed_gives_the_same_bits(cipher):
+    first = bits(cipher, 0)
+    torch.rand(5)
+    np.random.default_rng().random()
+    assert torch.equal(first, bits(cipher, 0))
+    assert not torch.equal(first, bits(cipher, 1))
+
+
+def test_every_check_is_reported_and_counts_rows(cipher):
+    told = []
+    checks = fit(cipher, tiny_model(cipher), Recipe(**QUICK), 0, told.append)
+    assert checks == told
+    assert [(check.step, check.rows) for check in checks] == [(4, 64), (6, 96)]
+
+
+def test_training_stops_at_its_mark(cipher):
+    checks = fit(cipher, tiny_model(cipher), Recipe(**{**QUICK, "mark": 1e-9, "steps": 400}), 0, lambda at: None)
+    assert checks[-1].step < 400
+    assert checks[-1].exact_match > 0
+    assert all(check.exact_match == 0 for check in checks[:-1])
+
+
+def test_the_rate_warms_up_and_comes_down(cipher):
+    recipe = Recipe(**{**QUICK, "steps": 100, "warmup": 9})
+    rates = [recipe.rate(step) / recipe.learning_rate for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[4] == pytest.approx(0.5)
+    assert rates[50] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+    assert max(rates) <= 1
+
+
+def test_targets_are_the_next_tokens_where_the_loss_looks(cipher):
+    batch = draw(cipher, cipher.train, 3, stream(0, "train"), "train")
+    everything, completion = targets(batch, "all"), targets(batch, "completion")
+    assert_array_equal(everything, batch.tokens[:, 1:])
+    assert (completion[:, :6] == IGNORED).all()
+    assert_array_equal(completion[:, 6:], batch.tokens[:, 7:])
+
+
+def test_the_loss_is_the_mean_surprise_of_the_targets(cipher):
+    batch = draw(cipher, cipher.train, 4, stream(0, "train"), "train")
+    model = tiny_model(cipher)
+    tokens = torch.from_numpy(batch.tokens[:, :-1].astype(np.int64))
+    for kind, first in (("all", 0), ("completion", 6)):
+        wanted = torch.from_numpy(targets(batch, kind).astype(np.int64))
+        surprise = [
+            -torch.log_softmax(model(tokens)[row, place], dim=0)[batch.tokens[row, place + 1]].item()
+            for row in range(4)
+            for place in range(first, 17)
+        ]
+        assert loss_of(model, tokens, wanted).item() == pytest.approx(np.mean(surprise), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("steps", 0),
+        ("batch", -1),
+        ("learning_rate", 0.0),
+        ("clip", -1.0),
+        ("betas", [0.9]),
+        ("betas", [0.9, 1.0]),
+        ("warmup", -1),
+        ("weight_decay", -0.1),
+        ("loss", "prompt"),
+        ("mark", 1.5),
+        ("check_every", 0),
+        ("check_problems", 0),
+    ],
+)
+def test_bad_recipes_are_named(setting, value):
+    with pytest.raises(ValueError, match=f"train.{setting}"):
+        Recipe(**{**QUICK, setting: value})
+
+
+@pytest.mark.slow
+def test_the_default_recipe_learns_the_world_and_shows_the_mirage(cipher):
+    """One seed of the headline experiment: all of training's distribution, and none of CMP."""
+    from alchemy.evaluate import follows_gold
+    from alchemy.model import Transformer, initialise
+    from alchemy.shift import recompose
+
+    recipe = {**QUICK, "steps": 800, "batch": 128, "warmup": 50, "check_every": 50, "check_problems": 4096}
+    model = Transformer(len(cipher.vocabulary), 64, 4, 4, 32, "learned")
+    initialise(model, stream(7, "weights"))
+    checks = fit(cipher, model, Recipe(**recipe), 7, lambda at: None)
+    assert checks[-1].rows <= 102_400
+    tested = [draw(cipher, where, 4_000, stream(7, "test")) for where in (cipher.train, recompose(cipher, 1))]
+    inside, outside = (follows_gold(model, batch).mean() for batch in tested)
+    assert inside >= 0.999
+    assert outside <= 0.01
