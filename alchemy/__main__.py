@@ -40,7 +40,7 @@ def main() -> None:
 
 def explain(error: Exception) -> str:
     """One sentence that says what to change."""
-    from alchemy.plan import sentence
+    from alchemy.errors import sentence
 
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.partition("/")
@@ -61,7 +61,7 @@ def explain(error: Exception) -> str:
 
 def unknown_setting(name: str, error: Exception) -> str:
     """Names the setting that was probably meant."""
-    from alchemy.plan import sentence
+    from alchemy.errors import sentence
 
     if "not in struct" not in str(error) + str(error.__cause__):
         return sentence(error.__cause__ or error)

@@ -3,6 +3,7 @@
 `python -m alchemy.figures outputs/NAME/TIME` draws a finished run or sweep again.
 """
 
+import shutil
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +15,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from alchemy.errors import sentence
+from alchemy.records import jobs, load, summarise, variants, write_aside
 
 NAMES = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
 PARTS = {"full": "full chain and answer", "chain": "chain alone", "answer": "answer alone"}
@@ -172,9 +176,41 @@ def draw_all(cells: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str], 
     return folder / "heatmap.png"
 
 
-if __name__ == "__main__":
-    from alchemy.sweep import finish
+def finish(folder: Path) -> int:
+    """Writes cells.csv and the pictures of all finished jobs in `folder`; the last line printed is heatmap.png's path.
 
+    Returns the exit code: 0, or 1 if a job failed, each of them named on stderr.
+    """
+    try:
+        runs = jobs(folder)
+        failed = {number: run for number, run in runs.items() if run.get("status") != "ok"}
+        good = {number: run for number, run in runs.items() if number not in failed}
+        for number, run in failed.items():
+            name = f"job {number} ({' '.join(run.get('overrides', []))}): " if number >= 0 else ""
+            print(f"alchemy: {name}{run.get('error', 'did not finish: start the same command again')}", file=sys.stderr)
+        if not good:
+            if failed and all("error" in run and "trace in" not in run["error"] for run in failed.values()):
+                shutil.rmtree(folder)  # nothing began: leave nothing behind
+            return 1
+        report(folder, good)
+    except (ValueError, OSError) as error:
+        print(f"alchemy: {sentence(error)}", file=sys.stderr)
+        return 1
+    return int(bool(failed))
+
+
+def report(folder: Path, runs: dict[int, dict[str, Any]]) -> None:
+    swept = variants(runs)
+    names = sorted({name for coordinates in swept.values() for name in coordinates})
+    cells = summarise(load(folder, swept), names)
+    write_aside(folder / "cells.csv", cells.to_csv(index=False))
+    picture = draw_all(cells, list(runs.values()), names, folder)
+    print(table_text(cells, names))
+    print(f"every cell with its interval: {folder / 'cells.csv'}")
+    print(picture, flush=True)
+
+
+if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit("usage: python -m alchemy.figures outputs/NAME/TIME   (the folder of a finished run or sweep)")
     sys.exit(finish(Path(sys.argv[1])))

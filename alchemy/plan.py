@@ -145,10 +145,3 @@ def needs_room(task: Task, context: int, setting: str, what: str, where: Any) ->
             f"{what} needs rows of up to {tokens} tokens, and model.context={context} holds no more: "
             f"set model.context={tokens} or more, or lower {setting}"
         )
-
-
-def sentence(error: BaseException) -> str:
-    """What went wrong in one line."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename} cannot be used ({error.strerror}): mend that, or write elsewhere with output=DIR"
-    return " ".join(str(error).split()) or type(error).__name__

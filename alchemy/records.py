@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a second of import that a training process need not spend
     import pandas as pd
@@ -82,3 +82,38 @@ def summarise(table: pd.DataFrame, swept: list[str]) -> pd.DataFrame:
     cells["low"], cells["high"] = (cells["mean"] - half).clip(lower=0), (cells["mean"] + half).clip(upper=1)
     order = [*swept, *COORDINATES, "part", "metric", "mean", "low", "high", "seeds", "count"]
     return cells[[*order, "lowest", "highest", "setting"]]
+
+
+def jobs(folder: Path) -> dict[int, dict[str, Any]]:
+    """What each job's run.json says, by job number; a job that was ended before writing it has no status.
+
+    Raises ValueError if `folder` is not the folder of a run or sweep.
+    """
+    numbers = sorted(int(path.name) for path in folder.glob("*") if path.is_dir() and path.name.isdigit())
+    if not numbers and (folder / ".hydra").is_dir():
+        numbers = [-1]
+    if not numbers:
+        raise ValueError(f"{folder} is not the folder of a run or sweep: name one such as outputs/mirage/TIME")
+    runs = {}
+    for number in numbers:
+        path = job_folder(folder, number) / "run.json"
+        try:
+            runs[number] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError:
+            raise ValueError(f"{path} cannot be read: run that job again") from None
+    return runs
+
+
+def variants(runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, str]]:
+    """Per job, the swept settings that make its cells differ from another job's: all but seeds and shifts."""
+    settings = {
+        number: {
+            key: value
+            for key, _, value in (override.lstrip("+~").partition("=") for override in run["overrides"])
+            if key != "seed" and not key.startswith("shift.")
+        }
+        for number, run in runs.items()
+    }
+    keys = {key for chosen in settings.values() for key in chosen}
+    moving = sorted(key for key in keys if len({chosen.get(key) for chosen in settings.values()}) > 1)
+    return {number: {key: chosen.get(key, "-") for key in moving} for number, chosen in settings.items()}

@@ -14,7 +14,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.plan import Plan, plan, sentence
+from alchemy.errors import sentence
+from alchemy.plan import Plan, plan
 from alchemy.records import write, write_aside
 from alchemy.seeds import stream
 from alchemy.shift import draw

@@ -157,19 +157,25 @@ def write(vocabulary: Vocabulary, row: NDArray[np.int16], part: str) -> str:
 
 def canonical(vocabulary: Vocabulary, rows: NDArray[np.int16]) -> NDArray[np.int16]:
     """Rows (B, C) with their atoms renamed in the order of first appearance: every score stays what it was, since
-    it asks only which atoms are equal, and far fewer rows differ. Longer atoms than a letter keep their names.
+    it asks only which atoms are equal, and far fewer rows differ.
+
+    An atom keeps its name if it is longer than a letter or stands in another symbol's text, as F does in [F1], where
+    the edit distance could tell it from others.
     """
-    first = vocabulary.first_atom
+    others = "".join(vocabulary.symbols[: vocabulary.first_atom])
     if any(len(atom) > 1 for atom in vocabulary.atoms):
         return rows
+    free = np.array([atom not in others for atom in vocabulary.atoms])
+    renames = np.concatenate([np.zeros(vocabulary.first_atom, dtype=bool), free])  # (V,) by id
+    targets = np.flatnonzero(renames).astype(rows.dtype)
     renamed = rows.copy()
-    names = np.full((len(rows), len(vocabulary)), -1, dtype=np.int16)
-    taken = np.full(len(rows), first, dtype=np.int16)
+    names = np.full((len(rows), len(vocabulary)), -1, dtype=rows.dtype)
+    taken = np.zeros(len(rows), dtype=np.intp)
     every = np.arange(len(rows))
     for place, column in enumerate(rows.T):
-        atom = column >= first
+        atom = renames[column]
         fresh = atom & (names[every, column] < 0)
-        names[every[fresh], column[fresh]] = taken[fresh]
+        names[every[fresh], column[fresh]] = targets[taken[fresh]]
         taken += fresh
         renamed[:, place] = np.where(atom, names[every, column], column)
     return renamed

@@ -20,16 +20,17 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "evaluate": {"model", "batch", "vocabulary"},
     "train": {"evaluate", "model", "shift", "task", "batch", "seeds"},
     "store": {"records", "task"},
-    "figures": {"records", "sweep"},  # sweep only as its own command
+    "errors": set(),
+    "figures": {"errors", "records"},
     "plan": {"shift", "task"},
-    "run": {"plan", "records", "shift", "task", "seeds", "model", "progress", "store", "train"},
-    "sweep": {"figures", "plan", "records"},
-    "__main__": {"run", "plan"},
+    "run": {"errors", "plan", "records", "shift", "task", "seeds", "model", "progress", "store", "train"},
+    "sweep": {"errors", "figures", "plan"},
+    "__main__": {"errors", "run"},
     "__init__": set(),
 }
 STUDIES = {"evaluate", "model", "records", "score", "seeds", "shift", "store", "task", "train", "batch", "vocabulary"}
 HYDRA = {"__main__", "plan", "run", "sweep"}
-NO_TORCH = {"seeds", "vocabulary", "progress", "records", "batch", "task", "shift", "score", "figures"}
+NO_TORCH = {"errors", "seeds", "vocabulary", "progress", "records", "batch", "task", "shift", "score", "figures"}
 MODULES = sorted((ROOT / "alchemy").glob("*.py"))
 
 

@@ -6,9 +6,8 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from alchemy.figures import PICTURES, caption_of, draw_all, heatmap, table_text
-from alchemy.records import Record, load, summarise, write
-from alchemy.sweep import finish, jobs, variants
+from alchemy.figures import PICTURES, caption_of, draw_all, finish, heatmap, table_text
+from alchemy.records import Record, jobs, load, summarise, variants, write
 
 RUN = {
     "status": "ok",

@@ -12,7 +12,7 @@ from alchemy.score import METRICS, PARTS, bleu_corpus, bleu_sentence, edit_dista
 from tests.conftest import WORLDS
 
 CIPHER = WORLDS["cipher"]
-WORDS = [*"ABCDE", "[F1]", "[F2]", "<answer>", "<think>", "<unk>"]
+WORDS = [*"ABCDFZ", "[F1]", "[F2]", "<answer>", "<think>", "<unk>"]  # F is a letter of [F1] too
 rows = st.lists(st.sampled_from(WORDS), max_size=14)
 
 
@@ -54,6 +54,12 @@ def test_the_answer_keeps_the_space_before_it_and_the_chain_the_one_after():
     scores = score(CIPHER.vocabulary, mine, gold)
     assert scores["answer"].edit_distance[0] == 4 / 8  # ' A B C D' against ' O P Q N'
     assert scores["chain"].edit_distance[0] == 7 / 13  # 'N O P Q [F2] ' against 'B [F2] '
+
+
+def test_a_letter_that_a_rule_s_name_shares_is_not_renamed():
+    """F against [F1] is three letters away, any other letter four."""
+    mine, gold = encode([["F"], ["B"]]), encode([["[F1]"], ["[F1]"]])
+    assert score(CIPHER.vocabulary, mine, gold)["full"].edit_distance.tolist() == [3 / 4, 1]
 
 
 def test_edit_distance_by_hand():
