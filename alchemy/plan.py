@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import isclass
+from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from hydra.utils import get_object, instantiate
@@ -10,6 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.shift import AXES, Shift, describe
 from alchemy.task import Task
+
+HERE = Path(__file__).resolve().parent
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ class Record:
     at: dict[str, str | int | float]
 
 
-def write_aside(path: Path, text: str) -> None:
-    """Writes a file whole or not at all: under another name first, then renamed."""
+def write_aside(path: Path, text: Iterable[str]) -> None:
+    """Writes a file whole or not at all, piece by piece if `text` is pieces: under another name, then renamed."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

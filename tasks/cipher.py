@@ -145,6 +145,11 @@ class Cipher:
                     elements[rows, place] = pool[rng.integers(0, len(pool), size, dtype=np.uint8)]
         return elements
 
+    def numbered(self, numbers: NDArray[np.int64], length: int) -> NDArray[np.int16]:
+        """(B, length) token ids of the elements with these numbers in lexicographic order, from 0 to 26^length - 1."""
+        weights = 26 ** np.arange(length - 1, -1, -1, dtype=np.int64)
+        return (numbers[:, None] // weights % 26 + self.vocabulary.first_atom).astype(np.int16)
+
     def render(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
         """One row per element (B, l) under one composition: prompt, chain, answer and end symbol."""
         B, l = elements.shape

@@ -22,15 +22,28 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "store": {"records", "task"},
     "errors": set(),
     "figures": {"errors", "records"},
+    "interop": {"batch", "errors", "plan", "records", "score", "seeds", "vocabulary"},
     "plan": {"shift", "task"},
     "run": {"errors", "plan", "records", "shift", "task", "seeds", "model", "progress", "store", "train"},
     "sweep": {"errors", "figures", "plan"},
-    "__main__": {"errors", "run"},
+    "__main__": {"errors", "plan", "run"},
     "__init__": set(),
 }
 STUDIES = {"evaluate", "model", "records", "score", "seeds", "shift", "store", "task", "train", "batch", "vocabulary"}
-HYDRA = {"__main__", "plan", "run", "sweep"}
-NO_TORCH = {"errors", "seeds", "vocabulary", "progress", "records", "batch", "task", "shift", "score", "figures"}
+HYDRA = {"__main__", "interop", "plan", "run", "sweep"}
+NO_TORCH = {
+    "errors",
+    "seeds",
+    "vocabulary",
+    "progress",
+    "records",
+    "batch",
+    "task",
+    "shift",
+    "score",
+    "figures",
+    "interop",
+}
 MODULES = sorted((ROOT / "alchemy").glob("*.py"))
 
 

@@ -10,8 +10,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from alchemy.__main__ import CONF, explain
-from alchemy.plan import plan
+from alchemy.__main__ import explain
+from alchemy.plan import CONF, plan
 from tests.conftest import ROOT
 
 TINY = ["train.steps=4", "train.batch=8", "train.check_every=2", "train.check_problems=8"]

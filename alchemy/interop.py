@@ -1,0 +1,187 @@
+"""The published data set's files, out and in.
+
+    python -m alchemy.interop export --composition F1F2 --length 4 --out F1F2.jsonl
+    python -m alchemy.interop score predictions.jsonl --out results.json
+
+Source: arXiv:2508.01191, the schema of its released data, and of the predictions and results of its released code.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+
+from alchemy.batch import Batch, Role
+from alchemy.errors import sentence
+from alchemy.plan import CONF, build
+from alchemy.records import write_aside
+from alchemy.score import PARTS, bleu_of, score_pair, split_text
+from alchemy.seeds import stream
+from alchemy.vocabulary import ANSWER, END, Vocabulary
+
+ROWS = 8192  # rows rendered at a time
+LONGEST_LINE = 100_000  # characters
+PUBLISHED = {"full": "full", "chain": "reasoning", "answer": "answer"}  # our parts by their published names
+
+
+def world(rotation: int, roll: int, composition: str, length: int, cot: bool) -> Any:
+    """The cipher world of the published data: nothing kept out, [F1] rotates, [F2] rolls, [F3] reverses."""
+    rules = [f"rotate {rotation}", f"roll {roll}", "reverse"]
+    settings = {"rules": rules, "training": [composition], "length": length, "cot": cot}
+    full = {"unseen_atoms": "", "unseen_places": 0}
+    return build("task", OmegaConf.merge(OmegaConf.load(CONF / "task" / "cipher.yaml"), settings, full))
+
+
+def rows_of(vocabulary: Vocabulary, batch: Batch) -> Iterator[dict[str, str]]:
+    """Each row as the record of the published schema, fields in their order; all rows are laid out alike."""
+    role, first = batch.role[0], batch.tokens[0]
+    symbols = np.array(vocabulary.symbols, dtype=object)[batch.tokens]  # (B, T)
+
+    def texts(columns: NDArray[np.bool_]) -> list[str]:
+        return [" ".join(row) for row in symbols[:, columns].tolist()]
+
+    prompt, output = role <= Role.INSTRUCTION, (role > Role.INSTRUCTION) & (first != END)
+    fields = {
+        "input": prompt,
+        "output": output,
+        "element": role == Role.ELEMENT,
+        "transformation": role == Role.TRANSFORMATION,
+        "instruction": role == Role.INSTRUCTION,
+        "reasoning": role == Role.CHAIN,
+        "answer": (role == Role.ANSWER) & output & (first != ANSWER),
+    }
+    for row in zip(*map(texts, fields.values()), strict=True):
+        yield dict(zip(fields, row, strict=True))
+
+
+def export(task: Any, count: int | None, seed: int) -> Iterator[dict[str, str]]:
+    """Records of all elements in lexicographic order, or of `count` different ones drawn from `seed`.
+
+    Raises ValueError for a count below 1; more than there are gives all.
+    """
+    length, (composition,) = task.train.length, task.train.compositions
+    total = 26**length
+    if count is not None and count < 1:
+        raise ValueError(f"--count {count} asks for no rows: use 1 or more, or leave it out for all {total:,}")
+    chosen: NDArray[np.int64] | None = None
+    if count is not None and count < total:
+        chosen = stream(seed, "export").choice(total, count, replace=False)
+    size = total if chosen is None else len(chosen)
+    for start in range(0, size, ROWS):
+        end = min(start + ROWS, size)
+        numbers = np.arange(start, end) if chosen is None else chosen[start:end]
+        yield from rows_of(task.vocabulary, task.render(task.numbered(numbers, length), composition))
+
+
+def predictions(path: Path) -> Iterator[tuple[str, str]]:
+    """Prediction and label of each line of a predictions file. Raises ValueError with file and line."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            where = f"{path} line {number}"
+            if len(raw) > LONGEST_LINE:
+                raise ValueError(f"{where} has {len(raw):,} bytes: shorten it to {LONGEST_LINE:,} or remove it")
+            try:
+                row = json.loads(raw.decode("utf-8"))
+            except UnicodeDecodeError:
+                raise ValueError(f"{where} is not UTF-8: write the file anew in that encoding") from None
+            except (ValueError, RecursionError):
+                what = "is empty" if not raw.strip() else "is not JSON"
+                raise ValueError(f"{where} {what}: one object a line, with prompt, predict and label") from None
+            predicted, label = (row.get(key) if isinstance(row, dict) else None for key in ("predict", "label"))
+            if not isinstance(predicted, str) or not isinstance(label, str):
+                raise ValueError(f"{where} lacks predict or label as text: give it both")
+            yield predicted, label
+
+
+LETTER = re.compile(r"(?<![^ ])[A-EG-Z](?![^ ])")  # an atom between spaces; F stands in rule names too
+OTHERS = re.compile(r"[A-EG-Z]")
+
+
+def canonical_pair(predicted: str, gold: str) -> tuple[str, str]:
+    """Both texts with their letters renamed in the order of first appearance: the scores stay, repeats are found.
+
+    Texts with capital letters outside of atoms keep their names, since the edit distance could tell.
+    """
+    both = f"{predicted} \n {gold}"
+    if OTHERS.search(LETTER.sub("", both)):
+        return predicted, gold
+    names = dict(zip(dict.fromkeys(LETTER.findall(both)), "ABCDEGHIJKLMNOPQRSTUVWXYZ", strict=False))
+    mine, _, its = LETTER.sub(lambda found: names[found.group()], both).partition(" \n ")
+    return mine, its
+
+
+@lru_cache(maxsize=1 << 16)
+def score_parts(predicted: str, gold: str) -> tuple[tuple[float, ...], ...]:
+    """Per part, what `score_pair` says of it."""
+    pairs = zip((predicted, *split_text(predicted)), (gold, *split_text(gold)), strict=True)
+    return tuple(score_pair(mine, its) for mine, its in pairs)
+
+
+def results(path: Path) -> dict[str, Any]:
+    """Scores of a predictions file in the released scorer's schema (deviations are the population's), with the
+    corpus BLEU of the paper's tables beside its sentence BLEU. Raises ValueError for a file without rows.
+    """
+    table = np.array([score_parts(*canonical_pair(*pair)) for pair in predictions(path)])  # (B, part, 13)
+    if not len(table):
+        raise ValueError(f"{path} has no rows: one object a line, with prompt, predict and label")
+    scored: dict[str, Any] = {"num_samples": len(table)}
+    for i, part in enumerate(PARTS):
+        means, deviations = table[:, i, :3].mean(axis=0), table[:, i, :3].std(axis=0)
+        scored[PUBLISHED[part]] = {
+            "total_samples": len(table),
+            "exact_match_accuracy": means[0],
+            "avg_edit_distance": means[1],
+            "avg_bleu_score": means[2],
+            "exact_match_accuracy_std": deviations[0],
+            "edit_distance_std": deviations[1],
+            "bleu_score_std": deviations[2],
+            "corpus_bleu": bleu_of(table[:, i, 3:].astype(np.int64)),
+        }
+    return scored
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m alchemy.interop", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    out = commands.add_parser("export", help="write a composition's data in the published schema (JSON lines)")
+    out.add_argument("--composition", required=True, help="such as F1F2: rotate, then roll; F3 reverses")
+    out.add_argument("--length", type=int, default=4, help="letters of an element (4)")
+    out.add_argument("--rotation", type=int, default=13, help="letters on, of F1 (13)")
+    out.add_argument("--roll", type=int, default=1, help="places to the left, of F2 (1)")
+    out.add_argument("--no-cot", action="store_true", help="ask for the answer without a chain")
+    out.add_argument("--count", type=int, help="that many different elements instead of all")
+    out.add_argument("--seed", type=int, default=0, help="of --count (0)")
+    out.add_argument("--out", type=Path, required=True)
+    scored = commands.add_parser("score", help="score a predictions file: lines with prompt, predict and label")
+    scored.add_argument("file", type=Path)
+    scored.add_argument("--out", type=Path, required=True)
+    return parser
+
+
+def main(words: list[str] | None = None) -> int:
+    """The command; returns its exit code. An existing file is replaced only by a whole new one."""
+    chosen = arguments().parse_args(words)
+    try:
+        if chosen.command == "score":
+            write_aside(chosen.out, json.dumps(results(chosen.file), indent=1) + "\n")
+        else:
+            task = world(chosen.rotation, chosen.roll, chosen.composition, chosen.length, not chosen.no_cot)
+            records = export(task, chosen.count, chosen.seed)
+            write_aside(chosen.out, (json.dumps(record) + "\n" for record in records))
+    except (ValueError, OSError) as error:
+        print(f"alchemy.interop: {sentence(error)}", file=sys.stderr)
+        return 1
+    print(chosen.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

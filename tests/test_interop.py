@@ -1,0 +1,144 @@
+"""The published data set's files: written as published, scored as released, refused in one sentence."""
+
+import hashlib
+import json
+import random
+
+import numpy as np
+import pytest
+
+from alchemy.interop import canonical_pair, main, results
+from alchemy.score import score_texts
+from tests.conftest import conformance
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def run(capsys, *words):
+    code = main([str(word) for word in words])
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("case", conformance("enumeration")["cases"], ids=str)
+def test_exported_files_are_the_published_ones(case, tmp_path):
+    out = tmp_path / "data.jsonl"
+    words = ["export", "--composition", "".join(case["tokens"]), "--length", case["l"], "--out", out]
+    assert main([str(word) for word in [*words, *([] if case["use_cot"] else ["--no-cot"])]]) == 0
+    text = "".join(f"{row['input']} {row['output']}\n" for row in lines(out))
+    assert hashlib.sha256(text.encode()).hexdigest() == case["sha256_of_lines_input_space_output_newline"]
+
+
+@pytest.mark.parametrize("case", conformance("rendering"), ids=str)
+def test_exported_records_are_the_published_ones(case, tmp_path):
+    if len(case["element"]) > 2:  # the longer ones are read in the file of a few
+        return
+    out = tmp_path / "data.jsonl"
+    words = ["export", "--composition", "".join(case["tokens"]), "--length", len(case["element"]), "--out", out]
+    words += ["--rotation", case["rot_n"], "--roll", case["pos_n"], *([] if case["use_cot"] else ["--no-cot"])]
+    assert main([str(word) for word in words]) == 0
+    element = " ".join(case["element"])
+    assert [row for row in lines(out) if row["element"] == element] == [case["record"]]
+
+
+def test_a_part_of_the_data_is_drawn_without_repeats_by_its_seed(tmp_path):
+    drawn = {}
+    for seed, name in ((0, "a"), (0, "b"), (1, "c")):
+        out = tmp_path / name
+        main(["export", "--composition", "F1F2", "--count", "500", "--seed", str(seed), "--out", str(out)])
+        drawn[name] = [row["element"] for row in lines(out)]
+    assert drawn["a"] == drawn["b"] != drawn["c"]
+    assert len(set(drawn["a"])) == 500
+
+
+def test_results_are_the_released_scorer_s(tmp_path):
+    cases = conformance("score_row")
+    path, out = tmp_path / "predictions.jsonl", tmp_path / "results.json"
+    path.write_text("".join(json.dumps({"prompt": "", "predict": c["pred"], "label": c["gold"]}) + "\n" for c in cases))
+    assert main(["score", str(path), "--out", str(out)]) == 0
+    scored = json.loads(out.read_text())
+    assert scored["num_samples"] == len(cases)
+    names = {
+        "em": ("exact_match_accuracy", "exact_match_accuracy_std"),
+        "ed": ("avg_edit_distance", "edit_distance_std"),
+        "bleu_released": ("avg_bleu_score", "bleu_score_std"),
+    }
+    for part in ("full", "reasoning", "answer"):
+        for short, (mean, deviation) in names.items():
+            values = [case[part][short] for case in cases]
+            assert scored[part][mean] == pytest.approx(np.mean(values), abs=1e-9)
+            assert scored[part][deviation] == pytest.approx(np.std(values), abs=1e-9)
+        assert scored[part]["total_samples"] == len(cases)
+
+
+def test_corpus_bleu_is_the_paper_s(tmp_path):
+    case = conformance("bleu_corpus_13a")["cases"][6]
+    path = tmp_path / "predictions.jsonl"
+    pairs = zip(case["pred"], case["gold"], strict=True)
+    path.write_text("".join(json.dumps({"prompt": "", "predict": p, "label": g}) + "\n" for p, g in pairs))
+    assert results(path)["full"]["corpus_bleu"] == pytest.approx(case["bleu"], abs=1e-6)
+
+
+def test_renaming_letters_changes_no_score():
+    draw = random.Random(0)
+    words = [*"ABCFXYZ", "[F1]", "[F2]", "<answer>", "Apple", ""]
+    renamed = 0
+    for _ in range(2_000):
+        mine, gold = (" ".join(draw.choices(words[: draw.choice([9, 10, 12])], k=draw.randrange(9))) for _ in range(2))
+        pair = canonical_pair(mine, gold)
+        renamed += pair != (mine, gold)
+        for part, values in score_texts(*pair).items():
+            assert values == pytest.approx(score_texts(mine, gold)[part], abs=1e-12)
+    assert renamed > 500
+
+
+GOOD = b'{"prompt": "A [F1] <answer>", "predict": "N", "label": "N"}\n'
+BAD = {
+    "is empty": GOOD + b"\n" + GOOD,
+    "is not JSON": GOOD + b"{oops\n",
+    "lacks predict or label": GOOD + b'{"prompt": "", "predict": "A"}\n',
+    "lacks predict or label as text": GOOD + b'{"prompt": "", "predict": 3, "label": "A"}\n',
+    "lacks predict": GOOD + b"[1, 2]\n",
+    "is not UTF-8": GOOD + b'{"prompt": "", "predict": "\xff", "label": "A"}\n',
+    "shorten it": GOOD + b'{"prompt": "", "predict": "' + b"A " * 500_000 + b'", "label": "A"}\n',
+    "is not JSON: one object": GOOD + b"[" * 90_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("said", BAD)
+def test_a_bad_line_is_named_and_the_old_results_stay(said, tmp_path, capsys):
+    path, out = tmp_path / "predictions.jsonl", tmp_path / "results.json"
+    path.write_bytes(BAD[said])
+    out.write_text("old")
+    code, err = run(capsys, "score", path, "--out", out)
+    assert code == 1
+    assert said in err
+    assert f"{path} line 2" in err
+    assert err.count("\n") == 1
+    assert out.read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["predictions.jsonl", "results.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["score", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["export", "--composition", "F1F9"], "F9"),
+        (["export", "--composition", "", "--length", "2"], "at least one rule"),
+        (["export", "--composition", "F1", "--length", "0"], "task.length=0"),
+        (["export", "--composition", "F1", "--count", "0"], "--count 0"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words, said, tmp_path, capsys):
+    code, err = run(capsys, *words, "--out", tmp_path / "out")
+    assert (code, err.count("\n")) == (1, 1)
+    assert said in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_without_rows_is_refused(tmp_path, capsys):
+    (tmp_path / "empty").write_bytes(b"")
+    code, err = run(capsys, "score", tmp_path / "empty", "--out", tmp_path / "out")
+    assert code == 1
+    assert "has no rows" in err
