@@ -13,11 +13,11 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from alchemy.batch import Batch, Role
 from alchemy.errors import sentence
@@ -37,7 +37,8 @@ def world(rotation: int, roll: int, composition: str, length: int, cot: bool) ->
     rules = [f"rotate {rotation}", f"roll {roll}", "reverse"]
     settings = {"rules": rules, "training": [composition], "length": length, "cot": cot}
     full = {"unseen_atoms": "", "unseen_places": 0}
-    return build("task", OmegaConf.merge(OmegaConf.load(CONF / "task" / "cipher.yaml"), settings, full))
+    node = OmegaConf.merge(OmegaConf.load(CONF / "task" / "cipher.yaml"), settings, full)
+    return build("task", cast(DictConfig, node))
 
 
 def rows_of(vocabulary: Vocabulary, batch: Batch) -> Iterator[dict[str, str]]:
