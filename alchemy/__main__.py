@@ -66,7 +66,10 @@ def unknown_setting(name: str, error: Exception) -> str:
         return sentence(error.__cause__ or error)
     files = [*sorted(CONF.glob("*/*.yaml")), CONF / "config.yaml"]
     known = [path.parent.name for path in files[:-1]] + [key for path in files for key in keys(path)]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    group, _, last = name.rpartition(".")
+    siblings = [key for key in known if key.rpartition(".")[0] == group]
+    near = difflib.get_close_matches(last, [key.rpartition(".")[2] for key in siblings], n=1, cutoff=0.6)
+    near = [f"{group}.{near[0]}".lstrip(".")] if near else difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     meant = f"did you mean {near[0]}?" if near else "python -m alchemy --cfg job lists them all"
     return f"{name} is not a setting: {meant}"
 

@@ -3,7 +3,7 @@
 `python -m alchemy.figures outputs/NAME/TIME` draws a finished run or sweep again.
 """
 
-import shutil
+import os
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -32,6 +32,7 @@ AXIS_ROWS = {
     "length": "length (atoms per element)",
     "steps": "steps (rules per composition)",
 }
+EXTRAS = ("untouched", "problems")
 LEVEL_NAMES = {("task", 1): "CMP", ("task", 2): "POOD", ("task", 3): "OOD"}
 
 
@@ -41,7 +42,7 @@ def heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: li
     """
     chosen = cells[(cells["metric"] == metric) & (cells["part"] == part)]
     keys = [*swept, "axis", "kind", "domain"]
-    untouched = cells[cells["metric"] == "untouched"].set_index([*keys, "level"])["mean"].to_dict()
+    extra = {name: cells[cells["metric"] == name].set_index([*keys, "level"])["mean"].to_dict() for name in EXTRAS}
     panels = [panel for panel in (chosen[chosen["axis"] != "format"], chosen[chosen["axis"] == "format"]) if len(panel)]
     rows = [len(panel[keys].drop_duplicates()) for panel in panels]
     heights = [0.55 * count for count in rows]
@@ -53,7 +54,7 @@ def heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: li
     for panel, tall in zip(panels, heights, strict=True):
         box = (left / width, (y - tall) / height, (width - left - right) / width, tall / height)
         axes.append(figure.add_axes(box))
-        draw_panel(axes[-1], panel, keys, len(swept), metric, untouched)
+        draw_panel(axes[-1], panel, keys, len(swept), metric, extra)
         y -= tall + between
     bar_box = ((width - right + 0.2) / width, bottom / height, 0.18 / width, (height - top - bottom) / height)
     bar = figure.colorbar(axes[0].collections[0], cax=figure.add_axes(bar_box))
@@ -66,9 +67,9 @@ def heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: li
 
 
 def draw_panel(
-    ax: Any, panel: pd.DataFrame, keys: list[str], swept: int, metric: str, untouched: dict[Any, float]
+    ax: Any, panel: pd.DataFrame, keys: list[str], swept: int, metric: str, extra: dict[str, dict[Any, float]]
 ) -> None:
-    """Draws one heatmap into `ax`; `untouched` is the share of prompts that noise left alone, by cell."""
+    """Draws one heatmap into `ax`; `extra` holds what cells say besides their scores, by row and level."""
     rows = list(panel[keys].drop_duplicates().itertuples(index=False, name=None))
     levels = sorted(panel["level"].unique())
     is_format = panel["axis"].iloc[0] == "format"
@@ -83,9 +84,11 @@ def draw_panel(
         row = tuple(cell[key] for key in keys)
         note = cell["setting"]
         if is_format and cell["level"]:
-            note = f"{untouched[(*row, cell['level'])]:.0%} untouched"
+            note = f"{extra['untouched'][(*row, cell['level'])]:.0%} untouched"
         elif name := LEVEL_NAMES.get((cell["axis"], cell["level"])):
             note = f"{name}: {note}"
+        elif (problems := extra["problems"].get((*row, cell["level"]), np.inf)) < 1000:
+            note = f"{note} ({problems:.0f} problems)"
         write_cell(ax, levels.index(cell["level"]), rows.index(row), cell, note, colours)
     ax.set_facecolor("0.93")
     if 0 in levels:
@@ -103,7 +106,7 @@ def draw_panel(
     ax.set_xticks(np.arange(len(levels)) + 0.5, [level_name(level) for level in levels])
     ax.set_yticks(np.arange(len(rows)) + 0.5, [row_name(row, keys, swept) for row in rows], rotation=0)
     ax.set_xlabel("level: share of the prompt's tokens that are noised" if is_format else "level")
-    title = "Format: noise on the prompt" if is_format else "Task, element, length, steps"
+    title = "Format: noise on the prompt" if is_format else "Problems: task, element, length, steps"
     ax.set_title(title, loc="left", size=11)
 
 
@@ -120,38 +123,45 @@ def write_cell(ax: Any, x: int, y: int, cell: dict[Any, Any], note: str, colours
 
 def row_name(row: tuple[Any, ...], keys: list[str], swept: int) -> str:
     *variant, axis, kind, domain = row
-    name = AXIS_ROWS.get(axis) or f"{kind}, {'all tokens' if domain == 'all' else domain + ' tokens'}"
+    name = f"{kind}, {domain} tokens" if axis == "format" else AXIS_ROWS.get(axis, axis)
     return "\n".join([name, *(f"{key}={value}" for key, value in zip(keys[:swept], variant, strict=True))])
 
 
 def caption_of(runs: list[dict[str, Any]]) -> str:
     """What a reader must know of the setting, in a few lines."""
-    first = runs[0]
 
-    def span(values: list[int]) -> str:
-        low, high = min(values), max(values)
+    def span(name: str) -> str:
+        low, high = min(run[name] for run in runs), max(run[name] for run in runs)
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
     seeds = sorted({run["seed"] for run in runs})
-    held_out = first["held_out"]
+    trained = sorted({", ".join(run["training"]) for run in runs})
+    kept = sorted({kept_out(run["held_out"]) for run in runs})
+    short = [f"seed {run['seed']}: {run['exact_match']:.4f}" for run in runs if not run["reached"]]
+    return "\n".join(
+        [
+            f"Trained on {' | '.join(trained)} with {span('length')} atoms per element, {span('rows')} rows; "
+            f"{span('parameters')} parameters; {len(seeds)} seed{'s' * (len(seeds) > 1)} "
+            f"({', '.join(map(str, seeds))}).",
+            f"Kept out of training: {' | '.join(kept)}, and every test problem.",
+            *([f"Training ended before its mark on held-out problems ({', '.join(short)})."] if short else []),
+            f"A cell: mean, lowest to highest seed, and what the level means; {span('count')} test rows a seed, "
+            "drawn from fewer problems where it says so. Red frame: the training distribution.",
+            "The noise token is never seen in training; a model that is right on the prompts that noise left "
+            "untouched, and on no others, has their share as its exact match.",
+        ]
+    )
+
+
+def kept_out(held_out: dict[str, Any]) -> str:
+    """What training lacks, in words."""
     kept = []
     if held_out["atoms"]:
         written = f" as inputs (rules write {', '.join(held_out['written'])})" if held_out["written"] else " altogether"
         kept.append(f"the atoms {', '.join(held_out['atoms'])}{written}")
     if held_out["places"]:
         kept.append(f"every other atom from one place in {held_out['places']}")
-    return "\n".join(
-        [
-            f"Trained on {', '.join(first['training'])} with {first['length']} atoms per element, "
-            f"{span([run['rows'] for run in runs])} rows; {span([run['parameters'] for run in runs])} parameters; "
-            f"{len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(map(str, seeds))}).",
-            f"Kept out of training: {' and '.join(kept) or 'nothing'}, and every test problem.",
-            f"A cell: mean, lowest to highest seed, and what the level means; {first['count']:,} held-out problems a "
-            "seed. Red frame: the training distribution.",
-            "The noise token is never seen in training; a model that is right on the prompts that noise left "
-            "untouched, and on no others, has their share as its exact match.",
-        ]
-    )
+    return " and ".join(kept) or "nothing"
 
 
 def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
@@ -170,7 +180,7 @@ def draw_all(cells: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str], 
     caption = caption_of(runs)
     for name, (metric, part) in PICTURES.items():
         figure = heatmap(cells, metric, part, caption, swept)
-        aside = folder / f".{name}.png"
+        aside = folder / f".{name}.{os.getpid()}.png"
         figure.savefig(aside, dpi=110)
         aside.rename(folder / f"{name}.png")
     return folder / "heatmap.png"
@@ -188,11 +198,8 @@ def finish(folder: Path) -> int:
         for number, run in failed.items():
             name = f"job {number} ({' '.join(run.get('overrides', []))}): " if number >= 0 else ""
             print(f"alchemy: {name}{run.get('error', 'did not finish: start the same command again')}", file=sys.stderr)
-        if not good:
-            if failed and all("error" in run and "trace in" not in run["error"] for run in failed.values()):
-                shutil.rmtree(folder)  # nothing began: leave nothing behind
-            return 1
-        report(folder, good)
+        if good:
+            report(folder, good)
     except (ValueError, OSError) as error:
         print(f"alchemy: {sentence(error)}", file=sys.stderr)
         return 1

@@ -1,16 +1,21 @@
 """What one job is to do, built from its configuration and checked whole before anything is trained or written."""
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from inspect import isclass
+from dataclasses import dataclass, replace
+from inspect import isclass, signature
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.shift import AXES, Shift, describe
+from alchemy.seeds import stream
+from alchemy.shift import AXES, Shift, describe, draw
+from alchemy.store import TRAINING, code_digest
 from alchemy.task import Task
+
+log = logging.getLogger(__name__)
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
@@ -26,6 +31,7 @@ class Plan:
     study: Callable[..., Any]
     shifts: tuple[Shift, ...]
     settings: dict[str, Any]  # what decides the model's weights
+    world: str  # the module of the task
 
 
 def plan(cfg: DictConfig) -> Plan:
@@ -46,15 +52,33 @@ def plan(cfg: DictConfig) -> Plan:
     if cfg.study.get("count", 1) < 1:
         raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
     model = build("model", cfg.model)(vocabulary_size=len(task.vocabulary)).to(device(cfg.device))
-    shifts = chosen_shifts(cfg.shift)
     needs_room(task, cfg.model.context, "task.length", "training", task.train)
-    for shift in shifts:
-        for level in shift.levels:
-            where = shift.at(task, level)
-            what = f"shift.axis={shift.axis} level {level} ({describe(task, where)})"
-            needs_room(task, cfg.model.context, "shift.levels", what, where)
+    shifts = tuple(
+        replace(shift, levels=tuple(level for level in shift.levels if has(task, cfg, shift, level)))
+        for shift in chosen_shifts(cfg.shift)
+    )
+    world = type(task).__module__
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
-    return Plan(task, model, recipe, study, shifts, {**groups, "seed": cfg.seed})
+    made_by = {"seed": cfg.seed, "device": cfg.device, "threads": cfg.threads, "code": code_digest(*TRAINING, world)}
+    return Plan(task, model, recipe, study, shifts, groups | made_by, world)
+
+
+def has(task: Task, cfg: DictConfig, shift: Shift, level: int) -> bool:
+    """Whether the world has problems at a level of a shift, and the model room for them.
+
+    Raises ValueError if not, unless all axes were asked for and the world simply lacks this level, which is logged.
+    """
+    try:
+        where = shift.at(task, level)
+        draw(task, where, 1, stream(0, "plan"))
+    except ValueError as error:
+        if cfg.shift.axis != "all" or cfg.shift.levels is not None or level == 0:
+            raise
+        log.warning("left out: %s", error)
+        return False
+    what = f"shift.axis={shift.axis} level {level} ({describe(task, where)})"
+    needs_room(task, cfg.model.context, "shift.levels", what, where)
+    return True
 
 
 def build(group: str, node: DictConfig) -> Any:
@@ -77,6 +101,10 @@ def build(group: str, node: DictConfig) -> Any:
             known = ", ".join(f"{group}.{hint}" for hint in node if not str(hint).startswith("_") and hint in hints)
             raise ValueError(f"{group}.{key} is not a setting of {name}: use one of {known}")
         check(f"{group}.{key}", value, hints[key])
+    for key, parameter in signature(target).parameters.items():
+        given_later = node.get("_partial_") and parameter.kind is not parameter.KEYWORD_ONLY
+        if parameter.default is parameter.empty and key not in settings and not given_later:
+            raise ValueError(f"{group}.{key} is missing: {name} needs it, so leave it in")
     try:
         return instantiate(node, _convert_="all")
     except Exception as error:
@@ -122,9 +150,13 @@ def chosen_shifts(node: DictConfig) -> tuple[Shift, ...]:
     kinds, domains = listed(node.kind), listed(node.domain)
     shifts = []
     for axis in axes:
+        if node.levels is None and axis in AXES and axis not in node.grid:
+            raise ValueError(f"shift.grid lacks the axis {axis}: add levels as shift.grid.{axis}, or set shift.levels")
         levels = listed(node.grid.get(axis, []) if node.levels is None else node.levels)
         if any(isinstance(level, bool) or not isinstance(level, int) for level in levels):
             raise ValueError(f"shift.levels={levels} must be whole numbers, such as [0,1,2]")
+        if len(set(levels)) < len(levels):
+            raise ValueError(f"shift.levels={levels} names a level twice: name each once")
         pairs = [(kind, domain) for domain in domains for kind in kinds] if axis == "format" else [("-", "-")]
         shifts += [Shift(axis, tuple(levels), kind, domain) for kind, domain in pairs]
     for name, chosen in (("axis", axes), ("kind", kinds), ("domain", domains)):

@@ -75,6 +75,7 @@ def summarise(table: pd.DataFrame, swept: list[str]) -> pd.DataFrame:
     """
     from scipy.stats import t
 
+    table = table.drop_duplicates([*swept, *CELL, "seed"])  # swept shifts overlap; a seed counts once
     values = table.groupby([*swept, *CELL], sort=False, dropna=False)["value"]
     cells = values.agg(mean="mean", seeds="count", lowest="min", highest="max", deviation="std").reset_index()
     cells["count"] = table.groupby([*swept, *CELL], sort=False, dropna=False)["count"].sum().to_numpy()

@@ -29,34 +29,33 @@ def job(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     number = 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
-    facts: dict[str, Any] = {"overrides": list(hydra.overrides.task)}
+    facts: dict[str, Any] = {"overrides": list(hydra.overrides.task), "began": False, "status": "failed"}
     begun = perf_counter()
     try:
-        facts |= work(cfg, folder, number) | {"status": "ok"}
+        todo = plan(cfg)
+        facts["began"] = True
+        facts |= work(cfg, todo, folder, number) | {"status": "ok"}
     except (ValueError, OSError) as error:
-        facts |= {"status": "failed", "error": sentence(error)}
+        facts["error"] = sentence(error)
     except Exception as error:  # a fault of ours: keep the trace where the user can find it
         trace = folder / "error.txt"
         write_aside(trace, traceback.format_exc())
-        facts |= {"status": "failed", "error": f"{type(error).__name__}: {sentence(error)} (trace in {trace})"}
+        facts |= {"began": True, "error": f"{type(error).__name__}: {sentence(error)} (trace in {trace})"}
     write_aside(folder / "run.json", json.dumps(facts | {"seconds": round(perf_counter() - begun, 2)}, indent=1))
 
 
-def work(cfg: DictConfig, folder: Path, number: int) -> dict[str, Any]:
+def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, Any]:
     """Trains or loads the model, runs the study, writes records.jsonl; returns the facts for run.json."""
     import torch
 
     from alchemy.progress import progress
-    from alchemy.store import Cells, code_digest, digest
+    from alchemy.store import MEASURING, Cells, code_digest, digest
 
     torch.set_num_threads(cfg.threads)
-    todo = plan(cfg)
-    models = Path(cfg.output) / "models"
-    record, home = trained(todo, models, f"job {number}: seed {cfg.seed}, training", number % cfg.workers)
-    study = OmegaConf.to_container(cfg.study, resolve=True)
-    key = {"study": study, "seed": cfg.seed, "device": str(cfg.device)}
-    code = code_digest(type(todo.task).__module__, cfg.study._target_.rpartition(".")[0])
-    cells = Cells(home / "cells", digest([key, code], 64))
+    record = trained(todo, Path(cfg.output) / "models", f"job {number}: seed {cfg.seed}", number % cfg.workers)
+    code = code_digest(*MEASURING, todo.world, cfg.study._target_.rpartition(".")[0])
+    key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
+    cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key)
     total = sum(len(shift.levels) for shift in todo.shifts)
     done = 0
     with progress(f"job {number}: seed {cfg.seed}, measuring", total, number % cfg.workers) as show:
@@ -74,7 +73,8 @@ def work(cfg: DictConfig, folder: Path, number: int) -> dict[str, Any]:
         "training": [todo.task.spell(composition) for composition in train.compositions],
         "length": train.length,
         "held_out": asdict(train.held_out) | {"written": held_out_but_written(todo.task)},
-        "count": study.get("count"),  # type: ignore[union-attr]
+        "reached": todo.recipe.mark is None or record["exact_match"] >= todo.recipe.mark,
+        "count": cfg.study.get("count"),
         "seed": cfg.seed,
     }
 
@@ -85,38 +85,50 @@ def held_out_but_written(task: Task) -> list[str]:
     return [atom for atom in task.train.held_out.atoms if (rows == task.vocabulary.ids[atom]).any()]
 
 
-def trained(todo: Plan, models: Path, what: str, row: int) -> tuple[dict[str, Any], Path]:
-    """Fills `todo.model` with its weights, from the store or by training; returns their record and their folder."""
+def trained(todo: Plan, models: Path, what: str, row: int) -> dict[str, Any]:
+    """Fills `todo.model` with its weights and returns their record: from the store, or by training.
+
+    Of several jobs that want one model, one trains it while the others wait.
+    """
+    from filelock import FileLock
+
     from alchemy import store
+
+    home = models / store.fingerprint(todo.settings)
+    models.mkdir(parents=True, exist_ok=True)
+    with FileLock(models / f".{home.name}.lock"):
+        if home.exists():
+            try:
+                record = store.load(home, todo.model, todo.settings)
+                log.info("%s, training: done before (%s)", what, home)
+                return record
+            except store.Damaged as error:
+                log.warning("%s; the model is trained anew", error)
+        facts = train(todo, what, row)
+        store.save(home, todo.model, todo.settings, facts)
+        return store.load(home, todo.model, todo.settings)
+
+
+def train(todo: Plan, what: str, row: int) -> dict[str, Any]:
+    """Trains `todo.model` from fresh weights; returns what there is to say of it."""
     from alchemy.model import initialise
     from alchemy.progress import progress
     from alchemy.train import fit
 
-    home = models / store.fingerprint(todo.settings)
-    if home.exists():
-        try:
-            record = store.load(home, todo.model, todo.settings)
-            log.info("%s: done before (%s)", what, home)
-            return record, home
-        except store.Damaged as error:
-            log.warning("%s; the model is trained anew", error)
-    models.mkdir(parents=True, exist_ok=True)
-    initialise(todo.model, stream(todo.settings["seed"], "weights"))
-    with progress(what, todo.recipe.steps, row) as show:
+    seed, mark = todo.settings["seed"], todo.recipe.mark
+    initialise(todo.model, stream(seed, "weights"))
+    with progress(f"{what}, training", todo.recipe.steps, row) as show:
         checks = fit(
             todo.task,
             todo.model,
             todo.recipe,
-            todo.settings["seed"],
+            seed,
             lambda at: show(at.step, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}"),
         )
     last = checks[-1]
-    log.info(
-        "%s: %d rows in %.0f s, exact match %.4f on held-out problems", what, last.rows, last.seconds, last.exact_match
-    )
-    if todo.recipe.mark is not None and last.exact_match < todo.recipe.mark:
-        log.warning("%s: train.mark=%s was not reached in train.steps=%s", what, todo.recipe.mark, todo.recipe.steps)
+    log.info("%s, training: %d rows in %.0f s, exact match %.4f", what, last.rows, last.seconds, last.exact_match)
+    if mark is not None and last.exact_match < mark:
+        log.warning("%s, training: train.mark=%s was not reached in train.steps=%s", what, mark, todo.recipe.steps)
     parameters = sum(weights.numel() for weights in todo.model.parameters())
     facts = {"parameters": parameters, "rows": last.rows, "exact_match": last.exact_match}
-    store.save(home, todo.model, todo.settings, facts | {"checks": [asdict(at) for at in checks]})
-    return store.load(home, todo.model, todo.settings), home
+    return facts | {"checks": [asdict(check) for check in checks]}

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from alchemy.records import write_aside
-from alchemy.task import FORMAT, Distribution
+from alchemy.task import Distribution
 
 Settings = dict[str, Any]
 Values = dict[str, dict[str, float]]  # part -> metric -> value
 
-MEASURING = ("batch", "evaluate", "model", "score", "seeds", "shift", "task", "vocabulary")
+ROWS = ("alchemy.batch", "alchemy.seeds", "alchemy.shift", "alchemy.task", "alchemy.vocabulary")
+TRAINING = (*ROWS, "alchemy.evaluate", "alchemy.model", "alchemy.train")  # the code that decides weights
+MEASURING = (*ROWS, "alchemy.evaluate", "alchemy.model", "alchemy.score")  # and that decides scores
 
 
 class Damaged(ValueError):
@@ -28,8 +30,8 @@ def digest(content: object, size: int) -> str:
 
 
 def fingerprint(settings: Settings) -> str:
-    """16 hex digits of everything that decides a model's weights: task, model, recipe, seed and the data format."""
-    return digest({**settings, "format": FORMAT}, 16)
+    """16 hex digits of everything that decides a model's weights: task, model, recipe, seed, code, device, threads."""
+    return digest(settings, 16)
 
 
 def save(folder: Path, model: Any, settings: Settings, facts: Settings) -> None:
@@ -43,9 +45,10 @@ def save(folder: Path, model: Any, settings: Settings, facts: Settings) -> None:
         weights = hashlib.sha256((aside / "model.safetensors").read_bytes()).hexdigest()
         record = {"fingerprint": fingerprint(settings), "settings": settings, "sha256": weights, **facts}
         write_aside(aside / "model.json", json.dumps(record, indent=1))
-        if folder.exists():
-            shutil.rmtree(folder)
+        if folder.exists():  # a damaged one
+            folder.rename(aside / "damaged")
         aside.rename(folder)
+        shutil.rmtree(folder / "damaged", ignore_errors=True)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -73,9 +76,8 @@ def load(folder: Path, model: Any, settings: Settings) -> Settings:
 
 
 def code_digest(*modules: str) -> str:
-    """Digest of the source that measures a cell, so that no result outlives the code that made it."""
-    names = [f"alchemy.{name}" for name in MEASURING] + list(modules)
-    sources = [Path(str(import_module(name).__file__)).read_bytes() for name in names]
+    """Digest of the source of modules, so that no model and no result outlives the code that made it."""
+    sources = [Path(str(import_module(name).__file__)).read_bytes() for name in modules]
     return hashlib.sha256(b"\0".join(sources)).hexdigest()
 
 
@@ -98,8 +100,8 @@ class Cells:
 
     def __contains__(self, where: object) -> bool:
         try:
-            return isinstance(where, Distribution) and isinstance(self[where], dict)
-        except (OSError, ValueError):  # absent, or not what was written: measured again
+            return isinstance(where, Distribution) and self[where]["full"]["exact_match"] >= 0
+        except (OSError, ValueError, KeyError, TypeError):  # absent, or not what was written: measured again
             return False
 
     def __getitem__(self, where: Distribution) -> Values:

@@ -12,8 +12,6 @@ from alchemy.vocabulary import Vocabulary
 Composition = tuple[int, ...]  # rule ids, in the order of application
 Side = Literal["train", "valid", "test"]
 
-FORMAT = 1  # raise it when the same settings would give other rows: it is part of every model's fingerprint
-
 SIXTEENTHS: dict[Side, range] = {"train": range(0, 12), "valid": range(12, 13), "test": range(13, 16)}
 """Each side's share of all problems, in sixteenths: learnt from, watched to stop the training, measured on."""
 
@@ -28,6 +26,10 @@ class Holdout:
     places: int = 0
 
 
+NOISE_KINDS = ("insert", "delete", "modify", "hybrid")
+NOISE_DOMAINS = ("element", "transformation", "instruction", "all")
+
+
 @dataclass(frozen=True)
 class Noise:
     """Each prompt token of `domain` is hit with probability `rate`; `kind` says what a hit does."""
@@ -35,6 +37,13 @@ class Noise:
     kind: Literal["insert", "delete", "modify", "hybrid"]
     domain: Literal["element", "transformation", "instruction", "all"]
     rate: float
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("kind", NOISE_KINDS), ("domain", NOISE_DOMAINS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"shift.{name}={getattr(self, name)} is unknown: use one of {', '.join(allowed)}")
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"a noise rate of {self.rate} is no share of the tokens: use 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, isfinite, pi
 from time import perf_counter
 from typing import Literal
 
@@ -50,7 +50,7 @@ class Recipe:
             if not getattr(self, name) > 0:
                 raise ValueError(f"train.{name}={getattr(self, name)} must be above 0, such as 0.004")
         for name in ("warmup", "weight_decay"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise ValueError(f"train.{name}={getattr(self, name)} is negative: set it to 0 or more")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(
@@ -101,13 +101,8 @@ def fit(
     """
     held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
     rng = stream(seed, "train")
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    settings = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True, **settings)  # type: ignore[arg-type]
     checks: list[Progress] = []
     begun = perf_counter()
     done = 0
@@ -127,6 +122,8 @@ def fit(
             optimizer.zero_grad()
             total += loss.item()
             done += 1
+        if not isfinite(total):
+            raise ValueError(f"the loss is {total} at step {done}: lower train.learning_rate={recipe.learning_rate}")
         right = float(follows_gold(model, held_out).mean())
         checks.append(Progress(done, done * recipe.batch, total / steps, right, perf_counter() - begun))
         report(checks[-1])

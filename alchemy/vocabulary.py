@@ -19,6 +19,8 @@ class Vocabulary:
     atoms: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if len(self) > np.iinfo(np.int16).max:
+            raise ValueError(f"the vocabulary has {len(self)} symbols, and ids are 16-bit: use fewer than 32,768")
         if len(self.ids) < len(self):
             raise ValueError(f"the vocabulary holds a symbol twice: {' '.join(self.symbols)}; give each its own name")
 

@@ -50,6 +50,8 @@ class Cipher:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         object.__setattr__(self, "training", tuple(self.training))
+        if not self.rules:
+            raise ValueError("task.rules is empty: name at least one, such as ['rotate 13']")
         for rule in self.rules:
             if not RULE.fullmatch(rule):
                 raise ValueError(f"task.rules names {rule!r}: write 'rotate 13', 'roll 1' (any number) or 'reverse'")

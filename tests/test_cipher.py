@@ -9,7 +9,6 @@ import pytest
 
 from alchemy.seeds import stream
 from alchemy.shift import AXES, corrupt, describe, draw, recompose
-from alchemy.task import FORMAT
 from alchemy.vocabulary import ANSWER
 from tasks.cipher import Cipher
 
@@ -80,7 +79,9 @@ def test_element_levels_hold_exactly_one_letter_of_their_kind(cipher):
     unseen = [np.isin(numbers(level), (12, 25)).sum(axis=1) for level in range(3)]
     assert [set(counts.tolist()) for counts in unseen] == [{0}, {0}, {1}]
     places = np.arange(4)
-    novel = [((numbers(level) % 6 == places) & ~np.isin(numbers(level), (12, 25))).sum(axis=1) for level in range(3)]
+    novel = [
+        ((numbers(level) % 4 == places % 4) & ~np.isin(numbers(level), (12, 25))).sum(axis=1) for level in range(3)
+    ]
     assert [set(counts.tolist()) for counts in novel] == [{0}, {1}, {0}]
 
 
@@ -136,6 +137,6 @@ def test_a_level_without_problems_says_what_to_change(cipher):
 
 
 def test_the_rows_of_this_format_never_change(cipher):
-    """If this fails, rows under old settings are other ones now: raise FORMAT in alchemy/task.py and mend this."""
+    """If this fails, one seed no longer gives the rows it gave: say so in the release, then mend this."""
     rows = draw(cipher, corrupt(cipher, 4), 1_000, stream(0, "test")).tokens
-    assert (FORMAT, sha256(rows.tobytes()).hexdigest()[:16]) == (1, "da2f552462b7bd8b")
+    assert (sha256(rows.tobytes()).hexdigest()[:16]) == ("da2f552462b7bd8b")

@@ -45,7 +45,7 @@ def test_a_sweep_ends_in_a_picture(sweep):
     picture = folder / done.stdout.splitlines()[-1]
     assert picture.name == "heatmap.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert len(list((folder / "outputs" / "models").iterdir())) == 4
+    assert len(list((folder / "outputs" / "models").glob("*/model.json"))) == 4
     rows = cells(picture.parent / "cells.csv")
     assert {row["model.width"] for row in rows} == {"8", "16"}
     assert {row["axis"] for row in rows} == {"task", "element", "length", "steps", "format"}
@@ -66,7 +66,7 @@ def test_the_same_sweep_again_trains_nothing_and_ends_in_the_same_table(sweep):
 
 def test_a_swept_axis_trains_one_model_and_a_bad_job_spares_the_others(sweep):
     folder, _ = sweep
-    models = set((folder / "outputs" / "models").iterdir())
+    models = set((folder / "outputs" / "models").glob("*/model.json"))
     words = ["-m", "shift.axis=task,nonsense,length", "seed=0", "model.width=8", "name=axes", *TINY]
     done = alchemy(folder, *words)
     assert done.returncode == 1
@@ -77,7 +77,9 @@ def test_a_swept_axis_trains_one_model_and_a_bad_job_spares_the_others(sweep):
     assert "Traceback" not in done.stderr
     rows = cells((folder / done.stdout.splitlines()[-1]).with_name("cells.csv"))
     assert {row["axis"] for row in rows} == {"task", "length"}
-    assert set((folder / "outputs" / "models").iterdir()) == models, "an axis is no part of a model's fingerprint"
+    assert set((folder / "outputs" / "models").glob("*/model.json")) == models, (
+        "an axis is no part of a model's fingerprint"
+    )
 
 
 def test_a_damaged_model_is_trained_anew_to_the_same_bits(sweep):
@@ -91,6 +93,24 @@ def test_a_damaged_model_is_trained_anew_to_the_same_bits(sweep):
     assert done.returncode == 0, done.stderr
     assert f"{weights.relative_to(folder)} has changed since it was written; the model is trained anew" in done.stdout
     assert weights.read_bytes() == before
+
+
+def test_two_processes_that_want_one_model_train_it_once(tmp_path):
+    done = alchemy(tmp_path, "-m", "shift.axis=task,length", "model.width=8", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("rows in") == 1
+    assert done.stdout.count("done before") == 1
+    assert len([path for path in (tmp_path / "outputs" / "models").iterdir() if path.is_dir()]) == 1
+
+
+def test_a_folder_with_other_files_is_neither_used_nor_touched(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    for words in (["-m", "hydra.sweep.dir=mine", "model.width=33,35"], ["hydra.run.dir=mine", *TINY]):
+        done = alchemy(tmp_path, *words)
+        assert done.returncode == 1
+        assert "mine holds files already" in done.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
 def test_a_picture_can_be_drawn_again(sweep):
@@ -151,6 +171,15 @@ MISTAKES = {
     "shift.levels=[0,x]": "whole numbers",
     "shift.levels=[]": "shift.levels is empty",
     "shift.levels=[true]": "whole numbers",
+    "shift.levels=[0,0]": "name each once",
+    "~shift.grid.length shift.axis=length": "shift.grid.length",
+    "~task.length": "task.length is missing",
+    "~train.batch": "train.batch is missing",
+    "~study.count": "study.count is missing",
+    "model.dropout=0.1": "--cfg job",
+    "train.weight_decay=nan": "train.weight_decay",
+    "task.rules=[]": "task.rules is empty",
+    "task.length=1 shift.axis=element task.unseen_places=2 task.unseen_atoms=ACEGIKMOQSUWY": "letters",
     "shift.grid=null": "shift.levels",
     "shift=null": "shift=None",
     "model.width=33": "model.heads=4",

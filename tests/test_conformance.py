@@ -1,7 +1,7 @@
 """The lab against the released implementation's recorded results, and against the paper's printed tables."""
 
 import hashlib
-from itertools import product
+from itertools import pairwise, product
 from string import ascii_uppercase
 
 import numpy as np
@@ -178,6 +178,38 @@ def test_hybrid_noise_changes_as_many_prompts_as_it_should():
         padded = np.pad(noisy.tokens, ((0, 0), (0, width)))[:, :width]
         changed = (padded != batch.tokens).any(axis=1) | (noisy.prompt_length != batch.prompt_length)
         assert changed.mean() == pytest.approx(case["expected_1_minus_(1-p)^7"], abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("kind", ["insert", "delete", "modify"])
+def test_noise_invariants(kind, rate):
+    """Row by row at every rate: what stays, what is added, what is lost, and where."""
+    cipher = make()
+    batch = cipher.sample(PLAIN, 300, stream(0, "rows"))
+    noisy = perturb(batch, Noise(kind, "element", rate), stream(1, "noise"))
+    unknown = cipher.vocabulary.ids["<unk>"]
+    for before, after, role, its in zip(batch.tokens, noisy.tokens, batch.role, noisy.role, strict=True):
+        old, new = before[role == Role.ELEMENT].tolist(), after[its == Role.ELEMENT].tolist()
+        assert before[role > Role.ELEMENT].tolist() == after[(its > Role.ELEMENT) & (its < Role.PAD)].tolist()
+        if kind == "insert":
+            assert [token for token in new if token != unknown] == old
+            assert not new or new[-1] != unknown
+            assert not any(a == b == unknown for a, b in pairwise(new))
+        elif kind == "delete":
+            rest = iter(old)
+            assert all(token in rest for token in new), "not a subsequence"
+        else:
+            assert len(new) == len(old)
+            assert all(b in (a, unknown) for a, b in zip(old, new, strict=True))
+        assert rate not in (0.0,) or new == old
+
+
+@pytest.mark.parametrize(
+    ("kind", "domain", "rate"), [("add", "all", 0.1), ("insert", "letters", 0.1), ("insert", "all", 2)]
+)
+def test_noise_that_does_not_exist_is_refused(kind, domain, rate):
+    with pytest.raises(ValueError, match="use"):
+        Noise(kind, domain, rate)
 
 
 def replay(cipher, elements, name):

@@ -19,6 +19,8 @@ RUN = {
     "parameters": 54016,
     "count": 10,
     "seed": 0,
+    "exact_match": 0.93,
+    "reached": True,
 }
 
 
@@ -27,7 +29,7 @@ def records(seed, values):
         kind, domain = ("insert", "all") if axis == "format" else ("-", "-")
         at = {"axis": axis, "kind": kind, "domain": domain, "level": level, "setting": f"level {level}", "seed": seed}
         for part in ("full", "chain", "answer"):
-            for metric in ("exact_match", "edit_distance", "untouched"):
+            for metric in ("exact_match", "edit_distance", "untouched", "problems"):
                 yield Record(metric, value, 10, {**at, "part": part})
 
 
@@ -50,6 +52,14 @@ def test_a_cell_is_the_mean_over_seeds_with_student_s_interval(sweep):
     assert (cell["seeds"], cell["count"], cell["lowest"], cell["highest"]) == (3, 30, 0.2, 0.8)
 
 
+def test_a_seed_counts_once_however_often_it_was_measured(sweep):
+    """Swept shifts overlap: the same cell of one seed in two jobs is one measurement."""
+    write(sweep / "1" / "records.jsonl", records(0, [("task", 0, 1.0), ("task", 1, 0.5), ("format", 2, 0.5)]))
+    cells = summarise(load(sweep, {0: {}, 1: {}}), [])
+    assert set(cells["seeds"]) == {1}
+    assert set(cells["count"]) == {10}
+
+
 def test_one_seed_has_no_interval(sweep):
     cells = summarise(load(sweep, {0: {}}), [])
     assert cells["low"].isna().all()
@@ -63,7 +73,7 @@ def test_columns_of_cells_are_the_promised_ones(sweep):
 def test_a_file_that_holds_no_records_is_named_with_its_line(sweep):
     path = sweep / "1" / "records.jsonl"
     path.write_text(path.read_text() + "garbage\n")
-    with pytest.raises(ValueError, match=r"1/records.jsonl line 28"):
+    with pytest.raises(ValueError, match=r"1/records.jsonl line 37"):
         load(sweep, {0: {}, 1: {}})
 
 
@@ -92,7 +102,12 @@ def test_the_caption_says_what_was_kept_out():
     assert "the atoms M altogether" in caption_of([RUN])
     written = {**RUN, "held_out": {"atoms": ["N"], "places": 0, "written": ["N"]}}
     assert "as inputs (rules write N)" in caption_of([written])
-    assert "nothing, and every test problem" in caption_of([{**RUN, "held_out": {"atoms": [], "places": 0}}])
+    assert "ended before its mark on held-out problems (seed 0: 0.9300)" in caption_of([{**RUN, "reached": False}])
+    both = caption_of([RUN, {**RUN, "training": ["F1F1"], "length": 5}])
+    assert "Trained on F1F1 | F1F2 with 4 to 5 atoms" in both
+    assert "nothing, and every test problem" in caption_of(
+        [{**RUN, "held_out": {"atoms": [], "places": 0, "written": []}}]
+    )
 
 
 def test_finish_draws_every_picture_and_prints_its_path_last(sweep, capsys):

@@ -1,7 +1,5 @@
 """What is stored is found again, and what is damaged is never used."""
 
-import json
-
 import pytest
 import torch
 
@@ -19,12 +17,6 @@ def test_a_fingerprint_depends_on_every_setting_and_on_their_order_not_at_all():
         changed = {**SETTINGS, group: {key: value + 1 for key, value in SETTINGS[group].items()}}
         assert store.fingerprint(changed) != print_of
     assert store.fingerprint({**SETTINGS, "seed": 1}) != print_of
-
-
-def test_the_data_format_is_part_of_a_fingerprint(monkeypatch):
-    before = store.fingerprint(SETTINGS)
-    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
-    assert store.fingerprint(SETTINGS) != before
 
 
 @pytest.fixture
@@ -101,4 +93,10 @@ def test_the_measuring_code_is_part_of_a_cell():
     digest = store.code_digest("tasks.cipher", "alchemy.studies.degradation")
     assert digest == store.code_digest("tasks.cipher", "alchemy.studies.degradation")
     assert digest != store.code_digest("tasks.cipher", "alchemy.train")
-    assert json.dumps(digest)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"full": 1}', "[]", '{"full": {}}'])
+def test_a_cell_that_is_something_else_is_measured_again(tmp_path, cipher, content):
+    cells = store.Cells(tmp_path, "key")
+    cells.path(cipher.train).write_text(content)
+    assert cipher.train not in cells

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from numpy.testing import assert_array_equal
+from omegaconf import OmegaConf
 
+from alchemy.evaluate import follows_gold
+from alchemy.model import initialise
 from alchemy.seeds import stream
-from alchemy.shift import draw
+from alchemy.shift import draw, recompose
 from alchemy.train import IGNORED, Recipe, fit, loss_of, targets
-from tests.conftest import tiny_model
+from tests.conftest import ROOT, tiny_model
+
+SETTINGS = {"train": "train/adamw.yaml", "model": "model/gpt.yaml"}
 
 QUICK = {
     "steps": 6,
@@ -98,6 +104,8 @@ def test_the_loss_is_the_mean_surprise_of_the_targets(cipher):
         ("weight_decay", -0.1),
         ("loss", "prompt"),
         ("mark", 1.5),
+        ("weight_decay", float("nan")),
+        ("learning_rate", float("nan")),
         ("check_every", 0),
         ("check_problems", 0),
     ],
@@ -107,17 +115,30 @@ def test_bad_recipes_are_named(setting, value):
         Recipe(**{**QUICK, setting: value})
 
 
+def test_training_learns_from_its_side_and_stops_by_another(cipher, monkeypatch):
+    asked = []
+
+    def spy(task, where, count, rng, side="test"):
+        asked.append((side, where, count))
+        return draw(task, where, count, rng, side)
+
+    monkeypatch.setattr("alchemy.train.draw", spy)
+    fit(cipher, tiny_model(cipher), Recipe(**QUICK), 0, lambda at: None)
+    assert asked == [("valid", cipher.train, 32), ("train", cipher.train, 64), ("train", cipher.train, 32)]
+
+
+def test_a_loss_that_is_no_number_ends_training(cipher):
+    with pytest.raises(ValueError, match=r"train\.learning_rate"):
+        fit(cipher, tiny_model(cipher), Recipe(**{**QUICK, "learning_rate": 1e30, "clip": 1e30}), 0, lambda at: None)
+
+
 @pytest.mark.slow
 def test_the_default_recipe_learns_the_world_and_shows_the_mirage(cipher):
     """One seed of the headline experiment: all of training's distribution, and none of CMP."""
-    from alchemy.evaluate import follows_gold
-    from alchemy.model import Transformer, initialise
-    from alchemy.shift import recompose
-
-    recipe = {**QUICK, "steps": 800, "batch": 128, "warmup": 50, "check_every": 50, "check_problems": 4096}
-    model = Transformer(len(cipher.vocabulary), 64, 4, 4, 32, "learned")
+    settings = {name: OmegaConf.load(ROOT / "conf" / path) for name, path in SETTINGS.items()}
+    model = instantiate(settings["model"])(vocabulary_size=len(cipher.vocabulary))
     initialise(model, stream(7, "weights"))
-    checks = fit(cipher, model, Recipe(**recipe), 7, lambda at: None)
+    checks = fit(cipher, model, instantiate(settings["train"], _convert_="all"), 7, lambda at: None)
     assert checks[-1].rows <= 102_400
     tested = [draw(cipher, where, 4_000, stream(7, "test")) for where in (cipher.train, recompose(cipher, 1))]
     inside, outside = (follows_gold(model, batch).mean() for batch in tested)

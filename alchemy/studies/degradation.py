@@ -6,6 +6,9 @@ Source: arXiv:2508.01191; the heatmap of where chain of thought breaks is drawn 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from alchemy.batch import Role
 from alchemy.evaluate import complete
 from alchemy.model import Transformer
 from alchemy.records import Record
@@ -53,8 +56,8 @@ def run(
 def measure(task: Task, model: Transformer, where: Distribution, count: int, seed: int) -> Values:
     """Mean scores of greedy completions of `count` test problems of `where`, by part and metric.
 
-    With them, as the metric `untouched` of the full text, the share of prompts that noise left as they were: the
-    exact match of a model that is right on those and on no others.
+    With them, as metrics of the full text: `untouched`, the share of prompts that noise left as they were, which is
+    the exact match of a model that is right on those and on no others; and the number of different `problems`.
     """
     batch = draw(task, where, count, stream(seed, "test"))
     scores = score(task.vocabulary, complete(model, batch), batch.completion())
@@ -64,5 +67,7 @@ def measure(task: Task, model: Transformer, where: Distribution, count: int, see
     same = (batch.tokens[:, :width] == clean.tokens[:, :width]).all(axis=1) & (
         batch.prompt_length == clean.prompt_length
     )
-    values["full"]["untouched"] = float(same.mean())
+    values["full"] |= {"untouched": float(same.mean()), "problems": float(len(np.unique(clean.tokens, axis=0)))}
+    if not (batch.role == Role.CHAIN).any():
+        del values["chain"]  # gold has none: an empty chain would count as right
     return values

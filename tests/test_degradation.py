@@ -1,0 +1,89 @@
+"""The study, with a stand-in for the model: what is asked, what is counted, what is not measured again."""
+
+import numpy as np
+import pytest
+
+from alchemy.score import PARTS
+from alchemy.shift import Shift, draw
+from alchemy.studies import degradation
+from alchemy.vocabulary import PAD
+
+SHIFTS = (Shift("task", (0, 1)), Shift("steps", (-1,)), Shift("format", (0, 4), "insert", "all"))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The sides and distributions that the study draws from."""
+    seen = []
+
+    def spy(task, where, count, rng, side="test"):
+        seen.append((where, count, side))
+        return draw(task, where, count, rng, side)
+
+    monkeypatch.setattr(degradation, "draw", spy)
+    return seen
+
+
+def half_right(model, batch):
+    """Gold for every other row, nothing for the rest."""
+    written = batch.completion()
+    written[1::2] = PAD
+    return written
+
+
+def values(records, **at):
+    return {
+        (record.at["part"], record.metric): record.value
+        for record in records
+        if all(record.at[key] == value for key, value in at.items())
+    }
+
+
+def test_scores_are_those_of_the_completions(cipher, monkeypatch, asked):
+    monkeypatch.setattr(degradation, "complete", half_right)
+    known, told = {}, []
+    records = list(degradation.run(cipher, None, 3, SHIFTS, known, told.append, count=40))
+    for axis, level in (("task", 0), ("task", 1), ("format", 4)):
+        cell = values(records, axis=axis, level=level)
+        assert {cell[part, "exact_match"] for part in PARTS} == {0.5}
+        assert {cell[part, "edit_distance"] for part in PARTS} == {0.5}
+        assert {cell[part, "bleu_sentence"] for part in PARTS} == {0.5}
+    assert len(told) == 5
+    assert {side for _, _, side in asked} == {"test"}
+    assert {count for _, count, _ in asked} == {40}
+    assert {record.count for record in records} == {40}
+    assert len(known) == 4, "level 0 is one cell, whatever the axis"
+
+
+def test_a_cell_without_gold_chains_has_no_chain_score(cipher, monkeypatch):
+    monkeypatch.setattr(degradation, "complete", half_right)
+    records = list(degradation.run(cipher, None, 3, SHIFTS, {}, lambda cell: None, count=40))
+    parts = {part for part, _ in values(records, axis="steps")}
+    assert parts == {"full", "answer"}
+    assert values(records, axis="steps")["answer", "exact_match"] == 0.5
+
+
+def test_the_share_of_untouched_prompts_is_counted(cipher, monkeypatch):
+    monkeypatch.setattr(degradation, "complete", half_right)
+    records = list(degradation.run(cipher, None, 3, SHIFTS, {}, lambda cell: None, count=4_000))
+    assert values(records, axis="task", level=1)["full", "untouched"] == 1
+    assert values(records, axis="format", level=4)["full", "untouched"] == pytest.approx(0.8**7, abs=0.02)
+    assert 3_800 < values(records, axis="task", level=0)["full", "problems"] <= 4_000
+
+
+def test_known_cells_are_not_measured_again(cipher, monkeypatch):
+    monkeypatch.setattr(degradation, "complete", half_right)
+    known = {}
+    first = list(degradation.run(cipher, None, 3, SHIFTS, known, lambda cell: None, count=40))
+    monkeypatch.setattr(degradation, "complete", lambda model, batch: pytest.fail("measured again"))
+    assert list(degradation.run(cipher, None, 3, SHIFTS, known, lambda cell: None, count=40)) == first
+
+
+def test_other_seeds_measure_other_problems(cipher, monkeypatch):
+    rows = []
+    monkeypatch.setattr(
+        degradation, "complete", lambda model, batch: (rows.append(batch.tokens), batch.completion())[1]
+    )
+    for seed in (0, 1):
+        list(degradation.run(cipher, None, seed, SHIFTS[:1], {}, lambda cell: None, count=40))
+    assert not np.array_equal(rows[0], rows[2])
