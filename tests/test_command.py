@@ -144,7 +144,7 @@ def test_outputs_that_cannot_be_written_are_named(tmp_path):
 def test_help_names_the_groups_and_shows_how(tmp_path):
     done = alchemy(tmp_path, "--help")
     assert done.returncode == 0
-    for words in ("task: cipher", "experiment: mirage", "shift.axis=length", "unseen_places: 6"):
+    for words in ("task: cipher", "experiment: mirage", "shift.axis=length", "unseen_places: 4"):
         assert words in done.stdout
 
 
