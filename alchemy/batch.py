@@ -14,7 +14,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.vocabulary import END, PAD
+from alchemy.vocabulary import ANSWER, END, PAD, THINK
 
 
 class Role(IntEnum):
@@ -75,4 +75,38 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
         np.concatenate([widen(batch.tokens, PAD) for batch in batches]),
         np.concatenate([widen(batch.role, Role.PAD) for batch in batches]),
         np.concatenate([widen(batch.step, -1) for batch in batches]),
+    )
+
+
+def layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: bool) -> Batch:
+    """Rows as the published data set writes them, from the element before and after each rule (k + 1 times (B, l)).
+
+    `rules` are the k tokens that prompt and chain name: every line of the chain is an element and the rules still to
+    do. Without `chain`, or for a single rule, the prompt asks for the answer at once.
+    """
+    element, *lines, answer = states
+    B, l = element.shape
+    chain = chain and len(rules) > 1
+    columns: list[int | NDArray[np.int16]] = [element, *rules, THINK if chain else ANSWER]
+    role = [Role.ELEMENT] * l + [Role.TRANSFORMATION] * len(rules) + [Role.INSTRUCTION]
+    step = [-1] * len(role)
+    for i, line in enumerate(lines if chain else ()):
+        block: list[int | NDArray[np.int16]] = [*[THINK][: i > 0], line, *rules[i + 1 :]]
+        columns += block
+        role += [Role.CHAIN] * (len(block) + l - 1)
+        step += [i] * (len(block) + l - 1)
+    columns += [*[ANSWER][:chain], answer, END]
+    role += [Role.ANSWER] * (chain + l + 1)
+    step += [-1] * (chain + l + 1)
+    tokens = np.empty((B, len(role)), dtype=np.int16)
+    at = 0
+    for column in columns:
+        width = 1 if isinstance(column, int) else l
+        tokens[:, at : at + width] = column
+        at += width
+    shape = tokens.shape
+    return Batch(
+        tokens,
+        np.broadcast_to(np.array(role, dtype=np.int8), shape),
+        np.broadcast_to(np.array(step, dtype=np.int8), shape),
     )

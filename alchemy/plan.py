@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from inspect import isclass, signature
+from itertools import product
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
@@ -11,12 +12,13 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.seeds import stream
-from alchemy.shift import AXES, Shift, describe, draw
+from alchemy.shift import AXES, Shift, describe, number_of
 from alchemy.store import TRAINING, code_digest
-from alchemy.task import Task
+from alchemy.task import Task, draw, span
 
 log = logging.getLogger(__name__)
 
+LONGEST_NAME = 4  # rules of a composition that is asked for by name
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
 
@@ -55,7 +57,7 @@ def plan(cfg: DictConfig) -> Plan:
     needs_room(task, cfg.model.context, "task.length", "training", task.train)
     shifts = tuple(
         replace(shift, levels=tuple(level for level in shift.levels if has(task, cfg, shift, level)))
-        for shift in chosen_shifts(cfg.shift)
+        for shift in chosen_shifts(task, cfg.shift)
     )
     world = type(task).__module__
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
@@ -141,20 +143,23 @@ def device(name: Any) -> Any:
     return chosen
 
 
-def chosen_shifts(node: DictConfig) -> tuple[Shift, ...]:
+def chosen_shifts(task: Task, node: DictConfig) -> tuple[Shift, ...]:
     """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them."""
     if not OmegaConf.is_dict(node.grid):
         raise ValueError(f"shift.grid={node.grid} must give the levels of each axis: set shift.levels instead")
     axes = listed(node.axis)
-    axes = list(AXES) if axes == ["all"] else axes
+    axes = [str(axis) for axis in node.grid] if axes == ["all"] else axes
     kinds, domains = listed(node.kind), listed(node.domain)
     shifts = []
     for axis in axes:
         if node.levels is None and axis in AXES and axis not in node.grid:
             raise ValueError(f"shift.grid lacks the axis {axis}: add levels as shift.grid.{axis}, or set shift.levels")
         levels = listed(node.grid.get(axis, []) if node.levels is None else node.levels)
+        if axis == "composition":
+            levels = [composition_level(task, level) for level in levels]
         if any(isinstance(level, bool) or not isinstance(level, int) for level in levels):
             raise ValueError(f"shift.levels={levels} must be whole numbers, such as [0,1,2]")
+        levels = list(dict.fromkeys(levels)) if axis == "composition" else levels  # a name may be training's own
         if len(set(levels)) < len(levels):
             raise ValueError(f"shift.levels={levels} names a level twice: name each once")
         pairs = [(kind, domain) for domain in domains for kind in kinds] if axis == "format" else [("-", "-")]
@@ -167,6 +172,21 @@ def chosen_shifts(node: DictConfig) -> tuple[Shift, ...]:
     return tuple(shifts)
 
 
+def composition_level(task: Task, level: Any) -> Any:
+    """The level of a composition given by its name. Raises ValueError for a name that the world does not have."""
+    if not isinstance(level, str):
+        return level
+    rules = range(len(task.vocabulary.rules))
+    for k in range(1, LONGEST_NAME + 1):
+        for composition in product(rules, repeat=k):
+            if task.spell(composition) == level:
+                return 0 if task.train.compositions == (composition,) else number_of(composition, len(rules))
+    raise ValueError(
+        f"shift.levels names the composition {level}, which the world does not have: write it such as "
+        f"{task.spell(tuple(rules)[:1] * 2)}, of up to {LONGEST_NAME} of its rules"
+    )
+
+
 def listed(value: Any) -> list[Any]:
     value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return value if isinstance(value, list) else [value]
@@ -174,7 +194,7 @@ def listed(value: Any) -> list[Any]:
 
 def needs_room(task: Task, context: int, setting: str, what: str, where: Any) -> None:
     """Raises ValueError if the longest row of `where` does not fit the model's context."""
-    prompt, completion = task.span(where)
+    prompt, completion = span(task, where)
     grows = where.noise is not None and where.noise.kind in ("insert", "hybrid")
     if (tokens := prompt * (1 + grows) + completion) > context:
         raise ValueError(

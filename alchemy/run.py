@@ -18,8 +18,7 @@ from alchemy.errors import sentence
 from alchemy.plan import Plan, plan
 from alchemy.records import write, write_aside
 from alchemy.seeds import stream
-from alchemy.shift import draw
-from alchemy.task import Task
+from alchemy.task import Task, draw
 
 log = logging.getLogger(__name__)
 

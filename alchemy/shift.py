@@ -5,13 +5,11 @@ Source: arXiv:2508.01191, sections 4 to 6 (task, element, length, reasoning step
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count as count_up
 from itertools import product
 
-import numpy as np
-
-from alchemy.batch import Batch, Role, concatenate, left_justify
-from alchemy.task import SIXTEENTHS, Distribution, Noise, Side, Task, in_side
-from alchemy.vocabulary import PAD, UNKNOWN
+from alchemy.noise import Noise
+from alchemy.task import Composition, Distribution, Task
 
 NOISE_STEP = 0.05  # one level of the format axis
 
@@ -38,7 +36,30 @@ def recompose(task: Task, level: int) -> Distribution:
             "train on fewer compositions (task.training)" if level == 1 else "give the world a rule more (task.rules)"
         )
         raise ValueError(f"shift.axis=task level {level} has no composition to test on: {lack}, or lower shift.levels")
-    return replace(task.train, compositions=moved)
+    return replace(task.train, compositions=moved, shares=())
+
+
+def compose(task: Task, level: int) -> Distribution:
+    """One composition alone, whatever training has: levels from 1 count all of them, short ones first (with two rules
+    F1, F2, F1F1, F1F2, ...). In a configuration they go by their names. Raises ValueError for training itself.
+    """
+    if level < 0:
+        raise ValueError(f"shift.axis=composition has no level {level}: name compositions in shift.levels, or use 1 up")
+    if level == 0:
+        return task.train
+    rules, rest = len(task.vocabulary.rules), level - 1
+    k = next(k for k in count_up(1) if level <= sum(rules**i for i in range(1, k + 1)))
+    rest -= sum(rules**i for i in range(1, k))
+    composition = tuple(rest // rules**place % rules for place in range(k - 1, -1, -1))
+    if task.train.compositions == (composition,):
+        raise ValueError(f"shift.axis=composition level {task.spell(composition)} is training itself: use level 0")
+    return replace(task.train, compositions=(composition,), shares=())
+
+
+def number_of(composition: Composition, rules: int) -> int:
+    """The level of a composition on the composition axis, in a world with so many rules."""
+    shorter = sum(rules**i for i in range(1, len(composition)))
+    return 1 + shorter + sum(rule * rules**place for place, rule in enumerate(reversed(composition)))
 
 
 def renew(task: Task, level: int) -> Distribution:
@@ -46,18 +67,33 @@ def renew(task: Task, level: int) -> Distribution:
     known atoms); 2, one atom is never in training at all. Raises ValueError where nothing was kept out.
     """
     check_level("element", level, 0, 2)
-    held_out = task.train.held_out
-    if level == 1 and not held_out.places:
+    if level == 2:
+        return swap(task, 1, "element")
+    return move(task, level, "element")
+
+
+def move(task: Task, level: int, axis: str = "places") -> Distribution:
+    """`level` atoms of each element stand where training never puts them. Training's nearest element is then `level`
+    substitutions away (the paper's n). Raises ValueError where nothing was kept out.
+    """
+    check_level(axis, level, 0, task.train.length)
+    if level and not (task.train.held_out.places or task.train.held_out.only):
         raise ValueError(
-            "shift.axis=element level 1 needs atoms kept from some places in training: "
-            "set task.unseen_places to 2 or more (where the world has it), or take 1 out of shift.levels"
+            f"shift.axis={axis} level {level} needs atoms kept from some places in training: "
+            f"set task.unseen_places to 2 or more (where the world has it), or take {level} out of shift.levels"
         )
-    if level == 2 and not held_out.atoms:
+    return replace(task.train, novel_places=level)
+
+
+def swap(task: Task, level: int, axis: str = "atoms") -> Distribution:
+    """`level` atoms of each element are never in training at all. Raises ValueError where nothing was kept out."""
+    check_level(axis, level, 0, task.train.length)
+    if level and not task.train.held_out.atoms:
         raise ValueError(
-            "shift.axis=element level 2 needs atoms kept out of training: "
-            "set task.unseen_atoms (such as MZ, where the world has it), or take 2 out of shift.levels"
+            f"shift.axis={axis} level {2 if axis == 'element' else level} needs atoms kept out of training: "
+            "set task.unseen_atoms (such as MZ, where the world has it), or lower shift.levels"
         )
-    return replace(task.train, novel_places=int(level == 1), novel_atoms=int(level == 2))
+    return replace(task.train, novel_atoms=level)
 
 
 def lengthen(task: Task, level: int) -> Distribution:
@@ -85,7 +121,11 @@ def deepen(task: Task, level: int) -> Distribution:
             f"shift.axis=steps level {level} leads back into training, which mixes {shortest} and more rules: "
             "use levels past all of them, or train on compositions of one length"
         )
-    return replace(task.train, compositions=tuple(moved))
+    return replace(
+        task.train,
+        compositions=tuple(moved),
+        shares=task.train.shares if len(moved) == len(task.train.compositions) else (),
+    )
 
 
 def corrupt(task: Task, level: int, kind: str = "hybrid", domain: str = "all") -> Distribution:
@@ -99,7 +139,10 @@ def corrupt(task: Task, level: int, kind: str = "hybrid", domain: str = "all") -
 
 AXES: dict[str, Callable[[Task, int], Distribution]] = {
     "task": recompose,
+    "composition": compose,
     "element": renew,
+    "places": move,
+    "atoms": swap,
     "length": lengthen,
     "steps": deepen,
     "format": corrupt,
@@ -140,64 +183,16 @@ def describe(task: Task, where: Distribution) -> str:
     if where.compositions != train.compositions:
         lengths, trained = (sorted({len(c) for c in d.compositions}) for d in (where, train))
         names = [task.spell(composition) for composition in where.compositions]
-        if lengths != trained:
+        if lengths != trained and len(names) > 1:
             words.append("k = " + ", ".join(map(str, lengths)))
         else:
             words.append(" ".join(names) if len(names) <= 2 else f"{names[0]} … {names[-1]}")
-    if where.novel_places:
-        words.append("atom at new place")
-    if where.novel_atoms:
-        words.append("unseen atom")
+    if n := where.novel_places:
+        words.append("atom at new place" if n == 1 else f"{n} atoms at new places")
+    if n := where.novel_atoms:
+        words.append("unseen atom" if n == 1 else f"{n} unseen atoms")
     if where.length != train.length:
         words.append(f"l = {where.length}")
     if where.noise:
         words.append(f"{where.noise.rate:.0%}")
     return ", ".join(words)
-
-
-def perturb(batch: Batch, noise: Noise, rng: np.random.Generator) -> Batch:
-    """`batch` with noise on its prompts; chain and answer keep every token.
-
-    One uniform draw per prompt token decides the hit, so under one stream a token hit at some rate is hit at every
-    higher rate as well. Source: arXiv:2508.01191, section 4.4.
-    """
-    B, T = batch.tokens.shape
-    chance, choice = rng.random((B, T)), rng.integers(0, 3, (B, T))
-    eligible = batch.role <= Role.INSTRUCTION if noise.domain == "all" else batch.role == Role[noise.domain.upper()]
-    hit = eligible & (chance < noise.rate)
-    if noise.kind != "hybrid":
-        choice = np.full((B, T), ("insert", "delete", "modify").index(noise.kind))
-    inserted, deleted, modified = (hit & (choice == i) for i in range(3))
-
-    # every token has two places: noise put in before it, and the token itself
-    token = np.where(modified, np.int16(UNKNOWN), batch.tokens)
-    tokens = np.stack([np.full_like(token, UNKNOWN), token], axis=2).reshape(B, 2 * T)
-    keep = np.stack([inserted, ~deleted & (batch.role != Role.PAD)], axis=2).reshape(B, 2 * T)
-    role, step = (np.repeat(array, 2, axis=1) for array in (batch.role, batch.step))
-    tokens = left_justify(tokens, keep)
-    role = left_justify(role - np.int8(Role.PAD), keep) + np.int8(Role.PAD)  # pads with Role.PAD
-    step = left_justify(step + np.int8(1), keep) - np.int8(1)  # pads with -1
-    assert PAD == 0
-    return Batch(tokens, role, step)
-
-
-def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, side: Side = "test") -> Batch:
-    """`count` rows of `where` whose problems belong to `side`, with the noise of `where` on their prompts.
-
-    Problems and noise come from two streams of `rng`, so every noise level sees the same problems. Raises ValueError
-    where `where` holds no problem of that side.
-    """
-    problems, noise = rng.spawn(2)
-    share = len(SIXTEENTHS[side]) / 16
-    found: list[Batch] = []
-    missing, tries = count, 0
-    while missing > 0:
-        tries += 1
-        if tries > 100:
-            raise ValueError(f"{where} has no problem on the {side} side: widen it (a larger task.length, more rules)")
-        batch = task.sample(where, int(missing / share * 1.02) + 64, problems)
-        batch = batch[in_side(batch, task.vocabulary, side)][:missing]
-        found.append(batch)
-        missing -= len(batch)
-    batch = found[0] if len(found) == 1 else concatenate(found)
-    return perturb(batch, where.noise, noise) if where.noise else batch

@@ -15,9 +15,16 @@ from alchemy.task import Distribution
 Settings = dict[str, Any]
 Values = dict[str, dict[str, float]]  # part -> metric -> value
 
-ROWS = ("alchemy.batch", "alchemy.seeds", "alchemy.shift", "alchemy.task", "alchemy.vocabulary")
+ROWS = ("alchemy.batch", "alchemy.noise", "alchemy.seeds", "alchemy.shift", "alchemy.task", "alchemy.vocabulary")
 TRAINING = (*ROWS, "alchemy.evaluate", "alchemy.model", "alchemy.train")  # the code that decides weights
-MEASURING = (*ROWS, "alchemy.evaluate", "alchemy.model", "alchemy.score")  # and that decides scores
+MEASURING = (
+    *ROWS,
+    "alchemy.evaluate",
+    "alchemy.model",
+    "alchemy.replay",
+    "alchemy.diagnose",
+    "alchemy.score",
+)  # and that decides scores
 
 
 class Damaged(ValueError):

@@ -14,8 +14,7 @@ from alchemy.batch import Batch, Role
 from alchemy.evaluate import follows_gold, to_tensor
 from alchemy.model import Transformer
 from alchemy.seeds import stream
-from alchemy.shift import draw
-from alchemy.task import Task
+from alchemy.task import Task, draw
 
 IGNORED = -100  # cross_entropy's own mark for a target that does not count
 

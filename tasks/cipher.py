@@ -19,9 +19,9 @@ from string import ascii_uppercase
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, Role, concatenate
-from alchemy.task import Composition, Distribution, Holdout
-from alchemy.vocabulary import ANSWER, END, THINK, Vocabulary
+from alchemy.batch import Batch, layout
+from alchemy.task import Composition, Distribution, Holdout, choose
+from alchemy.vocabulary import Vocabulary
 
 RULE = re.compile(r"rotate (-?\d+)|roll (-?\d+)|(reverse)")
 
@@ -37,7 +37,9 @@ class Cipher:
     """`rules` are [F1], [F2], ... in order, each `rotate n` (every letter n on), `roll n` (the element n to the
     left, cyclically) or `reverse`. Training draws `training` compositions over elements of `length` letters, never
     the letters of `unseen_atoms`, and each other letter never at place i where i = its number modulo
-    `unseen_places` (0: everywhere). `cot` writes chains; without it a prompt asks for the answer at once.
+    `unseen_places` (0: everywhere), or only at places i = its number modulo `seen_places` (0: everywhere). `shares`
+    of the training compositions add up to 1 (empty: all alike). `cot` writes chains; without it a prompt asks for
+    the answer at once.
     """
 
     rules: tuple[str, ...]
@@ -45,11 +47,14 @@ class Cipher:
     length: int
     unseen_atoms: str
     unseen_places: int
+    seen_places: int
+    shares: tuple[float, ...]
     cot: bool
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         object.__setattr__(self, "training", tuple(self.training))
+        object.__setattr__(self, "shares", tuple(map(float, self.shares)))
         if not self.rules:
             raise ValueError("task.rules is empty: name at least one, such as ['rotate 13']")
         for rule in self.rules:
@@ -59,11 +64,19 @@ class Cipher:
             raise ValueError(f"task.length={self.length} leaves no letters: set it to 1 or more")
         if strange := set(self.unseen_atoms) - set(ascii_uppercase):
             raise ValueError(f"task.unseen_atoms={self.unseen_atoms} has {min(strange)!r}: use letters A to Z alone")
-        if self.unseen_places < 0:
-            raise ValueError(f"task.unseen_places={self.unseen_places} is negative: use 0 for none, or 2 or more")
+        for name in ("unseen_places", "seen_places"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"task.{name}={getattr(self, name)} is negative: use 0 for none, or 2 or more")
+        if self.unseen_places and self.seen_places:
+            raise ValueError("task.unseen_places and task.seen_places cannot both be set: set one of them to 0")
         if not self.training:
             raise ValueError("task.training is empty: name at least one composition, such as [F1F2]")
-        if len(set(self.train.compositions)) < len(self.training):
+        if self.shares and (len(self.shares) != len(self.training) or min(self.shares) < 0 or sum(self.shares) <= 0):
+            raise ValueError(
+                f"task.shares={list(self.shares)} must give each of the {len(self.training)} compositions of "
+                "task.training a share of 0 or more, not all 0; or leave them empty, []"
+            )
+        if len(set(map(self.parse, self.training))) < len(self.training):
             raise ValueError(f"task.training={list(self.training)} names a composition twice: name each once")
         if any(len(self.atoms_at(i)[0]) == 0 for i in range(self.length)):
             raise ValueError(
@@ -77,8 +90,12 @@ class Cipher:
 
     @cached_property
     def train(self) -> Distribution:
-        held_out = Holdout(tuple(sorted(set(self.unseen_atoms))), self.unseen_places)
-        return Distribution(tuple(self.parse(name) for name in self.training), self.length, held_out)
+        held_out = Holdout(tuple(sorted(set(self.unseen_atoms))), self.unseen_places, self.seen_places)
+        shares = self.shares or (1.0,) * len(self.training)
+        mixed = [(self.parse(name), share) for name, share in zip(self.training, shares, strict=True) if share]
+        total = sum(share for _, share in mixed)
+        named = tuple(share / total for _, share in mixed) if len(set(shares)) > 1 and len(mixed) > 1 else ()
+        return Distribution(tuple(composition for composition, _ in mixed), self.length, held_out, shares=named)
 
     def parse(self, name: str) -> Composition:
         """Rule ids of a composition written F1F2, or [F1] [F2]. Raises UnknownRule, and ValueError for none."""
@@ -117,8 +134,9 @@ class Cipher:
         """Token ids of the letters that training puts at `place`, that it puts elsewhere only, and that it lacks."""
         letters = np.arange(26, dtype=np.int16)
         unseen = np.isin(letters, [ascii_uppercase.index(atom) for atom in self.unseen_atoms])
-        every = self.unseen_places
-        novel = (letters % every == place % every) & ~unseen if every else np.zeros(26, dtype=bool)
+        every = self.unseen_places or self.seen_places
+        own = (letters % every == place % every) if every else np.zeros(26, dtype=bool)
+        novel = (~own if self.seen_places else own) & ~unseen
         kinds = (~unseen & ~novel, novel, unseen)
         return tuple(letters[kind] + self.vocabulary.first_atom for kind in kinds)  # type: ignore[return-value]
 
@@ -152,72 +170,15 @@ class Cipher:
         weights = 26 ** np.arange(length - 1, -1, -1, dtype=np.int64)
         return (numbers[:, None] // weights % 26 + self.vocabulary.first_atom).astype(np.int16)
 
-    def render(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
-        """One row per element (B, l) under one composition: prompt, chain, answer and end symbol."""
-        B, l = elements.shape
-        rules = [self.vocabulary.first_rule + rule for rule in composition]
-        chain = self.cot and len(rules) > 1
-        columns: list[int | NDArray[np.int16]] = [elements, *rules, THINK if chain else ANSWER]
-        role = [Role.ELEMENT] * l + [Role.TRANSFORMATION] * len(rules) + [Role.INSTRUCTION]
-        step = [-1] * len(role)
-        for i, rule in enumerate(composition[:-1] if chain else ()):
-            elements = self.apply(rule, elements)
-            block = [THINK] * (i > 0) + [elements] + rules[i + 1 :]
-            columns += block
-            role += [Role.CHAIN] * (len(block) + l - 1)
-            step += [i] * (len(block) + l - 1)
-        for rule in composition[-1:] if chain else composition:
-            elements = self.apply(rule, elements)
-        columns += [ANSWER] * chain + [elements, END]
-        role += [Role.ANSWER] * (chain + l + 1)
-        step += [-1] * (chain + l + 1)
-        tokens = np.empty((B, len(role)), dtype=np.int16)
-        at = 0
-        for column in columns:
-            width = 1 if isinstance(column, int) else l
-            tokens[:, at : at + width] = column
-            at += width
-        shape = tokens.shape
-        return Batch(
-            tokens,
-            np.broadcast_to(np.array(role, dtype=np.int8), shape),
-            np.broadcast_to(np.array(step, dtype=np.int8), shape),
-        )
+    def render(
+        self, elements: NDArray[np.int16], composition: Composition, executed: Composition | None = None
+    ) -> Batch:
+        states = [elements]
+        for rule in executed or composition:
+            states.append(self.apply(rule, states[-1]))
+        return layout(states, [self.vocabulary.first_rule + rule for rule in composition], self.cot)
 
-    def sample(self, where: Distribution, count: int, rng: np.random.Generator) -> Batch:
-        elements = self.elements(where, count, rng)
-        if len(where.compositions) == 1:
-            return self.render(elements, where.compositions[0])
-        which = rng.integers(0, len(where.compositions), count)
-        rows = np.argsort(which, kind="stable")
-        blocks = np.split(elements[rows], np.cumsum(np.bincount(which, minlength=len(where.compositions)))[:-1])
-        batch = concatenate([self.render(block, c) for block, c in zip(blocks, where.compositions, strict=True)])
-        back = np.empty_like(rows)
-        back[rows] = np.arange(count)
-        return batch[back]
-
-    def span(self, where: Distribution) -> tuple[int, int]:
-        sizes = [self.render(np.zeros((1, where.length), dtype=np.int16), c).role[0] for c in where.compositions]
-        prompts = [int((role <= Role.INSTRUCTION).sum()) for role in sizes]
-        return max(prompts), max(len(role) - prompt for role, prompt in zip(sizes, prompts, strict=True))
-
-    def verify(self, batch: Batch, completion: NDArray[np.int16]) -> NDArray[np.bool_]:
-        right = np.zeros(len(batch), dtype=bool)
-        atoms, rules = ((batch.role == role).sum(axis=1) for role in (Role.ELEMENT, Role.TRANSFORMATION))
-        prompts = np.where(batch.role <= Role.INSTRUCTION, batch.tokens, 0)
-        written = completion.shape[1] - np.argmax(completion[:, ::-1] == ANSWER, axis=1)  # after the last marker
-        start = np.where((completion == ANSWER).any(axis=1), written, 0)
-        padded = np.pad(completion, ((0, 0), (0, int(atoms.max(initial=0)) + 1)))
-        shapes, kind = np.unique(
-            np.column_stack([atoms, rules, np.where(batch.role == Role.TRANSFORMATION, batch.tokens, 0)]),
-            axis=0,
-            return_inverse=True,
-        )
-        for number, (l, k, *_) in enumerate(shapes):
-            rows = np.flatnonzero(kind.ravel() == number)
-            elements = prompts[rows, :l]
-            for token in prompts[rows[0], l : l + k]:
-                elements = self.apply(int(token) - self.vocabulary.first_rule, elements)
-            answers = np.take_along_axis(padded[rows], start[rows, None] + np.arange(l + 1), axis=1)
-            right[rows] = (answers[:, :l] == elements).all(axis=1) & (answers[:, l] <= END)
-        return right
+    def problems(
+        self, where: Distribution, count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+        return self.elements(where, count, rng), choose(where, count, rng)

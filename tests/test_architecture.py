@@ -14,8 +14,11 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "records": set(),
     "model": set(),
     "batch": {"vocabulary"},
-    "task": {"batch", "vocabulary"},
-    "shift": {"task", "batch", "vocabulary"},
+    "noise": {"batch", "vocabulary"},
+    "task": {"batch", "noise", "vocabulary"},
+    "shift": {"noise", "task"},
+    "replay": {"batch", "task", "vocabulary"},
+    "diagnose": {"batch", "task", "vocabulary"},
     "score": {"vocabulary"},
     "evaluate": {"model", "batch", "vocabulary"},
     "train": {"evaluate", "model", "shift", "task", "batch", "seeds"},
@@ -29,7 +32,21 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "__main__": {"errors", "plan", "run"},
     "__init__": set(),
 }
-STUDIES = {"evaluate", "model", "records", "score", "seeds", "shift", "store", "task", "train", "batch", "vocabulary"}
+STUDIES = {
+    "diagnose",
+    "evaluate",
+    "model",
+    "records",
+    "replay",
+    "score",
+    "seeds",
+    "shift",
+    "store",
+    "task",
+    "train",
+    "batch",
+    "vocabulary",
+}
 HYDRA = {"__main__", "interop", "plan", "run", "sweep"}
 NO_TORCH = {
     "errors",
@@ -38,8 +55,11 @@ NO_TORCH = {
     "progress",
     "records",
     "batch",
+    "noise",
     "task",
     "shift",
+    "replay",
+    "diagnose",
     "score",
     "figures",
     "interop",

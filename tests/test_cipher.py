@@ -7,8 +7,10 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from alchemy.diagnose import verify
 from alchemy.seeds import stream
-from alchemy.shift import AXES, corrupt, describe, draw, recompose
+from alchemy.shift import AXES, corrupt, describe, recompose
+from alchemy.task import draw
 from alchemy.vocabulary import ANSWER
 from tasks.cipher import Cipher
 
@@ -64,7 +66,7 @@ def test_no_letter_kept_out_is_ever_read_or_written_in_training(cipher):
 
 
 def test_an_unseen_input_can_be_a_seen_output():
-    cipher = Cipher(("rotate 13",), ("F1",), 4, "N", 0, True)
+    cipher = Cipher(("rotate 13",), ("F1",), 4, "N", 0, 0, (), True)
     batch = draw(cipher, cipher.train, 2_000, stream(0, "train"), "train")
     n = word(cipher, "N")
     assert not (batch.tokens[:, :4] == n).any()
@@ -87,7 +89,9 @@ def test_element_levels_hold_exactly_one_letter_of_their_kind(cipher):
 
 def test_elements_are_uniform_over_their_support():
     """Every one of the elements with one letter at a new place is as likely as any other."""
-    cipher = Cipher(("reverse",), ("F1",), 2, "ACDEFGHIJKLMNOPQRSTUVWX", 2, True)  # letters B (1), Y (24), Z (25)
+    cipher = Cipher(
+        ("reverse",), ("F1",), 2, "ACDEFGHIJKLMNOPQRSTUVWX", 2, 0, (), True
+    )  # letters B (1), Y (24), Z (25)
     where = replace(cipher.train, novel_places=1)
     drawn = cipher.elements(where, 40_000, stream(0, "uniform"))
     counts = Counter("".join(cipher.vocabulary.decode(row).split()) for row in drawn)
@@ -107,7 +111,7 @@ def test_the_oracle_reads_what_follows_the_last_marker(cipher):
     right = cipher.vocabulary.encode("X <answer> Y <answer> O P Q N")[None]
     longer = cipher.vocabulary.encode("<answer> O P Q N N")[None]
     none = cipher.vocabulary.encode("O P Q")[None]
-    assert [bool(cipher.verify(batch, c)[0]) for c in (right, longer, none)] == [True, False, False]
+    assert [bool(verify(cipher, batch, c)[0]) for c in (right, longer, none)] == [True, False, False]
     assert (right == ANSWER).sum() == 2
 
 

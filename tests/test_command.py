@@ -72,7 +72,7 @@ def test_a_swept_axis_trains_one_model_and_a_bad_job_spares_the_others(sweep):
     assert done.returncode == 1
     assert [line for line in done.stderr.splitlines() if line.startswith("alchemy: ")] == [
         f"alchemy: job 1 ({' '.join(['shift.axis=nonsense', *words[2:]])}): shift.axis=nonsense is not an axis: "
-        "use one of task, element, length, steps, format, or all"
+        "use one of task, composition, element, places, atoms, length, steps, format, or all"
     ]
     assert "Traceback" not in done.stderr
     rows = cells((folder / done.stdout.splitlines()[-1]).with_name("cells.csv"))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from alchemy.score import PARTS
-from alchemy.shift import Shift, draw
+from alchemy.shift import Shift
 from alchemy.studies import degradation
+from alchemy.task import draw
 from alchemy.vocabulary import PAD
 
 SHIFTS = (Shift("task", (0, 1)), Shift("steps", (-1,)), Shift("format", (0, 4), "insert", "all"))

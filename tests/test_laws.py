@@ -8,10 +8,12 @@ import torch
 from numpy.testing import assert_array_equal
 
 from alchemy.batch import Role
+from alchemy.diagnose import verify
 from alchemy.evaluate import complete, follows_gold, to_tensor
+from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.seeds import stream
-from alchemy.shift import AXES, corrupt, draw
-from alchemy.task import NOISE_DOMAINS, NOISE_KINDS, in_side
+from alchemy.shift import AXES, corrupt
+from alchemy.task import draw, in_side, sample, span
 from alchemy.train import loss_of, targets
 from alchemy.vocabulary import ANSWER, END, PAD
 from tests.conftest import tiny_model
@@ -104,7 +106,7 @@ def test_sides_are_disjoint(task, axis):
 
 
 def test_every_problem_has_exactly_one_side(task):
-    batch = task.sample(task.train, 4_000, stream(0, "sides"))
+    batch = sample(task, task.train, 4_000, stream(0, "sides"))
     sides = [in_side(batch, task.vocabulary, side) for side in ("train", "valid", "test")]
     assert_array_equal(np.sum(sides, axis=0), 1)
 
@@ -123,7 +125,7 @@ def test_rows_are_well_formed(task, axis):
             inside = step[step >= 0]
             assert not len(inside) or inside[0] == 0
             assert set(np.diff(inside)) <= {0, 1}
-        prompt, completion = task.span(where)
+        prompt, completion = span(task, where)
         if where.noise is None:
             assert batch.prompt_length.max() <= prompt
         assert batch.completion().shape[1] < completion
@@ -136,7 +138,7 @@ def test_the_oracle_knows_right_from_wrong(task, axis):
             continue
         batch = draw(task, where, 64, stream(2, "test"))
         gold = batch.completion()
-        assert task.verify(batch, gold).all()
+        assert verify(task, batch, gold).all()
         answer = np.zeros_like(gold, dtype=bool)  # the tokens after the last marker
         for row, tokens in enumerate(gold):
             marks = np.flatnonzero(tokens == ANSWER)
@@ -146,7 +148,7 @@ def test_the_oracle_knows_right_from_wrong(task, axis):
             wrong = gold.copy()
             others = np.where(gold[:, place] == len(task.vocabulary) - 1, gold[:, place] - 1, gold[:, place] + 1)
             wrong[:, place] = np.where(answer[:, place], others, gold[:, place])
-            assert_array_equal(task.verify(batch, wrong), ~answer[:, place])
+            assert_array_equal(verify(task, batch, wrong), ~answer[:, place])
 
 
 def test_training_lacks_what_is_held_out(task):

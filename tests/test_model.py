@@ -9,7 +9,8 @@ import torch
 from alchemy.evaluate import choose, complete, continue_greedily, follows_gold, to_tensor
 from alchemy.model import Cache, Transformer, initialise, rotate, turning_angles
 from alchemy.seeds import stream
-from alchemy.shift import AXES, corrupt, draw
+from alchemy.shift import AXES, corrupt
+from alchemy.task import draw
 from alchemy.vocabulary import END, PAD
 from tests.conftest import WORLDS, tiny_model
 

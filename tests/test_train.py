@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from alchemy.evaluate import follows_gold
 from alchemy.model import initialise
 from alchemy.seeds import stream
-from alchemy.shift import draw, recompose
+from alchemy.shift import recompose
+from alchemy.task import draw
 from alchemy.train import IGNORED, Recipe, fit, loss_of, targets
 from tests.conftest import ROOT, tiny_model
 

@@ -14,9 +14,9 @@ from alchemy.model import Transformer
 from alchemy.records import Record
 from alchemy.score import METRICS, PARTS, score
 from alchemy.seeds import stream
-from alchemy.shift import Shift, describe, draw
+from alchemy.shift import Shift, describe
 from alchemy.store import Known, Values
-from alchemy.task import Distribution, Task
+from alchemy.task import Distribution, Task, draw
 
 
 def run(

@@ -1,0 +1,178 @@
+"""Diagnosis and replay: broken models are named for what is broken, and the oracle has the paper's scores."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from alchemy.diagnose import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, diagnose, group
+from alchemy.replay import nearest, replay
+from alchemy.seeds import stream
+from alchemy.shift import AXES
+from alchemy.task import Distribution, draw
+from alchemy.vocabulary import PAD
+from tasks.cipher import Cipher
+
+RULES = ("rotate 13", "roll 1", "reverse")
+
+
+def make(*training, cot=True, rules=RULES, length=4):
+    return Cipher(rules, training, length, "", 0, 0, (), cot)
+
+
+def rows_of(cipher, name, count=200):
+    return draw(cipher, Distribution((cipher.parse(name),), cipher.length), count, stream(0, "diagnosis"))
+
+
+def written(cipher, text):
+    return cipher.vocabulary.encode(text)[None]
+
+
+def one(cipher, element, name, text):
+    """The diagnosis of one completion, written out."""
+    batch = cipher.render(written(cipher, element), cipher.parse(name))
+    return diagnose(cipher, batch, written(cipher, text))
+
+
+def test_gold_is_right_in_every_world(task):
+    for axis in AXES:
+        for level in range(-1, 3):
+            try:
+                where = AXES[axis](task, level)
+            except ValueError:
+                continue
+            if where.noise is None:
+                batch = draw(task, where, 50, stream(0, "diagnosis"))
+                found = diagnose(task, batch, batch.completion())
+                assert (found.kind == RIGHT).all(), (axis, level)
+                assert found.follows.all()
+                assert not found.missing.any()
+                assert (found.compositions >= 1).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "valid"),
+    [
+        ("N O P Q [F2] <answer> O P Q N", RIGHT, [1, 1]),
+        ("N O P Q [F2] <answer> A B C D", WRONG_ANSWER, [1, 0]),  # answered by F1
+        ("B C D A [F1] <answer> O P Q N", REPLAYED, [0, 1]),  # F2F1, word for word
+        ("N O P Q [F1] <answer> A B C D", REPLAYED, [1, 1]),  # F1F1
+        ("N O P Q [F1] <answer> O P Q N", WRONG_STEP, [1, 0]),  # the wrong rule is named
+        ("N O P X [F2] <answer> O P X N", WRONG_STEP, [0, 1]),
+        ("N O P Q [F2] <answer> O P Q", MALFORMED, [-1, -1]),
+        ("N O P Q O P Q N", MALFORMED, [-1, -1]),
+        ("<answer>", MALFORMED, [-1, -1]),
+        ("N O P Q", REPLAYED, [1, -1]),  # F1 alone
+        ("X X X X", WRONG_STEP, [0, -1]),
+    ],
+)
+def test_a_row_by_hand(text, kind, valid):
+    found = one(make("F1F1", "F1F2", "F2F1"), "A B C D", "F1F2", text)
+    assert KINDS[found.kind[0]] == KINDS[kind]
+    assert found.valid[0, :2].tolist() == valid
+
+
+def test_which_rules_lead_to_a_line_and_what_ties():
+    cipher = make("F1F2")
+    found = one(cipher, "A B C D", "F1F2", "N O P Q [F2] <answer> Q P O N")
+    assert found.rules[0, :2].tolist() == [[True, False, False], [False, False, True]]
+    assert found.compositions[0] == 1
+    assert one(cipher, "A A A A", "F1F2", "N N N N [F2] <answer> N N N N").compositions[0] == 8  # F1 and any order
+    assert len(group(cipher, 4)) == 16
+
+
+def broken(cipher, batch, apply):
+    """Completions of a model whose rules are `apply` (the world's, but for what is broken)."""
+    atoms = batch.tokens[:, : cipher.length]
+    rules = batch.tokens[0, cipher.length : cipher.length + (batch.role[0] == 1).sum()] - cipher.vocabulary.first_rule
+    elements, text = atoms, []
+    for place, rule in enumerate(rules):
+        elements = apply(int(rule), elements)
+        text.append((elements, rules[place + 1 :] + cipher.vocabulary.first_rule))
+    return text
+
+
+def test_one_wrong_rule_is_found_as_that_rule():
+    """A model that takes F2 for a shift by two to the left."""
+    cipher, wrong = make("F1F2"), make("F1F2", rules=("rotate 13", "roll 2", "reverse"))
+    for name, places in (("F1F2", [1, 0]), ("F2F1", [0, 1]), ("F1F1", [1, 1]), ("F2F2", [0, 0])):
+        batch = rows_of(cipher, name)
+        batch = batch[np.array([len(set(row[:4])) == 4 for row in batch.tokens])]
+        found = diagnose(cipher, batch, wrong.render(batch.tokens[:, :4], cipher.parse(name)).completion())
+        assert_array_equal(found.valid[:, :2], [places] * len(batch))
+        kinds = {"F1F2": WRONG_ANSWER, "F2F1": WRONG_STEP, "F1F1": RIGHT, "F2F2": WRONG_STEP}
+        assert (found.kind == kinds[name]).all()
+
+
+def test_a_skipped_step_is_found_missing():
+    """A model that leaves the first line out and answers right."""
+    cipher = make("F1F2F1")
+    batch = rows_of(cipher, "F1F2F1")
+    batch = batch[np.array([len(set(row[:4])) == 4 for row in batch.tokens])]
+    gold = batch.completion()  # 4 atoms [F2] [F1] <think> 4 atoms [F1] <answer> 4 atoms
+    found = diagnose(cipher, batch, gold[:, 7:])
+    assert (found.kind == WRONG_STEP).all()
+    assert (found.missing == 1).all()
+    assert (found.lines == 2).all()
+    assert_array_equal(found.valid[:, :3], [[0, 1, -1]] * len(batch))
+
+
+def test_a_swapped_answer_is_a_wrong_answer():
+    """A model that writes each row's chain and another row's answer."""
+    cipher = make("F1F2")
+    batch = rows_of(cipher, "F1F2")
+    gold = batch.completion()
+    swapped = gold.copy()
+    swapped[:, -4:] = np.roll(gold[:, -4:], 1, axis=0)
+    differs = (swapped != gold).any(axis=1)
+    found = diagnose(cipher, batch, swapped)
+    assert_array_equal(found.kind, np.where(differs, WRONG_ANSWER, RIGHT))
+    assert_array_equal(found.follows, ~differs)
+    assert found.shares()["inconsistent"] == pytest.approx(differs.mean())
+
+
+def test_shares_add_up():
+    cipher = make("F1F2")
+    batch = rows_of(cipher, "F1F2")
+    noise = stream(1, "noise").integers(0, len(cipher.vocabulary), batch.completion().shape).astype(np.int16)
+    shares = diagnose(cipher, batch, np.concatenate([batch.completion()[:100], noise[100:]])).shares()
+    assert sum(shares[kind] for kind in KINDS) == pytest.approx(1)
+    assert 0.5 <= shares["right"] < shares["right"] + shares["malformed"] <= 1
+
+
+def test_answers_without_a_chain():
+    cipher = make("F1F2", cot=False)
+    for text, kind in (("O P Q N", RIGHT), ("A B C D", REPLAYED), ("X Y Z A", WRONG_ANSWER), ("O P", WRONG_STEP)):
+        assert KINDS[one(cipher, "A B C D", "F1F2", text).kind[0]] == KINDS[kind], text
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked", "named", "executed"),
+    [
+        (["F2F2", "F1F2", "F2F1"], "F1F1", "F1F1", "F1F2"),
+        (["F1F1", "F1F2", "F2F1"], "F2F2", "F2F2", "F2F1"),
+        (["F1F2"], "F1F1", "F1F2", "F1F2"),
+        (["F2F2"], "F1F1", "F2F2", "F2F2"),
+        (["F1F1", "F1F2"], "F1F2", "F1F2", "F1F2"),
+        (["F1F1", "F1F2"], "F1F2F1", "F1F2", "F1F2"),
+        (["F1F1", "F1F2"], "F1", "F1F1", "F1F1"),
+    ],
+)
+def test_the_nearest_training_composition(trained, asked, named, executed):
+    cipher = make("F1F1")
+    parse = cipher.parse
+    assert nearest([parse(name) for name in trained], parse(asked)) == (parse(named), parse(executed))
+
+
+def test_replay_is_gold_in_training_in_every_world(task):
+    batch = draw(task, task.train, 100, stream(0, "replay"))
+    assert_array_equal(replay(task, batch), batch.completion())
+
+
+def test_replay_keeps_training_s_length():
+    cipher = make("F1F2")
+    longer = cipher.render(written(cipher, "A B C D E"), cipher.parse("F1F2"))
+    shorter = cipher.render(written(cipher, "A B C"), cipher.parse("F1F2"))
+    decode = cipher.vocabulary.decode
+    assert decode(replay(cipher, longer)[0]) == "N O P Q [F2] <answer> O P Q N"
+    assert decode(replay(cipher, shorter)[0]) == "N O P N [F2] <answer> O P N N"
+    assert (replay(cipher, longer) != PAD).all()
