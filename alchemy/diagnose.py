@@ -48,15 +48,20 @@ class Diagnosis:
     follows: NDArray[np.bool_]
     compositions: NDArray[np.int16]
 
-    def shares(self) -> dict[str, float]:
-        """The share of rows of each kind, which add up to 1, and of all rows:
+    def flags(self) -> dict[str, NDArray[np.bool_]]:
+        """Which rows (B,) are of each kind, every row of one, and which are
+
 
         fluent        laid out as a chain and an answer
         inconsistent  fluent, but the answer does not follow from its own last line by the rule named there
         """
-        shares = {kind: float((self.kind == number).mean()) for number, kind in enumerate(KINDS)}
         fluent = self.lines > 1
-        return shares | {"fluent": float(fluent.mean()), "inconsistent": float((fluent & ~self.follows).mean())}
+        kinds = {kind: self.kind == number for number, kind in enumerate(KINDS)}
+        return kinds | {"fluent": fluent, "inconsistent": fluent & ~self.follows}
+
+    def shares(self) -> dict[str, float]:
+        """The share of rows of which each flag holds; those of the kinds add up to 1."""
+        return {name: float(rows.mean()) for name, rows in self.flags().items()}
 
 
 @dataclass(frozen=True)

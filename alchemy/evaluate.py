@@ -1,7 +1,9 @@
-"""Greedy completions: what a model writes after a prompt, token by token, until its end symbol.
+"""Completions: what a model writes after a prompt, token by token, until its end symbol.
 
 Shapes: B rows, T tokens of a row, C of a completion, V symbols.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,43 +27,82 @@ def follows_gold(model: Transformer, batch: Batch) -> NDArray[np.bool_]:
 
     Exact: if every gold token is the most likely one after the gold tokens before it, greedy decoding writes them.
     """
+    return follows(model, own_tokens(model, batch))
+
+
+def own_tokens(model: Transformer, batch: Batch) -> Batch:
+    """The rows as this model reads them: as they are, or in pieces."""
+    return model.tokenizer.encode(batch) if model.tokenizer else batch
+
+
+def follows(model: Transformer, batch: Batch) -> NDArray[np.bool_]:
     followed = []
     for start in range(0, len(batch), ROWS):
         rows = batch[start : start + ROWS]
         gold = (rows.role[:, 1:] >= Role.CHAIN) & (rows.role[:, 1:] != Role.PAD)
-        best = choose(model(to_tensor(rows.tokens[:, :-1], model))).cpu().numpy()
+        best = GREEDY(model(to_tensor(rows.tokens[:, :-1], model))).cpu().numpy()
         followed.append(((best == rows.tokens[:, 1:]) | ~gold).all(axis=1) & (rows.prompt_length > 0))
     return np.concatenate(followed)
 
 
-def complete(model: Transformer, batch: Batch) -> NDArray[np.int16]:
-    """(B, C) the greedy completion of each prompt, without its end symbol, padded on the right.
+def complete(
+    model: Transformer, batch: Batch, temperature: float = 0.0, rng: np.random.Generator | None = None
+) -> NDArray[np.int16]:
+    """(B, C) the completion of each prompt, without its end symbol, padded on the right: the greedy one, or above a
+    temperature of 0 one sampled with `rng`.
 
     A row ends at the end symbol, or where prompt and completion fill `model.context`; an empty prompt has an empty
-    completion. Rows that follow gold are read off one pass, the others are decoded.
+    completion. Greedy rows that follow gold are read off one pass, the others are decoded.
     """
+    batch = own_tokens(model, batch)
     completion = np.full((len(batch), model.context), PAD, dtype=np.int16)
-    followed = follows_gold(model, batch)
-    gold = batch.completion()
-    completion[followed, : gold.shape[1]] = gold[followed]
-    decode(model, batch, np.flatnonzero(~followed), completion)
-    return completion[:, : int((completion != PAD).sum(axis=1).max(initial=0))]
+    rows = np.arange(len(batch))
+    if not temperature:
+        followed = follows(model, batch)
+        gold = batch.completion()
+        completion[followed, : gold.shape[1]] = gold[followed]
+        rows = np.flatnonzero(~followed)
+    decode(model, batch, rows, completion, Choice(temperature, rng))
+    completion = completion[:, : int((completion != PAD).sum(axis=1).max(initial=0))]
+    return model.tokenizer.decode(completion) if model.tokenizer else completion
 
 
-def decode(model: Transformer, batch: Batch, rows: NDArray[np.intp], completion: NDArray[np.int16]) -> None:
-    """Writes the greedy completions of `rows` into `completion` (B, context), rows of one prompt length together."""
+@dataclass(frozen=True)
+class Choice:
+    """How the next symbol is chosen: the most likely one, or above a temperature of 0 one sampled with `rng`."""
+
+    temperature: float = 0.0
+    rng: np.random.Generator | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """(…, V) to (…). Padding is no symbol of any text and is never chosen."""
+        logits = logits[..., PAD + 1 :]
+        if self.temperature:
+            assert self.rng is not None, "sampling needs a stream"
+            noise = self.rng.gumbel(size=tuple(logits.shape)).astype(np.float32)
+            logits = logits / self.temperature + torch.from_numpy(noise).to(logits)
+        return logits.argmax(dim=-1) + PAD + 1
+
+
+GREEDY = Choice()
+
+
+def decode(
+    model: Transformer, batch: Batch, rows: NDArray[np.intp], completion: NDArray[np.int16], choose: Choice
+) -> None:
+    """Writes the completions of `rows` into `completion` (B, context), rows of one prompt length together."""
     length = batch.prompt_length
     for size in np.unique(length[rows]):
         group = rows[length[rows] == size]
         for start in range(0, len(group) if size else 0, ROWS):
             some = group[start : start + ROWS]
-            written = continue_greedily(model, to_tensor(batch.tokens[some, :size], model))
+            written = go_on(model, to_tensor(batch.tokens[some, :size], model), choose)
             completion[some, : written.shape[1]] = written
 
 
 @torch.inference_mode()
-def continue_greedily(model: Transformer, prompts: Tensor) -> NDArray[np.int16]:
-    """(B, C) what greedy decoding writes after prompts (B, P) of one length, with a cache; finished rows leave it."""
+def go_on(model: Transformer, prompts: Tensor, choose: Choice = GREEDY) -> NDArray[np.int16]:
+    """(B, C) what decoding writes after prompts (B, P) of one length, with a cache; finished rows leave it."""
     B, P = prompts.shape
     written = np.full((B, model.context), PAD, dtype=np.int16)
     cache = Cache(model, B)
@@ -79,8 +120,3 @@ def continue_greedily(model: Transformer, prompts: Tensor) -> NDArray[np.int16]:
             break
         tokens = best[:, None]
     return written
-
-
-def choose(logits: Tensor) -> Tensor:
-    """The most likely symbol (…, V) to (…); padding is no symbol of any text and is never chosen."""
-    return logits[..., PAD + 1 :].argmax(dim=-1) + PAD + 1

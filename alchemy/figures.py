@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from alchemy.errors import sentence
-from alchemy.records import jobs, load, summarise, variants, write_aside
+from alchemy.records import apart, jobs, load, summarise, variants, write_aside
 
 NAMES = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
 PARTS = {"full": "full chain and answer", "chain": "chain alone", "answer": "answer alone"}
@@ -207,9 +207,8 @@ def finish(folder: Path) -> int:
 
 
 def report(folder: Path, runs: dict[int, dict[str, Any]]) -> None:
-    swept = variants(runs)
-    names = sorted({name for coordinates in swept.values() for name in coordinates})
-    cells = summarise(load(folder, swept), names)
+    table = load(folder, variants(runs))
+    names, cells = apart(table), summarise(table)
     write_aside(folder / "cells.csv", cells.to_csv(index=False))
     picture = draw_all(cells, list(runs.values()), names, folder)
     print(table_text(cells, names))

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alchemy.tokenizer import Tokenizer
+
 Positions = Literal["learned", "rotary", "none"]
 
 
@@ -99,6 +101,7 @@ class Transformer(nn.Module):
                 f"set model.width to a multiple of {2 * heads}"
             )
         self.context, self.heads, self.width = context, heads, width
+        self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.places = nn.Embedding(context, width) if positions == "learned" else None
         self.blocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])

@@ -15,6 +15,7 @@ from alchemy.seeds import stream
 from alchemy.shift import AXES, Shift, describe, number_of
 from alchemy.store import TRAINING, code_digest
 from alchemy.task import Task, draw, span
+from alchemy.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Plan:
     study: Callable[..., Any]
     shifts: tuple[Shift, ...]
     settings: dict[str, Any]  # what decides the model's weights
-    world: str  # the module of the task
+    worlds: tuple[str, ...]  # the modules of the task
 
 
 def plan(cfg: DictConfig) -> Plan:
@@ -53,19 +54,24 @@ def plan(cfg: DictConfig) -> Plan:
     study = build("study", cfg.study)
     if cfg.study.get("count", 1) < 1:
         raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
-    model = build("model", cfg.model)(vocabulary_size=len(task.vocabulary)).to(device(cfg.device))
-    needs_room(task, cfg.model.context, "task.length", "training", task.train)
+    if cfg.tokens not in ("symbols", "pieces"):
+        raise ValueError(f"tokens={cfg.tokens} is unknown: use symbols or pieces")
+    tokenizer = Tokenizer(task.vocabulary) if cfg.tokens == "pieces" else None
+    model = build("model", cfg.model)(vocabulary_size=len(tokenizer or task.vocabulary)).to(device(cfg.device))
+    model.tokenizer = tokenizer
+    needs_room(task, model, "task.length", "training", task.train)
     shifts = tuple(
-        replace(shift, levels=tuple(level for level in shift.levels if has(task, cfg, shift, level)))
+        replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
         for shift in chosen_shifts(task, cfg.shift)
     )
-    world = type(task).__module__
+    worlds = tuple(dict.fromkeys((type(task).__module__, cfg.task._target_.rpartition(".")[0])))
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
-    made_by = {"seed": cfg.seed, "device": cfg.device, "threads": cfg.threads, "code": code_digest(*TRAINING, world)}
-    return Plan(task, model, recipe, study, shifts, groups | made_by, world)
+    made_by = {"seed": cfg.seed, "device": cfg.device, "threads": cfg.threads, "tokens": cfg.tokens}
+    code = {"code": code_digest(*TRAINING, *worlds)}
+    return Plan(task, model, recipe, study, shifts, groups | made_by | code, worlds)
 
 
-def has(task: Task, cfg: DictConfig, shift: Shift, level: int) -> bool:
+def has(task: Task, model: Any, cfg: DictConfig, shift: Shift, level: int) -> bool:
     """Whether the world has problems at a level of a shift, and the model room for them.
 
     Raises ValueError if not, unless all axes were asked for and the world simply lacks this level, which is logged.
@@ -79,7 +85,7 @@ def has(task: Task, cfg: DictConfig, shift: Shift, level: int) -> bool:
         log.warning("left out: %s", error)
         return False
     what = f"shift.axis={shift.axis} level {level} ({describe(task, where)})"
-    needs_room(task, cfg.model.context, "shift.levels", what, where)
+    needs_room(task, model, "shift.levels", what, where)
     return True
 
 
@@ -192,12 +198,13 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def needs_room(task: Task, context: int, setting: str, what: str, where: Any) -> None:
+def needs_room(task: Task, model: Any, setting: str, what: str, where: Any) -> None:
     """Raises ValueError if the longest row of `where` does not fit the model's context."""
-    prompt, completion = span(task, where)
+    prompt, completion = span(task, where, model.tokenizer)
     grows = where.noise is not None and where.noise.kind in ("insert", "hybrid")
-    if (tokens := prompt * (1 + grows) + completion) > context:
+    inserted = 2 if model.tokenizer else 1  # tokens of one noise token
+    if (tokens := prompt * (1 + grows * inserted) + completion) > model.context:
         raise ValueError(
-            f"{what} needs rows of up to {tokens} tokens, and model.context={context} holds no more: "
+            f"{what} needs rows of up to {tokens} tokens, and model.context={model.context} holds no more: "
             f"set model.context={tokens} or more, or lower {setting}"
         )

@@ -12,14 +12,18 @@ EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 @contextmanager
-def progress(what: str, total: int, row: int) -> Iterator[Callable[[int, str], None]]:
-    """Yields a function to call with the steps done so far and a note; `row` keeps bars of several jobs apart."""
+def progress(what: str, row: int) -> Iterator[Callable[[int, int, str], None]]:
+    """Yields a function to call with the steps done so far, of how many, and a note.
+
+    `row` keeps the bars of several jobs apart.
+    """
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        with tqdm(total=total, desc=what, position=row, leave=False, dynamic_ncols=True) as bar:
+        with tqdm(desc=what, position=row, leave=False, dynamic_ncols=True) as bar:
 
-            def show(done: int, note: str) -> None:
+            def show(done: int, total: int, note: str) -> None:
+                bar.total = total
                 bar.set_postfix_str(note, refresh=False)
                 bar.update(done - bar.n)
 
@@ -28,7 +32,7 @@ def progress(what: str, total: int, row: int) -> Iterator[Callable[[int, str], N
 
     begun = last = monotonic()
 
-    def line(done: int, note: str) -> None:
+    def line(done: int, total: int, note: str) -> None:
         nonlocal last
         now = monotonic()
         if now - last >= EVERY and done < total:

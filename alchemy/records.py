@@ -9,29 +9,34 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:  # a second of import that a training process need not spend
     import pandas as pd
 
 COORDINATES = ["axis", "kind", "domain", "level"]
+UNBOUNDED = ["problems"]  # metrics that are no shares
 CELL = [*COORDINATES, "setting", "part", "metric"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """`value` of `metric`, measured on `count` problems, at the coordinates `at`."""
+    """`value` of `metric`, measured on `count` problems with a standard `error`, at the coordinates `at`."""
 
     metric: str
     value: float
+    error: float
     count: int
     at: dict[str, str | int | float]
 
 
-def write_aside(path: Path, text: Iterable[str]) -> None:
-    """Writes a file whole or not at all, piece by piece if `text` is pieces: under another name, then renamed."""
+def write_aside(path: Path, content: Iterable[str] | bytes) -> None:
+    """Writes a file whole or not at all, piece by piece if it is pieces: under another name, then renamed."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.writelines([text] if isinstance(text, str) else text)
+        with aside.open("wb") as file:
+            pieces = [content] if isinstance(content, str | bytes) else content
+            file.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
@@ -56,7 +61,9 @@ def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
         for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             try:
                 record = json.loads(text)
-                rows.append({**coordinates, **record["at"], **{k: record[k] for k in ("metric", "value", "count")}})
+                rows.append(
+                    {**coordinates, **record["at"], **{k: record[k] for k in ("metric", "value", "error", "count")}}
+                )
             except (ValueError, KeyError, TypeError):
                 raise ValueError(f"{path} line {line} is not a record: run that job again") from None
     return pd.DataFrame(rows)
@@ -67,21 +74,35 @@ def job_folder(folder: Path, number: int) -> Path:
     return folder if number < 0 else folder / str(number)
 
 
-def summarise(table: pd.DataFrame, swept: list[str]) -> pd.DataFrame:
-    """One row a cell: the mean over seeds, its 95 % interval (Student's t over seeds, within the metric's range),
-    the lowest and highest seed, the number of seeds, and of problems in all. `swept` columns keep cells apart.
+def apart(table: pd.DataFrame) -> list[str]:
+    """The columns that keep cells apart besides shift, part and metric: what was swept, and a study's coordinates."""
+    return [name for name in table.columns if name not in (*CELL, "seed", "value", "error", "count")]
 
-    One seed has no interval: low and high are then empty.
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell: the mean over seeds, its 95 % interval (see alchemy.statistics; within the metric's range), the
+    lowest and highest seed, the number of seeds, and of problems in all. One seed has no interval.
     """
-    from scipy.stats import t
+    from alchemy.statistics import interval
 
-    table = table.drop_duplicates([*swept, *CELL, "seed"])  # swept shifts overlap; a seed counts once
-    values = table.groupby([*swept, *CELL], sort=False, dropna=False)["value"]
-    cells = values.agg(mean="mean", seeds="count", lowest="min", highest="max", deviation="std").reset_index()
-    cells["count"] = table.groupby([*swept, *CELL], sort=False, dropna=False)["count"].sum().to_numpy()
-    half = t.ppf(0.975, cells["seeds"] - 1) * cells["deviation"] / cells["seeds"] ** 0.5
-    cells["low"], cells["high"] = (cells["mean"] - half).clip(lower=0), (cells["mean"] + half).clip(upper=1)
-    order = [*swept, *COORDINATES, "part", "metric", "mean", "low", "high", "seeds", "count"]
+    keys = [*apart(table), *CELL]
+    table = table.drop_duplicates([*keys, "seed"])  # swept shifts overlap; a seed counts once
+    grouped = table.groupby(keys, sort=False, dropna=False)
+    cells = grouped["value"].agg(mean="mean", seeds="count", lowest="min", highest="max").reset_index()
+    cells["count"] = grouped["count"].sum().to_numpy()
+    cells[["low", "high"]] = np.nan
+    number, place = grouped.ngroup().to_numpy(), grouped.cumcount().to_numpy()
+    for seeds in cells["seeds"].unique():
+        some = (cells["seeds"] == seeds).to_numpy()
+        rows = some[number]
+        where = np.cumsum(some)[number[rows]] - 1, place[rows]
+        means, errors = np.zeros((2, some.sum(), seeds))
+        means[where], errors[where] = table["value"].to_numpy()[rows], table["error"].to_numpy()[rows]
+        low, high = interval(means, errors)
+        cells.loc[some, "low"], cells.loc[some, "high"] = low, high
+    shares = ~cells["metric"].isin(UNBOUNDED)
+    cells.loc[shares, ["low", "high"]] = cells.loc[shares, ["low", "high"]].clip(0, 1)
+    order = [*apart(table), *COORDINATES, "part", "metric", "mean", "low", "high", "seeds", "count"]
     return cells[[*order, "lowest", "highest", "setting"]]
 
 

@@ -3,13 +3,15 @@
 A job never raises: it writes how it ended into run.json, so that one bad cell stops neither a sweep nor its picture.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import traceback
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +21,9 @@ from alchemy.plan import Plan, plan
 from alchemy.records import write, write_aside
 from alchemy.seeds import stream
 from alchemy.task import Task, draw
+
+if TYPE_CHECKING:
+    from alchemy.store import Partial
 
 log = logging.getLogger(__name__)
 
@@ -47,26 +52,21 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     """Trains or loads the model, runs the study, writes records.jsonl; returns the facts for run.json."""
     import torch
 
+    from alchemy import store
     from alchemy.progress import progress
     from alchemy.store import MEASURING, Cells, code_digest, digest
 
     torch.set_num_threads(cfg.threads)
-    record = trained(todo, Path(cfg.output) / "models", f"job {number}: seed {cfg.seed}", number % cfg.workers)
-    code = code_digest(*MEASURING, todo.world, cfg.study._target_.rpartition(".")[0])
+    models = Path(cfg.output) / "models"
+    record = trained(todo, models, f"job {number}: seed {cfg.seed}", number % cfg.workers)
+    code = code_digest(*MEASURING, *todo.worlds, cfg.study._target_.rpartition(".")[0])
     key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
     cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key)
-    total = sum(len(shift.levels) for shift in todo.shifts)
-    done = 0
-    with progress(f"job {number}: seed {cfg.seed}, measuring", total, number % cfg.workers) as show:
-
-        def report(cell: str) -> None:
-            nonlocal done
-            done += 1
-            show(done, cell)
-
-        records = list(todo.study(todo.task, todo.model, cfg.seed, todo.shifts, cells, report))
+    model = store.Trained(todo.model, models / record["fingerprint"])
+    with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
+        records = list(todo.study(todo.task, model, cfg.seed, todo.shifts, cells, show))
     write(folder / "records.jsonl", records)
-    log.info("job %d: seed %d, %d cells measured", number, cfg.seed, total)
+    log.info("job %d: seed %d, measured", number, cfg.seed)
     train = todo.task.train
     return record | {
         "training": [todo.task.spell(composition) for composition in train.compositions],
@@ -103,26 +103,28 @@ def trained(todo: Plan, models: Path, what: str, row: int) -> dict[str, Any]:
                 return record
             except store.Damaged as error:
                 log.warning("%s; the model is trained anew", error)
-        facts = train(todo, what, row)
-        store.save(home, todo.model, todo.settings, facts)
+        partial = store.Partial(models / f".{home.name}.partial")
+        facts = train(todo, what, row, partial)
+        partial.close(home, todo.model, todo.settings, facts)
         return store.load(home, todo.model, todo.settings)
 
 
-def train(todo: Plan, what: str, row: int) -> dict[str, Any]:
-    """Trains `todo.model` from fresh weights; returns what there is to say of it."""
+def train(todo: Plan, what: str, row: int, desk: Partial) -> dict[str, Any]:
+    """Trains `todo.model` from fresh weights, or from what lies on its desk; returns what there is to say of it."""
     from alchemy.model import initialise
     from alchemy.progress import progress
     from alchemy.train import fit
 
     seed, mark = todo.settings["seed"], todo.recipe.mark
     initialise(todo.model, stream(seed, "weights"))
-    with progress(f"{what}, training", todo.recipe.steps, row) as show:
+    with progress(f"{what}, training", row) as show:
         checks = fit(
             todo.task,
             todo.model,
             todo.recipe,
             seed,
-            lambda at: show(at.step, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}"),
+            lambda at: show(at.step, todo.recipe.steps, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}"),
+            desk,
         )
     last = checks[-1]
     log.info("%s, training: %d rows in %.0f s, exact match %.4f", what, last.rows, last.seconds, last.exact_match)

@@ -84,9 +84,13 @@ class Scores:
     bleu_sentence: NDArray[np.float64]
     statistics: NDArray[np.int64]
 
+    def bleu(self, sums: NDArray[np.int64]) -> float:
+        """Corpus BLEU of some of the rows, from the sums of their statistics (10,)."""
+        return bleu_of(sums[None])
+
     def mean(self, metric: str) -> float:
         if metric == "bleu_corpus":
-            return bleu_of(self.statistics)
+            return self.bleu(self.statistics.sum(axis=0))
         return float(getattr(self, metric).mean())
 
 

@@ -15,8 +15,9 @@ NOISE_STEP = 0.05  # one level of the format axis
 
 
 def recompose(task: Task, level: int) -> Distribution:
-    """Compositions as long as training's, but not in it: 1 CMP, of known rules; 2 POOD, of known rules and unseen
-    ones; 3 OOD, of unseen rules alone. Raises ValueError where the world has no such composition.
+    """Compositions as long as training's, but not in it: 1 CMP, of known rules (those held out, if some are named);
+    2 POOD, of known rules and unseen ones; 3 OOD, of unseen rules alone. Raises
+    ValueError where the world has none.
     """
     check_level("task", level, 0, 3)
     if level == 0:
@@ -30,7 +31,8 @@ def recompose(task: Task, level: int) -> Distribution:
         unseen = sum(rule not in known for rule in composition)
         return 3 if unseen == len(composition) else 2 if unseen else 0 if composition in trained else 1
 
-    moved = tuple(c for c in candidates if novelty(c) == level)
+    named = task.train.held_out.compositions if level == 1 else ()
+    moved = named or tuple(c for c in candidates if novelty(c) == level)
     if not moved:
         lack = (
             "train on fewer compositions (task.training)" if level == 1 else "give the world a rule more (task.rules)"

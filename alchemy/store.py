@@ -2,20 +2,30 @@
 
 import hashlib
 import json
-import os
 import shutil
-from dataclasses import asdict
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 from alchemy.records import write_aside
 from alchemy.task import Distribution
 
 Settings = dict[str, Any]
-Values = dict[str, dict[str, float]]  # part -> metric -> value
+Values = dict[str, dict[str, tuple[float, float]]]  # part -> metric -> value and its standard error over rows
 
-ROWS = ("alchemy.batch", "alchemy.noise", "alchemy.seeds", "alchemy.shift", "alchemy.task", "alchemy.vocabulary")
+PAUSE = 30.0  # seconds between two times that a training is put down
+ROWS = (
+    "alchemy.batch",
+    "alchemy.noise",
+    "alchemy.seeds",
+    "alchemy.shift",
+    "alchemy.task",
+    "alchemy.tokenizer",
+    "alchemy.vocabulary",
+)
 TRAINING = (*ROWS, "alchemy.evaluate", "alchemy.model", "alchemy.train")  # the code that decides weights
 MEASURING = (
     *ROWS,
@@ -41,23 +51,83 @@ def fingerprint(settings: Settings) -> str:
     return digest(settings, 16)
 
 
-def save(folder: Path, model: Any, settings: Settings, facts: Settings) -> None:
-    """Stores weights (safetensors) and their record (JSON) as `folder`, whole or not at all."""
-    from safetensors.torch import save_file
+@dataclass
+class Partial:
+    """A model in training: what it needs to go on, and its snapshots, in a folder that becomes the model's own.
 
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        aside.mkdir(parents=True, exist_ok=True)
-        save_file(model.state_dict(), aside / "model.safetensors")
-        weights = hashlib.sha256((aside / "model.safetensors").read_bytes()).hexdigest()
+    What is put down within PAUSE seconds of the last time is not written.
+    """
+
+    folder: Path
+    last: float = field(default_factory=monotonic)
+
+    def resume(self) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            content = (self.folder / "training.safetensors").read_bytes()
+            facts = json.loads((self.folder / "training.json").read_text(encoding="utf-8"))
+            if facts["sha256"] != hashlib.sha256(content).hexdigest():
+                return None  # stopped between the two files
+            return load(content), facts["checks"]
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+            return None
+
+    def put_down(self, state: dict[str, Any], checks: list[dict[str, Any]]) -> None:
+        from safetensors.torch import save
+
+        if monotonic() - self.last < PAUSE:
+            return
+        self.last = monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = save({name: value.contiguous() for name, value in state.items()})
+        facts = {"sha256": hashlib.sha256(content).hexdigest(), "checks": checks}
+        write_aside(self.folder / "training.safetensors", content)
+        write_aside(self.folder / "training.json", json.dumps(facts))
+
+    def snapshot(self, rows: int, weights: dict[str, Any]) -> None:
+        from safetensors.torch import save
+
+        (self.folder / "snapshots").mkdir(parents=True, exist_ok=True)
+        write_aside(self.folder / "snapshots" / f"{rows}.safetensors", save(weights))
+
+    def close(self, home: Path, model: Any, settings: Settings, facts: Settings) -> None:
+        """Makes the folder the home of the finished model, whole or not at all."""
+        from safetensors.torch import save
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = save(model.state_dict())
+        weights = hashlib.sha256(content).hexdigest()
         record = {"fingerprint": fingerprint(settings), "settings": settings, "sha256": weights, **facts}
-        write_aside(aside / "model.json", json.dumps(record, indent=1))
-        if folder.exists():  # a damaged one
-            folder.rename(aside / "damaged")
-        aside.rename(folder)
-        shutil.rmtree(folder / "damaged", ignore_errors=True)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        write_aside(self.folder / "model.safetensors", content)
+        write_aside(self.folder / "model.json", json.dumps(record, indent=1))
+        for name in ("training.safetensors", "training.json"):
+            (self.folder / name).unlink(missing_ok=True)
+        if home.exists():  # a damaged one
+            shutil.rmtree(home)
+        self.folder.rename(home)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model as a study gets it: itself, and where it is kept."""
+
+    model: Any
+    home: Path
+
+    def snapshots(self) -> dict[int, Path]:
+        """Files of the weights kept during training, by rows seen."""
+        found = {int(path.stem): path for path in (self.home / "snapshots").glob("*.safetensors")}
+        return dict(sorted(found.items()))
+
+    def at(self, snapshot: Path) -> Any:
+        """A copy of the model with the weights of a snapshot."""
+        from safetensors.torch import load_file
+
+        model = deepcopy(self.model)
+        model.load_state_dict(load_file(snapshot))
+        return model
 
 
 def load(folder: Path, model: Any, settings: Settings) -> Settings:
@@ -94,6 +164,7 @@ class Known(Protocol):
     def __contains__(self, where: object) -> bool: ...
     def __getitem__(self, where: Distribution) -> Values: ...
     def __setitem__(self, where: Distribution, values: Values) -> None: ...
+    def under(self, **circumstances: object) -> "Known": ...
 
 
 class Cells:
@@ -102,12 +173,16 @@ class Cells:
     def __init__(self, folder: Path, key: object) -> None:
         self.folder, self.key = folder, key
 
+    def under(self, **circumstances: object) -> "Cells":
+        """The cells of this model under circumstances of a study's own, such as the rows it was fine-tuned on."""
+        return Cells(self.folder, [self.key, circumstances])
+
     def path(self, where: Distribution) -> Path:
         return self.folder / f"{digest([self.key, asdict(where)], 24)}.json"
 
     def __contains__(self, where: object) -> bool:
         try:
-            return isinstance(where, Distribution) and self[where]["full"]["exact_match"] >= 0
+            return isinstance(where, Distribution) and self[where]["full"]["exact_match"][0] >= 0
         except (OSError, ValueError, KeyError, TypeError):  # absent, or not what was written: measured again
             return False
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from alchemy.batch import Batch, Role, concatenate
 from alchemy.noise import Noise, perturb
+from alchemy.tokenizer import Tokenizer
 from alchemy.vocabulary import Vocabulary
 
 Composition = tuple[int, ...]  # rule ids, in the order of application
@@ -21,13 +22,15 @@ SIXTEENTHS: dict[Side, range] = {"train": range(0, 12), "valid": range(12, 13), 
 @dataclass(frozen=True)
 class Holdout:
     """What training never asks about: elements with these atoms; or with an atom at the one place in `places` that it
-    is kept from; or with an atom anywhere but at the one place in `only` that it is kept to (0: no such rule).
-    A rule may still write a held-out atom; the picture says if one does.
+    is kept from; or with an atom anywhere but at the one place in `only` that it is kept to (0: no such rule). A rule
+    may still write a held-out atom; the picture says if one does. `compositions`, if any, are those that stand for
+    all new ones of known rules.
     """
 
     atoms: tuple[str, ...] = ()
     places: int = 0
     only: int = 0
+    compositions: tuple[Composition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,9 @@ class Task(Protocol):
         Raises ValueError where the world has no such problem.
         """
 
+    def size(self, where: Distribution) -> int:
+        """How many different problems `where` has, on all sides."""
+
     def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
         """(B, l) token ids of elements after one rule."""
 
@@ -106,10 +112,11 @@ def sample(task: Task, where: Distribution, count: int, rng: np.random.Generator
     return batch[back]
 
 
-def span(task: Task, where: Distribution) -> tuple[int, int]:
+def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) -> tuple[int, int]:
     """Tokens of the longest prompt (without noise) and of the longest completion (with its end symbol)."""
     element = np.full((1, where.length), task.vocabulary.first_atom, dtype=np.int16)
     rows = [task.render(element, composition) for composition in where.compositions]
+    rows = [tokenizer.encode(row) for row in rows] if tokenizer else rows
     prompts = [int(row.prompt_length[0]) for row in rows]
     return max(prompts), max(row.tokens.shape[1] - prompt for row, prompt in zip(rows, prompts, strict=True))
 

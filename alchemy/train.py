@@ -1,20 +1,22 @@
-"""Training a model from scratch on a task's own rows, fresh ones at every step."""
+"""Training a model on a task's own rows, fresh ones at every step; it goes on where it was stopped, bit for bit."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from math import cos, isfinite, pi
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from alchemy.batch import Batch, Role
-from alchemy.evaluate import follows_gold, to_tensor
+from alchemy.evaluate import follows_gold, own_tokens, to_tensor
 from alchemy.model import Transformer
 from alchemy.seeds import stream
 from alchemy.task import Task, draw
+from alchemy.vocabulary import PAD
 
 IGNORED = -100  # cross_entropy's own mark for a target that does not count
 
@@ -25,7 +27,9 @@ class Recipe:
 
     Every `check_every` steps the share of `check_problems` held-out problems that are completed without a fault is
     measured; training stops once it reaches `mark` (None: never early). `loss` counts the completion's tokens, or
-    all of them.
+    all of them. `padding` lays rows out as they are (none), each filled up to the model's context (context), or one
+    after another, cut to segments of the context (group). `snapshots` copies of the weights are kept, at numbers of
+    rows that grow by a constant factor.
     """
 
     steps: int
@@ -39,6 +43,8 @@ class Recipe:
     mark: float | None
     check_every: int
     check_problems: int
+    padding: Literal["none", "context", "group"]
+    snapshots: int
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
@@ -48,7 +54,7 @@ class Recipe:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"train.{name}={getattr(self, name)} must be above 0, such as 0.004")
-        for name in ("warmup", "weight_decay"):
+        for name in ("warmup", "weight_decay", "snapshots"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"train.{name}={getattr(self, name)} is negative: set it to 0 or more")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -59,11 +65,22 @@ class Recipe:
             raise ValueError(f"train.mark={self.mark} must be above 0 and at most 1, or null to train all steps")
         if self.loss not in ("completion", "all"):
             raise ValueError(f"train.loss={self.loss} is unknown: use completion or all")
+        if self.padding not in ("none", "context", "group"):
+            raise ValueError(f"train.padding={self.padding} is unknown: use none, context or group")
 
     def rate(self, step: int) -> float:
         """The learning rate at `step`, counted from 0: linear warm-up, then half a cosine down to 0."""
         cosine = 0.5 * (1 + cos(pi * min(step / self.steps, 1)))
         return self.learning_rate * min((step + 1) / (self.warmup + 1), cosine)
+
+    def keeps(self, step: int) -> bool:
+        """Whether the check that ends at `step` is the first at or past a snapshot's number of steps."""
+        if not self.snapshots:
+            return False
+        first = min(self.check_every, self.steps)
+        wanted = np.geomspace(first, self.steps, self.snapshots).round()
+        checks = np.minimum(np.ceil(wanted / self.check_every) * self.check_every, self.steps)
+        return step in checks
 
 
 @dataclass(frozen=True)
@@ -77,11 +94,133 @@ class Progress:
     seconds: float
 
 
-def targets(batch: Batch, loss: str) -> np.ndarray:
+class Desk(Protocol):
+    """Where a training puts down what it needs to go on, and its snapshots; `alchemy.store.Partial` is one."""
+
+    def resume(self) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]] | None:
+        """What was last put down: the state of model and optimiser, and the checks so far."""
+
+    def put_down(self, state: dict[str, torch.Tensor], checks: list[dict[str, Any]]) -> None: ...
+
+    def snapshot(self, rows: int, weights: dict[str, torch.Tensor]) -> None: ...
+
+
+Source = Callable[[int], Batch]  # so many rows to train on, the next ones
+
+
+def fresh(task: Task, seed: int, done: int) -> Source:
+    """Rows of the training distribution, never from the test side; `done` chunks of them were drawn before."""
+    rng = stream(seed, "train")
+    rng.spawn(2 * done)  # what each draw takes from the stream
+    return lambda count: draw(task, task.train, count, rng, "train")
+
+
+def fit(
+    task: Task,
+    model: Transformer,
+    recipe: Recipe,
+    seed: int,
+    report: Callable[[Progress], None],
+    desk: Desk | None = None,
+    source: Source | None = None,
+    held_out: Batch | None = None,
+) -> list[Progress]:
+    """Trains `model` in place until `recipe.mark` or the last step; returns every check, each reported as it comes.
+
+    The rows are a pure function of task, recipe and seed, and one thread gives one result, bit for bit, also when it
+    was stopped and goes on from what lies on its `desk`. Fine-tuning gives its own `source` of rows and `held_out`
+    problems to check on.
+    """
+    if held_out is None:
+        held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
+    settings = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True, **settings)  # type: ignore[arg-type]
+    checks: list[Progress] = []
+    if desk and (found := desk.resume()):
+        restore(model, optimizer, found[0])
+        checks = [Progress(**check) for check in found[1]]
+    source = source or fresh(task, seed, len(checks))
+    before = checks[-1].seconds if checks else 0.0
+    begun = perf_counter()
+    while not checks or not over(recipe, checks[-1]):
+        done = checks[-1].step if checks else 0
+        steps = min(recipe.check_every, recipe.steps - done)
+        batches = lay_out(own_tokens(model, source(steps * recipe.batch)), recipe, steps, model)
+        total = 0.0
+        for step, (tokens, wanted) in enumerate(batches, done):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(step)
+            loss = loss_of(model, tokens, wanted)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            total += loss.item()
+        done += steps
+        if not isfinite(total):
+            raise ValueError(f"the loss is {total} at step {done}: lower train.learning_rate={recipe.learning_rate}")
+        right = float(follows_gold(model, held_out).mean())
+        seconds = before + perf_counter() - begun
+        checks.append(Progress(done, done * recipe.batch, total / steps, right, seconds))
+        if desk and recipe.keeps(done):
+            desk.snapshot(done * recipe.batch, model.state_dict())
+        if desk:
+            desk.put_down(state_of(model, optimizer), [asdict(check) for check in checks])
+        report(checks[-1])
+    return checks
+
+
+def over(recipe: Recipe, last: Progress) -> bool:
+    return last.step >= recipe.steps or (recipe.mark is not None and last.exact_match >= recipe.mark)
+
+
+def state_of(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """All that decides the next step, flat: weights, and what the optimiser remembers of each."""
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for number, memory in optimizer.state_dict()["state"].items():
+        state |= {f"optimizer.{number}.{name}": value for name, value in memory.items()}
+    return state
+
+
+def restore(model: Transformer, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor]) -> None:
+    """Puts back what `state_of` gave."""
+    model.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("model.")})
+    memory: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in state.items():
+        if name.startswith("optimizer."):
+            _, number, key = name.split(".")
+            memory.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def counted(batch: Batch, loss: str) -> NDArray[np.bool_]:
+    """(B, T) which tokens the loss looks at."""
+    return (batch.role != Role.PAD) & (batch.role >= (Role.CHAIN if loss == "completion" else Role.ELEMENT))
+
+
+def targets(tokens: NDArray[np.int16], looked_at: NDArray[np.bool_]) -> NDArray[np.int16]:
     """(B, T - 1) the next token at each place, IGNORED where the loss does not look."""
-    following, role = batch.tokens[:, 1:], batch.role[:, 1:]
-    counted = (role != Role.PAD) & (role >= (Role.CHAIN if loss == "completion" else Role.ELEMENT))
-    return np.where(counted, following, IGNORED)
+    return np.where(looked_at[:, 1:], tokens[:, 1:], np.int16(IGNORED))
+
+
+def lay_out(rows: Batch, recipe: Recipe, steps: int, model: Transformer) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """For each step, the tokens that are read (b, t) and the target at each place, IGNORED where the loss does not
+    look; every row is in one of them.
+    """
+    tokens, looked_at = rows.tokens, counted(rows, recipe.loss)
+    if recipe.padding == "context":
+        more = ((0, 0), (0, model.context - tokens.shape[1]))
+        tokens, looked_at = np.pad(tokens, more, constant_values=PAD), np.pad(looked_at, more)
+    if recipe.padding == "group":
+        real = rows.role != Role.PAD
+        whole = max(int(real.sum()) // model.context, 1) * model.context
+        short = max(whole - int(real.sum()), 0)  # less than one segment: filled up
+        tokens = np.pad(tokens[real], (0, short), constant_values=PAD)[:whole].reshape(-1, model.context)
+        looked_at = np.pad(looked_at[real], (0, short))[:whole].reshape(-1, model.context)
+    wanted = targets(tokens, looked_at)
+    size = -(-len(tokens) // steps)
+    read, aims = (to_tensor(array, model).split(size) for array in (tokens[:, :-1], wanted))
+    return zip(read, aims, strict=True)
 
 
 def loss_of(model: Transformer, tokens: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -89,43 +228,3 @@ def loss_of(model: Transformer, tokens: torch.Tensor, wanted: torch.Tensor) -> t
     first = int((wanted != IGNORED).any(dim=0).int().argmax())  # no logits before the first place that counts
     logits = model.logits(model.hidden(tokens)[:, first:])
     return functional.cross_entropy(logits.flatten(0, 1), wanted[:, first:].flatten(), ignore_index=IGNORED)
-
-
-def fit(
-    task: Task, model: Transformer, recipe: Recipe, seed: int, report: Callable[[Progress], None]
-) -> list[Progress]:
-    """Trains `model` in place until `recipe.mark` or the last step; returns every check, each reported as it comes.
-
-    The rows are a pure function of task, recipe and seed, and one thread gives one result, bit for bit.
-    """
-    held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
-    rng = stream(seed, "train")
-    settings = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True, **settings)  # type: ignore[arg-type]
-    checks: list[Progress] = []
-    begun = perf_counter()
-    done = 0
-    while done < recipe.steps:
-        steps = min(recipe.check_every, recipe.steps - done)
-        rows = draw(task, task.train, steps * recipe.batch, rng, "train")
-        tokens = to_tensor(rows.tokens[:, :-1], model).split(recipe.batch)
-        wanted = to_tensor(targets(rows, recipe.loss), model).split(recipe.batch)
-        total = 0.0
-        for one, its in zip(tokens, wanted, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate(done)
-            loss = loss_of(model, one, its)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            optimizer.step()
-            optimizer.zero_grad()
-            total += loss.item()
-            done += 1
-        if not isfinite(total):
-            raise ValueError(f"the loss is {total} at step {done}: lower train.learning_rate={recipe.learning_rate}")
-        right = float(follows_gold(model, held_out).mean())
-        checks.append(Progress(done, done * recipe.batch, total / steps, right, perf_counter() - begun))
-        report(checks[-1])
-        if recipe.mark is not None and right >= recipe.mark:
-            break
-    return checks

@@ -39,7 +39,7 @@ class Cipher:
     the letters of `unseen_atoms`, and each other letter never at place i where i = its number modulo
     `unseen_places` (0: everywhere), or only at places i = its number modulo `seen_places` (0: everywhere). `shares`
     of the training compositions add up to 1 (empty: all alike). `cot` writes chains; without it a prompt asks for
-    the answer at once.
+    the answer at once. `unseen` are compositions kept out of training that stand for all new ones.
     """
 
     rules: tuple[str, ...]
@@ -50,6 +50,7 @@ class Cipher:
     seen_places: int
     shares: tuple[float, ...]
     cot: bool
+    unseen: tuple[Composition, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
@@ -90,7 +91,7 @@ class Cipher:
 
     @cached_property
     def train(self) -> Distribution:
-        held_out = Holdout(tuple(sorted(set(self.unseen_atoms))), self.unseen_places, self.seen_places)
+        held_out = Holdout(tuple(sorted(set(self.unseen_atoms))), self.unseen_places, self.seen_places, self.unseen)
         shares = self.shares or (1.0,) * len(self.training)
         mixed = [(self.parse(name), share) for name, share in zip(self.training, shares, strict=True) if share]
         total = sum(share for _, share in mixed)
@@ -140,15 +141,24 @@ class Cipher:
         kinds = (~unseen & ~novel, novel, unseen)
         return tuple(letters[kind] + self.vocabulary.first_atom for kind in kinds)  # type: ignore[return-value]
 
-    def elements(self, where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.int16]:
-        """(count, l) token ids, uniform over the elements of `where`."""
-        pools = [self.atoms_at(place) for place in range(where.length)]
+    def patterns(self, where: Distribution) -> dict[tuple[int, ...], int]:
+        """Which of the three kinds of `atoms_at` stands at each place, with the number of such elements in `where`."""
+        sizes = [[len(pool) for pool in self.atoms_at(place)] for place in range(where.length)]
         patterns = [
             tuple(1 if i in novel else 2 if i in unseen else 0 for i in range(where.length))
             for novel in combinations(range(where.length), where.novel_places)
             for unseen in combinations(sorted(set(range(where.length)) - set(novel)), where.novel_atoms)
         ]
-        sizes = np.array([prod(len(pools[i][kind]) for i, kind in enumerate(p)) for p in patterns], dtype=float)
+        return {pattern: prod(sizes[i][kind] for i, kind in enumerate(pattern)) for pattern in patterns}
+
+    def size(self, where: Distribution) -> int:
+        return len(where.compositions) * sum(self.patterns(where).values())
+
+    def elements(self, where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.int16]:
+        """(count, l) token ids, uniform over the elements of `where`."""
+        pools = [self.atoms_at(place) for place in range(where.length)]
+        patterns = self.patterns(where)
+        sizes = np.array(list(patterns.values()), dtype=float)
         if not sizes.sum():
             raise ValueError(
                 f"no element of {where.length} letters has {where.novel_places} at a new place and "

@@ -54,8 +54,8 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def tiny_model(task, seed=0, positions="learned", context=64):
-    model = Transformer(len(task.vocabulary), context, layers=2, heads=2, width=32, positions=positions)
+def tiny_model(task, seed=0, positions="learned", context=64, size=None):
+    model = Transformer(size or len(task.vocabulary), context, layers=2, heads=2, width=32, positions=positions)
     initialise(model, stream(seed, "weights"))
     return model
 

@@ -1,15 +1,27 @@
 """The study, with a stand-in for the model: what is asked, what is counted, what is not measured again."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from alchemy import measure
 from alchemy.score import PARTS
 from alchemy.shift import Shift
+from alchemy.store import Trained
 from alchemy.studies import degradation
 from alchemy.task import draw
 from alchemy.vocabulary import PAD
 
 SHIFTS = (Shift("task", (0, 1)), Shift("steps", (-1,)), Shift("format", (0, 4), "insert", "all"))
+
+
+NOBODY = Trained(None, Path("nowhere"))
+
+
+def study(cipher, seed, shifts, known, count, told=None):
+    report = (lambda *at: told.append(at)) if told is not None else (lambda *at: None)
+    return degradation.run(cipher, NOBODY, seed, shifts, known, report, count=count, temperature=0.0)
 
 
 @pytest.fixture
@@ -21,11 +33,11 @@ def asked(monkeypatch):
         seen.append((where, count, side))
         return draw(task, where, count, rng, side)
 
-    monkeypatch.setattr(degradation, "draw", spy)
+    monkeypatch.setattr(measure, "draw", spy)
     return seen
 
 
-def half_right(model, batch):
+def half_right(model, batch, temperature, rng):
     """Gold for every other row, nothing for the rest."""
     written = batch.completion()
     written[1::2] = PAD
@@ -41,9 +53,9 @@ def values(records, **at):
 
 
 def test_scores_are_those_of_the_completions(cipher, monkeypatch, asked):
-    monkeypatch.setattr(degradation, "complete", half_right)
+    monkeypatch.setattr(measure, "complete", half_right)
     known, told = {}, []
-    records = list(degradation.run(cipher, None, 3, SHIFTS, known, told.append, count=40))
+    records = list(study(cipher, 3, SHIFTS, known, 40, told))
     for axis, level in (("task", 0), ("task", 1), ("format", 4)):
         cell = values(records, axis=axis, level=level)
         assert {cell[part, "exact_match"] for part in PARTS} == {0.5}
@@ -57,34 +69,38 @@ def test_scores_are_those_of_the_completions(cipher, monkeypatch, asked):
 
 
 def test_a_cell_without_gold_chains_has_no_chain_score(cipher, monkeypatch):
-    monkeypatch.setattr(degradation, "complete", half_right)
-    records = list(degradation.run(cipher, None, 3, SHIFTS, {}, lambda cell: None, count=40))
+    monkeypatch.setattr(measure, "complete", half_right)
+    records = list(study(cipher, 3, SHIFTS, {}, 40))
     parts = {part for part, _ in values(records, axis="steps")}
-    assert parts == {"full", "answer"}
+    assert parts == {"full", "answer", "diagnosis", "replay", "prompt"}
     assert values(records, axis="steps")["answer", "exact_match"] == 0.5
 
 
 def test_the_share_of_untouched_prompts_is_counted(cipher, monkeypatch):
-    monkeypatch.setattr(degradation, "complete", half_right)
-    records = list(degradation.run(cipher, None, 3, SHIFTS, {}, lambda cell: None, count=4_000))
-    assert values(records, axis="task", level=1)["full", "untouched"] == 1
-    assert values(records, axis="format", level=4)["full", "untouched"] == pytest.approx(0.8**7, abs=0.02)
-    assert 3_800 < values(records, axis="task", level=0)["full", "problems"] <= 4_000
+    monkeypatch.setattr(measure, "complete", half_right)
+    records = list(study(cipher, 3, SHIFTS, {}, 4_000))
+    assert values(records, axis="task", level=1)["prompt", "untouched"] == 1
+    assert values(records, axis="format", level=4)["prompt", "untouched"] == pytest.approx(0.8**7, abs=0.02)
+    assert 3_800 < values(records, axis="task", level=0)["prompt", "problems"] <= 4_000
 
 
 def test_known_cells_are_not_measured_again(cipher, monkeypatch):
-    monkeypatch.setattr(degradation, "complete", half_right)
+    monkeypatch.setattr(measure, "complete", half_right)
     known = {}
-    first = list(degradation.run(cipher, None, 3, SHIFTS, known, lambda cell: None, count=40))
-    monkeypatch.setattr(degradation, "complete", lambda model, batch: pytest.fail("measured again"))
-    assert list(degradation.run(cipher, None, 3, SHIFTS, known, lambda cell: None, count=40)) == first
+    first = list(study(cipher, 3, SHIFTS, known, 40))
+    monkeypatch.setattr(measure, "complete", lambda model, batch, temperature, rng: pytest.fail("measured again"))
+    assert list(study(cipher, 3, SHIFTS, known, 40)) == first
 
 
 def test_other_seeds_measure_other_problems(cipher, monkeypatch):
     rows = []
     monkeypatch.setattr(
-        degradation, "complete", lambda model, batch: (rows.append(batch.tokens), batch.completion())[1]
+        measure, "complete", lambda model, batch, temperature, rng: (rows.append(batch.tokens), batch.completion())[1]
     )
     for seed in (0, 1):
-        list(degradation.run(cipher, None, seed, SHIFTS[:1], {}, lambda cell: None, count=40))
+        list(
+            degradation.run(
+                cipher, NOBODY, seed, SHIFTS[:1], {}, lambda done, total, cell: None, temperature=0.0, count=40
+            )
+        )
     assert not np.array_equal(rows[0], rows[2])

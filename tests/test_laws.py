@@ -14,7 +14,7 @@ from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.seeds import stream
 from alchemy.shift import AXES, corrupt
 from alchemy.task import draw, in_side, sample, span
-from alchemy.train import loss_of, targets
+from alchemy.train import counted, loss_of, targets
 from alchemy.vocabulary import ANSWER, END, PAD
 from tests.conftest import tiny_model
 
@@ -163,7 +163,10 @@ def test_a_tiny_model_learns_eight_rows_by_heart(task):
     model = tiny_model(task)
     assert not follows_gold(model, batch).all()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    tokens, wanted = to_tensor(batch.tokens[:, :-1], model), to_tensor(targets(batch, "completion"), model)
+    tokens, wanted = (
+        to_tensor(batch.tokens[:, :-1], model),
+        to_tensor(targets(batch.tokens, counted(batch, "completion")), model),
+    )
     for _ in range(150):
         loss = loss_of(model, tokens, wanted)
         loss.backward()

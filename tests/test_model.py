@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alchemy.evaluate import choose, complete, continue_greedily, follows_gold, to_tensor
+from alchemy.evaluate import GREEDY, complete, follows_gold, go_on, to_tensor
 from alchemy.model import Cache, Transformer, initialise, rotate, turning_angles
 from alchemy.seeds import stream
 from alchemy.shift import AXES, corrupt
@@ -86,7 +86,7 @@ def test_the_model_of_these_tests_is_neither_perfect_nor_dumb(cipher):
 def test_a_row_follows_gold_exactly_when_its_completion_is_gold(cipher):
     batch = draw(cipher, cipher.train, 200, stream(0, "test"))
     model = half_trained("learned")
-    decoded = continue_greedily(model, to_tensor(batch.tokens[:, :7], model))
+    decoded = go_on(model, to_tensor(batch.tokens[:, :7], model))
     gold = np.pad(batch.completion(), ((0, 0), (0, decoded.shape[1] - 10)))
     followed = follows_gold(model, batch)
     assert 0 < followed.sum() < 200
@@ -97,7 +97,7 @@ def test_padding_is_never_chosen():
     logits = torch.zeros(2, 6)
     logits[:, PAD] = 9.0
     logits[:, 4] = 1.0
-    assert choose(logits).tolist() == [4, 4]
+    assert GREEDY(logits).tolist() == [4, 4]
 
 
 def test_turning_a_place_further_turns_the_product_by_the_distance_alone():

@@ -19,10 +19,14 @@ def test_a_fingerprint_depends_on_every_setting_and_on_their_order_not_at_all():
     assert store.fingerprint({**SETTINGS, "seed": 1}) != print_of
 
 
+def save(home, model, facts):
+    store.Partial(home.with_name(f".{home.name}.partial")).close(home, model, SETTINGS, facts)
+
+
 @pytest.fixture
 def stored(tmp_path, cipher):
     home = tmp_path / "models" / store.fingerprint(SETTINGS)
-    store.save(home, tiny_model(cipher, 3), SETTINGS, {"rows": 128})
+    save(home, tiny_model(cipher, 3), {"rows": 128})
     return home
 
 
@@ -36,7 +40,7 @@ def test_a_model_comes_back_bit_for_bit(stored, cipher):
 
 def test_saving_again_replaces_the_whole(stored, cipher):
     (stored / "junk").write_text("x")
-    store.save(stored, tiny_model(cipher, 5), SETTINGS, {"rows": 1})
+    save(stored, tiny_model(cipher, 5), {"rows": 1})
     assert sorted(path.name for path in stored.iterdir()) == ["model.json", "model.safetensors"]
 
 
@@ -67,13 +71,46 @@ def test_a_model_of_other_settings_is_refused(stored, cipher):
 
 def test_a_failed_save_leaves_nothing(tmp_path, cipher):
     with pytest.raises(TypeError):
-        store.save(tmp_path / "m", tiny_model(cipher), SETTINGS, {"not JSON": object()})
-    assert not list(tmp_path.iterdir())
+        save(tmp_path / "m", tiny_model(cipher), {"not JSON": object()})
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_training_lies_ready_where_it_was_stopped(tmp_path, cipher, monkeypatch):
+    monkeypatch.setattr(store, "PAUSE", 0)
+    state, checks = tiny_model(cipher).state_dict(), [{"step": 3}]
+    store.Partial(tmp_path / "part").put_down(state, checks)
+    found, its = store.Partial(tmp_path / "part").resume()
+    assert its == checks
+    assert all(torch.equal(found[name], state[name]) for name in state)
+    (tmp_path / "part" / "training.json").write_text('{"sha256": "0", "checks": []}')
+    assert store.Partial(tmp_path / "part").resume() is None, "stopped between its two files"
+    assert store.Partial(tmp_path / "none").resume() is None
+
+
+def test_snapshots_stay_with_the_model(tmp_path, cipher):
+    home = tmp_path / store.fingerprint(SETTINGS)
+    partial = store.Partial(tmp_path / "part")
+    for rows in (64, 512, 128):
+        partial.snapshot(rows, tiny_model(cipher, rows).state_dict())
+    partial.close(home, tiny_model(cipher), SETTINGS, {})
+    trained = store.Trained(tiny_model(cipher), home)
+    assert list(trained.snapshots()) == [64, 128, 512]
+    for rows, path in trained.snapshots().items():
+        for mine, its in zip(trained.at(path).parameters(), tiny_model(cipher, rows).parameters(), strict=True):
+            assert torch.equal(mine, its)
+
+
+def test_circumstances_keep_cells_apart(tmp_path, cipher):
+    cells = store.Cells(tmp_path, "key")
+    cells.under(rows=5)[cipher.train] = {"full": {"exact_match": [0.5, 0.01]}}
+    assert cipher.train in cells.under(rows=5)
+    assert cipher.train not in cells.under(rows=6)
+    assert cipher.train not in cells
 
 
 def test_cells_are_found_by_all_that_decides_them(tmp_path, cipher):
     cells = store.Cells(tmp_path / "cells", "key")
-    values = {"full": {"exact_match": 0.5}}
+    values = {"full": {"exact_match": [0.5, 0.01]}}
     assert cipher.train not in cells
     cells[cipher.train] = values
     assert store.Cells(tmp_path / "cells", "key")[cipher.train] == values
@@ -83,7 +120,7 @@ def test_cells_are_found_by_all_that_decides_them(tmp_path, cipher):
 
 def test_a_torn_cell_is_measured_again(tmp_path, cipher):
     cells = store.Cells(tmp_path, "key")
-    cells[cipher.train] = {"full": {"exact_match": 0.5}}
+    cells[cipher.train] = {"full": {"exact_match": [0.5, 0.01]}}
     path = cells.path(cipher.train)
     path.write_text(path.read_text()[:9])
     assert cipher.train not in cells

@@ -12,7 +12,7 @@ from alchemy.model import initialise
 from alchemy.seeds import stream
 from alchemy.shift import recompose
 from alchemy.task import draw
-from alchemy.train import IGNORED, Recipe, fit, loss_of, targets
+from alchemy.train import IGNORED, Recipe, counted, fit, lay_out, loss_of, targets
 from tests.conftest import ROOT, tiny_model
 
 SETTINGS = {"train": "train/adamw.yaml", "model": "model/gpt.yaml"}
@@ -29,6 +29,8 @@ QUICK = {
     "mark": 1.0,
     "check_every": 4,
     "check_problems": 32,
+    "padding": "none",
+    "snapshots": 0,
 }
 
 
@@ -44,6 +46,81 @@ def test_one_seed_gives_the_same_bits(cipher):
     np.random.default_rng().random()
     assert torch.equal(first, bits(cipher, 0))
     assert not torch.equal(first, bits(cipher, 1))
+
+
+class Desk:
+    """A desk that is interrupted when `until` checks lie on it."""
+
+    def __init__(self, until=None):
+        self.until, self.kept, self.taken = until, None, {}
+
+    def resume(self):
+        return self.kept
+
+    def put_down(self, state, checks):
+        self.kept = ({name: value.clone() for name, value in state.items()}, checks)
+        if len(checks) == self.until:
+            raise KeyboardInterrupt
+
+    def snapshot(self, rows, weights):
+        self.taken[rows] = {name: value.clone() for name, value in weights.items()}
+
+
+@pytest.mark.parametrize("padding", ["none", "group"])
+def test_a_stopped_training_goes_on_to_the_same_bits(cipher, padding):
+    recipe = Recipe(**{**QUICK, "steps": 20, "mark": None, "padding": padding})
+    whole, parts = tiny_model(cipher), tiny_model(cipher)
+    straight = fit(cipher, whole, recipe, 0, lambda at: None)
+    desk = Desk(until=2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(cipher, parts, recipe, 0, lambda at: None, desk)
+    desk.until, again = None, tiny_model(cipher, seed=5)
+    resumed = fit(cipher, again, recipe, 0, lambda at: None, desk)
+    assert [(c.step, c.loss, c.exact_match) for c in resumed] == [(c.step, c.loss, c.exact_match) for c in straight]
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+def test_snapshots_are_spread_over_the_training(cipher):
+    desk, model = Desk(), tiny_model(cipher)
+    recipe = Recipe(**{**QUICK, "steps": 64, "check_every": 2, "mark": None, "snapshots": 6})
+    fit(cipher, model, recipe, 0, lambda at: None, desk)
+    assert list(desk.taken) == [32, 64, 128, 256, 512, 1024]
+    assert all(torch.equal(desk.taken[1024][name], value) for name, value in model.state_dict().items())
+
+
+def test_padding_to_the_context_changes_no_gradient(cipher):
+    """Targets behind the end do not count and nothing looks to the right, so the paper's padding must equal none."""
+    rows = draw(cipher, cipher.train, 32, stream(0, "train"), "train")
+    gradients = []
+    for padding in ("none", "context"):
+        model = tiny_model(cipher)
+        ((tokens, wanted),) = lay_out(rows, Recipe(**{**QUICK, "padding": padding}), 1, model)
+        assert tokens.shape[1] == (model.context - 1 if padding == "context" else rows.tokens.shape[1] - 1)
+        loss_of(model, tokens, wanted).backward()
+        gradients.append(model.blocks[0].attention_in.weight.grad)
+    assert torch.allclose(*gradients, atol=1e-7)
+
+
+def test_grouped_rows_stand_one_after_another(cipher):
+    rows = draw(cipher, cipher.train, 40, stream(0, "train"), "train")
+    model = tiny_model(cipher)
+    laid = list(lay_out(rows, Recipe(**{**QUICK, "padding": "group", "loss": "all"}), 3, model))
+    tokens = torch.cat([tokens for tokens, _ in laid])
+    assert len(laid) == 3
+    assert tokens.shape == (40 * rows.tokens.shape[1] // 64, 63)
+    flat = rows.tokens.flatten()
+    for number, segment in enumerate(tokens):
+        assert segment.tolist() == flat[64 * number : 64 * number + 63].tolist()
+    assert torch.cat([wanted for _, wanted in laid])[0].tolist() == flat[1:64].tolist()
+
+
+def test_a_source_of_its_own_is_all_that_is_learnt_from(cipher):
+    rows = draw(cipher, cipher.train, 16, stream(0, "train"), "train")
+    asked = []
+    recipe = Recipe(**{**QUICK, "steps": 60, "check_every": 30, "mark": None})
+    model = tiny_model(cipher)
+    fit(cipher, model, recipe, 0, lambda at: None, source=lambda n: (asked.append(n), rows[np.arange(n) % 16])[1])
+    assert asked == [480, 480]
 
 
 def test_every_check_is_reported_and_counts_rows(cipher):
@@ -72,7 +149,7 @@ def test_the_rate_warms_up_and_comes_down(cipher):
 
 def test_targets_are_the_next_tokens_where_the_loss_looks(cipher):
     batch = draw(cipher, cipher.train, 3, stream(0, "train"), "train")
-    everything, completion = targets(batch, "all"), targets(batch, "completion")
+    everything, completion = (targets(batch.tokens, counted(batch, loss)) for loss in ("all", "completion"))
     assert_array_equal(everything, batch.tokens[:, 1:])
     assert (completion[:, :6] == IGNORED).all()
     assert_array_equal(completion[:, 6:], batch.tokens[:, 7:])
@@ -83,7 +160,7 @@ def test_the_loss_is_the_mean_surprise_of_the_targets(cipher):
     model = tiny_model(cipher)
     tokens = torch.from_numpy(batch.tokens[:, :-1].astype(np.int64))
     for kind, first in (("all", 0), ("completion", 6)):
-        wanted = torch.from_numpy(targets(batch, kind).astype(np.int64))
+        wanted = torch.from_numpy(targets(batch.tokens, counted(batch, kind)).astype(np.int64))
         surprise = [
             -torch.log_softmax(model(tokens)[row, place], dim=0)[batch.tokens[row, place + 1]].item()
             for row in range(4)
@@ -109,6 +186,8 @@ def test_the_loss_is_the_mean_surprise_of_the_targets(cipher):
         ("learning_rate", float("nan")),
         ("check_every", 0),
         ("check_problems", 0),
+        ("snapshots", -1),
+        ("padding", "left"),
     ],
 )
 def test_bad_recipes_are_named(setting, value):

@@ -1,0 +1,93 @@
+"""One cell: how right a model is on one Distribution, why it is wrong, and what a replay of training would score."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from alchemy.batch import Batch, Role
+from alchemy.diagnose import diagnose
+from alchemy.evaluate import complete
+from alchemy.model import Transformer
+from alchemy.records import Record
+from alchemy.replay import replay
+from alchemy.score import METRICS, PARTS, Scores, score
+from alchemy.seeds import stream
+from alchemy.shift import Shift, describe
+from alchemy.statistics import row_error
+from alchemy.store import Values
+from alchemy.task import Distribution, Task, draw
+
+RESAMPLED = 100  # times that corpus BLEU is computed on rows drawn again
+
+
+def measure(
+    task: Task, model: Transformer, where: Distribution, count: int, seed: int, temperature: float = 0.0
+) -> Values:
+    """By part and metric, value and standard error over the rows, of completions of `count` test problems of `where`.
+
+    full, chain, answer  the four scores of each part; no chain where gold has none: an empty one would count as right
+    diagnosis            the share of completions of each kind (see alchemy.diagnose)
+    replay               `rate`, the share of completions that equal the replay oracle's, and the oracle's own scores
+    prompt               `untouched`, the share that noise left as they were (the exact match of a model that is right
+                         on those and on no others); exact match on them and on the `touched`; different `problems`
+
+    Every cell of a seed draws from one stream, so all noise levels see the same problems.
+    """
+    batch = draw(task, where, count, stream(seed, "test"))
+    clean = draw(task, replace(where, noise=None), count, stream(seed, "test"))
+    completion = complete(model, batch, temperature, stream(seed, "sampling"))
+    gold, replayed = batch.completion(), replay(task, clean)
+    scores = score(task.vocabulary, completion, gold)
+    again = stream(seed, "bootstrap").multinomial(count, np.full(count, 1 / count), RESAMPLED)
+    values: Values = {part: scored(scores[part], again) for part in PARTS}
+    if not (batch.role == Role.CHAIN).any():
+        del values["chain"]
+    found = diagnose(task, clean, completion)
+    values["diagnosis"] = {name: share(rows) for name, rows in found.flags().items()}
+    oracle = score(task.vocabulary, replayed, gold)["full"]
+    values["replay"] = {"rate": share(equal(completion, replayed))} | scored(oracle, again)
+    right = scores["full"].exact_match
+    same = untouched(batch, clean)
+    values["prompt"] = {"untouched": share(same), "problems": (float(len(np.unique(clean.tokens, axis=0))), 0.0)}
+    for name, rows in (("right_untouched", same), ("right_touched", ~same)):
+        if rows.any():
+            values["prompt"][name] = share(right[rows])
+    return values
+
+
+def scored(scores: Scores, again: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Value and standard error of each metric of one part; corpus BLEU's is over rows drawn `again` (R, B)."""
+    errors = {metric: row_error(getattr(scores, metric)) for metric in METRICS if metric != "bleu_corpus"}
+    errors["bleu_corpus"] = float(np.std([scores.bleu(its) for its in again @ scores.statistics]))
+    return {metric: (scores.mean(metric), errors[metric]) for metric in METRICS}
+
+
+def share(rows: np.ndarray) -> tuple[float, float]:
+    """The share of rows (B,) that are true, and its standard error."""
+    return float(rows.mean()), row_error(rows.astype(np.float64))
+
+
+def equal(completion: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(B,) whether two completions, padded on the right, are the same."""
+    width = max(completion.shape[1], other.shape[1])
+    mine, its = (np.pad(rows, ((0, 0), (0, width - rows.shape[1]))) for rows in (completion, other))
+    return (mine == its).all(axis=1)
+
+
+def untouched(batch: Batch, clean: Batch) -> np.ndarray:
+    """(B,) whether noise left each prompt as it was."""
+    width = min(batch.tokens.shape[1], clean.tokens.shape[1])
+    same = (batch.tokens[:, :width] == clean.tokens[:, :width]).all(axis=1)
+    return same & (batch.prompt_length == clean.prompt_length)
+
+
+def records(
+    task: Task, shift: Shift, level: int, values: Values, count: int, at: dict[str, str | int | float]
+) -> Iterator[Record]:
+    """The records of one cell; `at` are its coordinates besides those of the shift."""
+    at = at | {"axis": shift.axis, "kind": shift.kind, "domain": shift.domain, "level": level}
+    at |= {"setting": describe(task, shift.at(task, level))}
+    for part, metrics in values.items():
+        for metric, (value, error) in metrics.items():
+            yield Record(metric, value, error, count, at | {"part": part})

@@ -1,0 +1,84 @@
+"""Recovery: how many rows of a shifted distribution fine-tuning needs until the model is right there as well.
+
+Source: arXiv:2508.01191, section 5.1 (the share lambda of all data) and 5.2 (the share x of unseen elements).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+
+import numpy as np
+
+from alchemy.batch import Batch, concatenate
+from alchemy.measure import measure, records
+from alchemy.model import Transformer
+from alchemy.records import Record
+from alchemy.seeds import stream
+from alchemy.shift import Shift
+from alchemy.store import Known, Trained
+from alchemy.task import Distribution, Task, draw
+from alchemy.train import Recipe, fit
+
+
+def run(
+    task: Task,
+    trained: Trained,
+    seed: int,
+    shifts: Sequence[Shift],
+    known: Known,
+    report: Callable[[int, int, str], None],
+    *,
+    count: int,
+    rows: tuple[int, ...],
+    shares: tuple[float, ...],
+    recipe: Recipe,
+) -> Iterator[Record]:
+    """Records per shift, level and number of `rows` fine-tuned on (or share of all problems there), on held-out ones.
+
+    The rows are different ones of the training side, the first of one order for each seed, so more rows contain
+    fewer. Fine-tuning starts from a copy of the model each time, by `recipe`.
+    """
+    if bool(rows) == bool(shares):
+        raise ValueError("study=recovery needs study.rows or study.shares, and not both: empty one of them, []")
+    cells = [(shift, level, amount) for shift in shifts for level in shift.levels for amount in (rows or shares)]
+    for done, (shift, level, amount) in enumerate(cells, 1):
+        where = shift.at(task, level)
+        number = int(amount if rows else amount * task.size(where))
+        here = known.under(rows=number)
+        if where not in here:
+            model = tuned(task, trained.model, where, number, recipe, seed)
+            here[where] = measure(task, model, where, count, seed)
+        at: dict[str, str | int | float] = {"seed": seed, "rows": number}
+        if shares:
+            at["share"] = amount
+        yield from records(task, shift, level, here[where], count, at)
+        report(done, len(cells), f"{shift.axis} {level}, {number} rows")
+
+
+def tuned(task: Task, model: Transformer, where: Distribution, number: int, recipe: Recipe, seed: int) -> Transformer:
+    """A copy of `model`, fine-tuned on `number` rows of `where` from the training side."""
+    model = deepcopy(model)
+    if not number:
+        return model
+    lesson = different(task, where, number, seed)
+    order = stream(seed, "order")
+    held_out = draw(task, where, recipe.check_problems, stream(seed, "valid"), "valid")
+
+    def source(count: int) -> Batch:
+        epochs = [order.permutation(len(lesson)) for _ in range(-(-count // len(lesson)))]
+        return lesson[np.concatenate(epochs)[:count]]
+
+    fit(task, model, recipe, seed, lambda _: None, source=source, held_out=held_out)
+    return model
+
+
+def different(task: Task, where: Distribution, number: int, seed: int) -> Batch:
+    """`number` rows of `where` from the training side, no two alike; all there are, if there are fewer."""
+    rng = stream(seed, "fine-tuning")
+    found = draw(task, where, number, rng, "train")
+    for _ in range(20):
+        _, first = np.unique(found.tokens, axis=0, return_index=True)
+        found = found[np.sort(first)[:number]]
+        if len(found) == number:
+            break
+        found = concatenate([found, draw(task, where, number, rng, "train")])
+    return found

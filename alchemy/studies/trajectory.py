@@ -1,0 +1,41 @@
+"""Trajectory: what a model has learnt after so many rows, at every level of every shift.
+
+It measures the snapshots that training kept (train.snapshots), as the degradation study measures the model at its end.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from alchemy.measure import measure, records
+from alchemy.records import Record
+from alchemy.shift import Shift
+from alchemy.store import Known, Trained
+from alchemy.task import Task
+
+
+def run(
+    task: Task,
+    trained: Trained,
+    seed: int,
+    shifts: Sequence[Shift],
+    known: Known,
+    report: Callable[[int, int, str], None],
+    *,
+    count: int,
+) -> Iterator[Record]:
+    """Records per snapshot, shift and level, with the coordinate `rows`: training rows seen.
+
+    Raises ValueError if the model has no snapshots.
+    """
+    snapshots = trained.snapshots()
+    if not snapshots:
+        raise ValueError("study=trajectory needs snapshots of the training: set train.snapshots, such as 24")
+    cells = [(shift, level) for shift in shifts for level in shift.levels]
+    for number, (rows, path) in enumerate(snapshots.items()):
+        model = trained.at(path)
+        here = known.under(rows=rows)
+        for done, (shift, level) in enumerate(cells, 1):
+            where = shift.at(task, level)
+            if where not in here:
+                here[where] = measure(task, model, where, count, seed)
+            yield from records(task, shift, level, here[where], count, {"seed": seed, "rows": rows})
+            report(number * len(cells) + done, len(snapshots) * len(cells), f"{rows:,} rows, {shift.axis} {level}")
