@@ -1,7 +1,8 @@
-"""The transformer, all of it: a GPT of the paper's form, with the positions it is given and a cache to decode with.
+"""The transformer, all of it, in the paper's two forms, with a cache to decode with.
 
-Pre-norm blocks of causal attention and a four times wider feed-forward layer, biases everywhere, one table for the
-tokens going in and coming out. Source: arXiv:2508.01191, Table 8 (the default, 4 layers of width 32 with 4 heads).
+Transformer, the GPT form: pre-norm blocks of causal attention and a four times wider feed-forward layer, biases
+everywhere, one table for the tokens going in and coming out, and the positions it is given. Llama: RMSNorm, rotary
+positions, SwiGLU, no biases, two tables. Source: arXiv:2508.01191, Table 8.
 
 Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D width, V symbols.
 """
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from alchemy.tokenizer import Tokenizer
 
+EPSILON = 1e-6  # of RMSNorm
 Positions = Literal["learned", "rotary", "none"]
 
 
@@ -55,10 +57,10 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.width, self.heads = width, heads
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm: nn.Module = nn.LayerNorm(width)
         self.attention_in = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
-        self.feed_norm = nn.LayerNorm(width)
+        self.feed_norm: nn.Module = nn.LayerNorm(width)
         self.feed_in = nn.Linear(width, 4 * width)
         self.feed_out = nn.Linear(4 * width, width)
 
@@ -75,7 +77,28 @@ class Block(nn.Module):
         else:
             attended = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
         stream = stream + self.attention_out(attended.transpose(1, 2).reshape(B, T, D))
-        return stream + self.feed_out(functional.gelu(self.feed_in(self.feed_norm(stream))))
+        return stream + self.feed(self.feed_norm(stream))
+
+    def feed(self, stream: Tensor) -> Tensor:
+        return self.feed_out(functional.gelu(self.feed_in(stream)))
+
+
+class LlamaBlock(Block):
+    """The same without biases, with RMSNorm, and with SwiGLU of width `feed`."""
+
+    def __init__(self, width: int, heads: int, feed: int) -> None:
+        nn.Module.__init__(self)
+        self.width, self.heads = width, heads
+        self.attention_norm = nn.RMSNorm(width, eps=EPSILON)
+        self.attention_in = nn.Linear(width, 3 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
+        self.feed_norm = nn.RMSNorm(width, eps=EPSILON)
+        self.feed_in = nn.Linear(width, 2 * feed, bias=False)  # the gate, and what it lets through
+        self.feed_out = nn.Linear(feed, width, bias=False)
+
+    def feed(self, stream: Tensor) -> Tensor:
+        gate, value = self.feed_in(stream).chunk(2, dim=-1)
+        return self.feed_out(functional.silu(gate) * value)
 
 
 class Transformer(nn.Module):
@@ -104,12 +127,15 @@ class Transformer(nn.Module):
         self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.places = nn.Embedding(context, width) if positions == "learned" else None
-        self.blocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
-        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
+        self.norm: nn.Module = nn.LayerNorm(width)
         self.angles: Tensor | None
         self.register_buffer(
             "angles", turning_angles(context, width // heads) if positions == "rotary" else None, persistent=False
         )
+
+    def block(self) -> Block:
+        return Block(self.width, self.heads)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """(B, T) ids to (B, T, V) logits; with a cache, the tokens go on from those it holds, one at a time."""
@@ -133,6 +159,24 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.tokens.weight)
+
+
+class Llama(Transformer):
+    """The LLaMA form; `ffn` is the width of its feed-forward layers."""
+
+    def __init__(self, vocabulary_size: int, context: int, layers: int, heads: int, width: int, ffn: int) -> None:
+        if ffn < 1:
+            raise ValueError(f"model.ffn={ffn} is too small: set it to 1 or more")
+        self.ffn = ffn
+        super().__init__(vocabulary_size, context, layers, heads, width, positions="rotary")
+        self.norm = nn.RMSNorm(width, eps=EPSILON)
+        self.output = nn.Linear(width, vocabulary_size, bias=False)
+
+    def block(self) -> Block:
+        return LlamaBlock(self.width, self.heads, self.ffn)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.output(hidden)
 
 
 def turning_angles(context: int, width: int) -> Tensor:

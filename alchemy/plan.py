@@ -47,8 +47,8 @@ def plan(cfg: DictConfig) -> Plan:
     for name, least in (("seed", 0), ("threads", 1), ("workers", 1)):
         if cfg[name] < least:
             raise ValueError(f"{name}={cfg[name]} is too small: set {name} to {least} or more")
-    if "/" in cfg.name or not cfg.name.strip("."):
-        raise ValueError(f"name={cfg.name} cannot name a folder: use letters, digits and _")
+    if any(not part.strip(".") for part in cfg.name.split("/")):
+        raise ValueError(f"name={cfg.name} cannot name a folder: use letters, digits and _, and / for a folder in it")
     task = build("task", cfg.task)
     recipe = build("train", cfg.train)
     study = build("study", cfg.study)

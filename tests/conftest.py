@@ -11,7 +11,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from alchemy.model import Transformer, initialise
+from alchemy.model import Llama, Transformer, initialise
 from alchemy.seeds import stream
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +55,11 @@ def one_thread():
 
 
 def tiny_model(task, seed=0, positions="learned", context=64, size=None):
-    model = Transformer(size or len(task.vocabulary), context, layers=2, heads=2, width=32, positions=positions)
+    symbols = size or len(task.vocabulary)
+    if positions == "llama":
+        model = Llama(symbols, context, layers=2, heads=2, width=32, ffn=88)
+    else:
+        model = Transformer(symbols, context, layers=2, heads=2, width=32, positions=positions)
     initialise(model, stream(seed, "weights"))
     return model
 

@@ -7,10 +7,11 @@ from string import ascii_uppercase
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from numpy.testing import assert_array_equal
 
 from alchemy.batch import Role
-from alchemy.model import Transformer
 from alchemy.noise import Noise, perturb
 from alchemy.replay import replay
 from alchemy.score import bleu_corpus, score, score_pair, score_texts, split_text
@@ -19,7 +20,7 @@ from alchemy.shift import recompose
 from alchemy.task import Distribution, draw, sample
 from alchemy.vocabulary import ANSWER, THINK
 from tasks.cipher import Cipher
-from tests.conftest import conformance
+from tests.conftest import ROOT, conformance
 
 PLAIN = Distribution(((0, 1),), 4)
 
@@ -250,9 +251,23 @@ def test_the_paper_s_scenarios_are_the_levels_of_the_task_axis():
             assert cipher.parse(case["test"]) in recompose(cipher, levels[name]).compositions
 
 
-@pytest.mark.parametrize("case", conformance("param_counts")["gpt"], ids=str)
-def test_parameter_counts(case):
-    heads = {32: 4, 80: 8, 256: 4, 512: 8, 1536: 24, 3072: 32}[case["hidden"]]
+PUBLISHED_SIZES = {  # of arXiv:2508.01191, Table 8, recounted
+    **{case["params"]: ("gpt", case["vocab"]) for case in conformance("param_counts")["gpt"]},
+    **{case["params"]: ("llama", 64) for case in conformance("param_counts")["llama_vocab64_untied"]},
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "model").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_model_has_the_published_number_of_parameters(path):
+    count = int(path.read_text().split(" parameters")[0].split()[-1].replace(",", ""))
+    form, vocabulary = PUBLISHED_SIZES[count]
+    assert path.stem.startswith(form)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        settings = compose("config", [f"model={path.stem}", "model.context=256"]).model
     with torch.device("meta"):
-        model = Transformer(case["vocab"], case["ctx"], case["layers"], heads, case["hidden"], "learned")
-    assert sum(weights.numel() for weights in model.parameters()) == case["params"]
+        model = instantiate(settings)(vocabulary_size=vocabulary)
+    assert sum(weights.numel() for weights in model.parameters()) == count
+
+
+def test_every_published_size_has_a_model():
+    assert len(list((ROOT / "conf" / "model").glob("*.yaml"))) == len(PUBLISHED_SIZES) == 12

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from alchemy.evaluate import GREEDY, complete, follows_gold, go_on, to_tensor
-from alchemy.model import Cache, Transformer, initialise, rotate, turning_angles
+from alchemy.model import Cache, Llama, Transformer, initialise, rotate, turning_angles
 from alchemy.seeds import stream
 from alchemy.shift import AXES, corrupt
 from alchemy.task import draw
 from alchemy.vocabulary import END, PAD
 from tests.conftest import WORLDS, tiny_model
 
-POSITIONS = ("learned", "rotary", "none")
+POSITIONS = ("learned", "rotary", "none", "llama")  # the last is the other form
 
 
 @cache
@@ -153,3 +153,26 @@ def test_initial_weights_have_the_spread_they_should():
     assert model.blocks[0].attention_in.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert model.blocks[0].feed_out.weight.std().item() == pytest.approx(0.02 / 8**0.5, rel=0.05)
     assert model.blocks[0].feed_out.bias.abs().max() == 0
+
+
+def test_a_llama_block_by_hand():
+    """RMSNorm, attention to itself alone, SwiGLU: one token, written out."""
+    model = tiny_model(WORLDS["cipher"], 3, "llama")
+    block, stream_in = model.blocks[0], model.tokens(torch.tensor([[7]]))
+    weights = {name: value.detach() for name, value in block.named_parameters()}
+
+    def normed(x, weight):
+        return x / (x.pow(2).mean() + 1e-6).sqrt() * weight
+
+    values = (weights["attention_in.weight"] @ normed(stream_in[0, 0], weights["attention_norm.weight"]))[64:]
+    after = stream_in[0, 0] + weights["attention_out.weight"] @ values
+    gate, value = (weights["feed_in.weight"] @ normed(after, weights["feed_norm.weight"])).split(88)
+    after = after + weights["feed_out.weight"] @ (gate * gate.sigmoid() * value)
+    assert torch.allclose(block(stream_in, 0, model.angles[:1], None)[0, 0], after, atol=1e-6)
+
+
+@pytest.mark.parametrize("setting", [{"ffn": 0}, {"heads": 5}, {"width": 6, "heads": 2}])
+def test_a_bad_llama_is_named(setting):
+    sizes = {"context": 8, "layers": 1, "heads": 2, "width": 8, "ffn": 8}
+    with pytest.raises(ValueError, match=r"model\."):
+        Llama(30, **{**sizes, **setting})
