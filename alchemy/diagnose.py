@@ -8,7 +8,7 @@ Shapes: B rows, C tokens of a completion, K lines written (the answer is the las
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -37,7 +37,8 @@ class Diagnosis:
     `lines` (B,) written, 0 if malformed, and `missing` (B,) lines fewer than asked for. `valid` (B, K): 1 if a line
     follows by the rule named for it, 0 if not, -1 if there is no such line; `rules` (B, K, R) which rules lead to it.
     `follows` (B,): the answer follows from the completion's own last line by the rule that it names. `compositions`
-    (B,) how many different compositions of known rules lead from element to answer: 1 names one, more are a tie.
+    (B,) how many different compositions of known rules lead from element to answer: 1 names one, more are a tie; and
+    `executes` (B,) the first of them, as its place in `maps`, or -1.
     """
 
     kind: NDArray[np.int8]
@@ -47,10 +48,11 @@ class Diagnosis:
     rules: NDArray[np.bool_]
     follows: NDArray[np.bool_]
     compositions: NDArray[np.int16]
+    executes: NDArray[np.int16]
+    maps: tuple[Composition, ...]
 
     def flags(self) -> dict[str, NDArray[np.bool_]]:
         """Which rows (B,) are of each kind, every row of one, and which are
-
 
         fluent        laid out as a chain and an answer
         inconsistent  fluent, but the answer does not follow from its own last line by the rule named there
@@ -58,6 +60,16 @@ class Diagnosis:
         fluent = self.lines > 1
         kinds = {kind: self.kind == number for number, kind in enumerate(KINDS)}
         return kinds | {"fluent": fluent, "inconsistent": fluent & ~self.follows}
+
+    def executed(self) -> dict[Composition | None, NDArray[np.bool_]]:
+        """Which rows (B,) end in what one composition alone makes of their element, by composition, the most frequent
+        first; under None, those in which several tie.
+        """
+        alone = self.compositions == 1
+        counts = np.bincount(self.executes[alone], minlength=len(self.maps))
+        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+        found: dict[Composition | None, NDArray[np.bool_]] = {None: self.compositions > 1}
+        return found | {self.maps[i]: alone & (self.executes == i) for i in order}
 
     def shares(self) -> dict[str, float]:
         """The share of rows of which each flag holds; those of the kinds add up to 1."""
@@ -149,7 +161,10 @@ def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnos
         rules=np.zeros((B, K, R), dtype=bool),
         follows=np.zeros(B, dtype=bool),
         compositions=np.zeros(B, dtype=np.int16),
+        executes=np.full(B, -1, dtype=np.int16),
+        maps=(),
     )
+    maps: dict[Composition, int] = {}
     for rows, elements, asked in problems_of(clean, task.vocabulary):
         known = forms(task, len(asked), elements.shape[1])
         gold = task.render(elements, asked).completion()
@@ -181,9 +196,12 @@ def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnos
             told.valid[some, :number], told.rules[some, :number] = valid, led
             told.follows[some] = valid[:, -1]
             if whole:
-                maps = group(task, elements.shape[1])
-                told.compositions[some] = sum((states[-1] == follow(task, states[0], c)).all(axis=1) for c in maps)
-    return told
+                near = group(task, elements.shape[1])
+                led_to = np.stack([(states[-1] == follow(task, states[0], c)).all(axis=1) for c in near])
+                numbers = np.array([maps.setdefault(c, len(maps)) for c in near])
+                told.compositions[some] = led_to.sum(axis=0)
+                told.executes[some] = np.where(led_to.any(axis=0), numbers[led_to.argmax(axis=0)], -1)
+    return replace(told, maps=tuple(maps))
 
 
 def names(

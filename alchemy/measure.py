@@ -7,6 +7,7 @@ import numpy as np
 
 from alchemy.batch import Batch, Role
 from alchemy.diagnose import diagnose
+from alchemy.discrepancy import discrepancy
 from alchemy.evaluate import complete
 from alchemy.model import Transformer
 from alchemy.records import Record
@@ -18,6 +19,7 @@ from alchemy.statistics import row_error
 from alchemy.store import Values
 from alchemy.task import Distribution, Task, draw
 
+NAMED = 6  # compositions, at most, that a cell names as executed
 RESAMPLED = 100  # times that corpus BLEU is computed on rows drawn again
 
 
@@ -28,7 +30,11 @@ def measure(
 
     full, chain, answer  the four scores of each part; no chain where gold has none: an empty one would count as right
     diagnosis            the share of completions of each kind (see alchemy.diagnose)
-    replay               `rate`, the share of completions that equal the replay oracle's, and the oracle's own scores
+    executed             which composition alone leads to the answer written, the commonest ones; in how many rows
+                         several `tie`
+    replay               `rate`, the share of completions that equal the replay oracle's
+    replay_full, …       the oracle's own four scores of each part
+    discrepancy          how far `where` is from training (see alchemy.discrepancy)
     prompt               `untouched`, the share that noise left as they were (the exact match of a model that is right
                          on those and on no others); exact match on them and on the `touched`; different `problems`
 
@@ -40,13 +46,18 @@ def measure(
     gold, replayed = batch.completion(), replay(task, clean)
     scores = score(task.vocabulary, completion, gold)
     again = stream(seed, "bootstrap").multinomial(count, np.full(count, 1 / count), RESAMPLED)
-    values: Values = {part: scored(scores[part], again) for part in PARTS}
-    if not (batch.role == Role.CHAIN).any():
-        del values["chain"]
+    oracle = score(task.vocabulary, replayed, gold)
+    has_chain = (batch.role == Role.CHAIN).any()
+    values: Values = {}
+    for part in PARTS if has_chain else (part for part in PARTS if part != "chain"):
+        values[part] = scored(scores[part], again)
+        values[f"replay_{part}"] = scored(oracle[part], again)
     found = diagnose(task, clean, completion)
     values["diagnosis"] = {name: share(rows) for name, rows in found.flags().items()}
-    oracle = score(task.vocabulary, replayed, gold)["full"]
-    values["replay"] = {"rate": share(equal(completion, replayed))} | scored(oracle, again)
+    executed = [("tie" if c is None else task.spell(c) or "-", rows) for c, rows in found.executed().items()]
+    values["executed"] = {name: share(rows) for name, rows in executed[: 1 + NAMED]}
+    values["replay"] = {"rate": share(equal(completion, replayed))}
+    values["discrepancy"] = discrepancy(task, where, batch)
     right = scores["full"].exact_match
     same = untouched(batch, clean)
     values["prompt"] = {"untouched": share(same), "problems": (float(len(np.unique(clean.tokens, axis=0))), 0.0)}

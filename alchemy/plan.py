@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from inspect import isclass, signature
 from itertools import product
 from pathlib import Path
@@ -68,6 +69,8 @@ def plan(cfg: DictConfig) -> Plan:
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {"seed": cfg.seed, "device": cfg.device, "threads": cfg.threads, "tokens": cfg.tokens}
     code = {"code": code_digest(*TRAINING, *worlds)}
+    if source := cfg.task.get("source"):
+        made_by["source"] = sha256(Path(source).read_bytes()).hexdigest()
     return Plan(task, model, recipe, study, shifts, groups | made_by | code, worlds)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # a second of import that a training process need not spend
     import pandas as pd
 
 COORDINATES = ["axis", "kind", "domain", "level"]
-UNBOUNDED = ["problems"]  # metrics that are no shares
+UNBOUNDED = ["problems", "novelty", "length_gap"]  # metrics that are no shares
 CELL = [*COORDINATES, "setting", "part", "metric"]
 
 

@@ -33,7 +33,10 @@ MEASURING = (
     "alchemy.model",
     "alchemy.replay",
     "alchemy.diagnose",
+    "alchemy.discrepancy",
     "alchemy.score",
+    "alchemy.statistics",
+    "alchemy.measure",
 )  # and that decides scores
 
 

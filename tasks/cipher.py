@@ -10,7 +10,7 @@ Shapes: B rows, l atoms of an element, k rules of a composition, T tokens.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from math import prod
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from alchemy.batch import Batch, layout
 from alchemy.task import Composition, Distribution, Holdout, choose
 from alchemy.vocabulary import Vocabulary
+from tasks.published import Problems, read
 
 RULE = re.compile(r"rotate (-?\d+)|roll (-?\d+)|(reverse)")
 
@@ -39,7 +40,8 @@ class Cipher:
     the letters of `unseen_atoms`, and each other letter never at place i where i = its number modulo
     `unseen_places` (0: everywhere), or only at places i = its number modulo `seen_places` (0: everywhere). `shares`
     of the training compositions add up to 1 (empty: all alike). `cot` writes chains; without it a prompt asks for
-    the answer at once. `unseen` are compositions kept out of training that stand for all new ones.
+    the answer at once. `unseen` are compositions kept out of training that stand for all new ones. With `source`, a
+    file of the published schema, training is what the file holds, and nothing else is kept out.
     """
 
     rules: tuple[str, ...]
@@ -50,7 +52,9 @@ class Cipher:
     seen_places: int
     shares: tuple[float, ...]
     cot: bool
+    source: str = ""
     unseen: tuple[Composition, ...] = ()
+    problems_read: Problems = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
@@ -63,13 +67,6 @@ class Cipher:
                 raise ValueError(f"task.rules names {rule!r}: write 'rotate 13', 'roll 1' (any number) or 'reverse'")
         if self.length < 1:
             raise ValueError(f"task.length={self.length} leaves no letters: set it to 1 or more")
-        if strange := set(self.unseen_atoms) - set(ascii_uppercase):
-            raise ValueError(f"task.unseen_atoms={self.unseen_atoms} has {min(strange)!r}: use letters A to Z alone")
-        for name in ("unseen_places", "seen_places"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"task.{name}={getattr(self, name)} is negative: use 0 for none, or 2 or more")
-        if self.unseen_places and self.seen_places:
-            raise ValueError("task.unseen_places and task.seen_places cannot both be set: set one of them to 0")
         if not self.training:
             raise ValueError("task.training is empty: name at least one composition, such as [F1F2]")
         if self.shares and (len(self.shares) != len(self.training) or min(self.shares) < 0 or sum(self.shares) <= 0):
@@ -79,11 +76,39 @@ class Cipher:
             )
         if len(set(map(self.parse, self.training))) < len(self.training):
             raise ValueError(f"task.training={list(self.training)} names a composition twice: name each once")
+        self.check_held_out()
+        if self.source:
+            self.take(read(self.source, replace(self, source="")))
+
+    def check_held_out(self) -> None:
+        if strange := set(self.unseen_atoms) - set(ascii_uppercase):
+            raise ValueError(f"task.unseen_atoms={self.unseen_atoms} has {min(strange)!r}: use letters A to Z alone")
+        for name in ("unseen_places", "seen_places"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"task.{name}={getattr(self, name)} is negative: use 0 for none, or 2 or more")
+        if self.unseen_places and self.seen_places:
+            raise ValueError("task.unseen_places and task.seen_places cannot both be set: set one of them to 0")
         if any(len(self.atoms_at(i)[0]) == 0 for i in range(self.length)):
             raise ValueError(
                 f"task.unseen_atoms={self.unseen_atoms} and task.unseen_places={self.unseen_places} leave a place "
                 "without any letter in training: keep fewer letters out"
             )
+
+    def take(self, problems: Problems) -> None:
+        """Makes the problems of a file those of training."""
+        own = {
+            "problems_read": problems,
+            "training": tuple(map(self.spell, problems)),
+            "length": next(iter(problems.values())).shape[1],
+            "shares": tuple(float(len(elements)) for elements in problems.values()),
+            **{"unseen_atoms": "", "unseen_places": 0, "seen_places": 0},
+        }
+        for name, value in own.items():
+            object.__setattr__(self, name, value)
+
+    def read_from(self, where: Distribution) -> bool:
+        """Whether the problems of `where` are those of the file."""
+        return bool(self.source) and where.length == self.length and set(where.compositions) <= set(self.problems_read)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -152,6 +177,8 @@ class Cipher:
         return {pattern: prod(sizes[i][kind] for i, kind in enumerate(pattern)) for pattern in patterns}
 
     def size(self, where: Distribution) -> int:
+        if self.read_from(where):
+            return sum(len(np.unique(self.problems_read[composition], axis=0)) for composition in where.compositions)
         return len(where.compositions) * sum(self.patterns(where).values())
 
     def elements(self, where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.int16]:
@@ -191,4 +218,12 @@ class Cipher:
     def problems(
         self, where: Distribution, count: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
-        return self.elements(where, count, rng), choose(where, count, rng)
+        if not self.read_from(where):
+            return self.elements(where, count, rng), choose(where, count, rng)
+        which = choose(where, count, rng)
+        elements = np.empty((count, where.length), dtype=np.int16)
+        for place, composition in enumerate(where.compositions):
+            rows = which == place
+            read = self.problems_read[composition]
+            elements[rows] = read[rng.integers(0, len(read), np.count_nonzero(rows))]
+        return elements, which

@@ -1,0 +1,71 @@
+"""Diagnosis bars: of the completions in each cell, how many are right, and how the others are wrong."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+KINDS = {  # the kinds of alchemy.diagnose, in colours that stay apart for the colour-blind (Okabe and Ito)
+    "right": ("right", "#009E73"),
+    "replayed": ("replayed another composition", "#0072B2"),
+    "wrong_answer": ("right steps, wrong answer", "#E69F00"),
+    "wrong_step": ("wrong step", "#D55E00"),
+    "malformed": ("malformed", "#999999"),
+}
+ACROSS = 4  # panels in a row
+
+
+def bars(cells: pd.DataFrame, swept: list[str]) -> Figure:
+    """A panel per shift (and swept setting), a stacked bar per level; a white diamond marks the share of completions
+    that equal the replay oracle's, and a line over a bar the 95 % interval of the right ones.
+    """
+    keys = [*swept, "axis", "kind", "domain"]
+    chosen = cells[cells["part"] == "diagnosis"]
+    rate = cells[(cells["part"] == "replay") & (cells["metric"] == "rate")].set_index([*keys, "level"])["mean"]
+    rows = list(chosen[keys].drop_duplicates().itertuples(index=False, name=None))
+    down = -(-len(rows) // ACROSS)
+    figure = Figure(figsize=(13, 1.1 + 2.5 * down), layout="constrained")
+    panels = figure.subplots(down, ACROSS, squeeze=False).ravel()
+    for ax in panels[len(rows) :]:
+        ax.set_axis_off()
+    numbered = chosen[keys].apply(tuple, axis=1)
+    for ax, row in zip(panels, rows, strict=False):
+        panel = chosen[numbered == row]
+        stack(ax, panel, {level: rate.get((*row, level)) for level in panel["level"].unique()})
+        *variant, axis, kind, domain = row
+        title = f"{axis}: {kind}, {domain}" if axis == "format" else str(axis)
+        settings = ", ".join(f"{key}={value}" for key, value in zip(swept, variant, strict=True))
+        ax.set_title("\n".join([*([settings] if settings else []), title]), size=9, loc="left")
+    legend = [Patch(color=colour, label=name) for name, colour in KINDS.values()]
+    figure.legend(handles=legend, loc="outside upper center", ncols=len(legend), frameon=False, fontsize=9)
+    figure.supxlabel(
+        "share of completions by level, mean over seeds; ◇ share that equals the replay oracle's completion; "
+        "line: 95 % interval of the right ones",
+        size=8.5,
+    )
+    return figure
+
+
+def stack(ax: Any, panel: pd.DataFrame, rates: dict[int, float | None]) -> None:
+    """One panel's bars; `rates` are the shares of replayed completions by level."""
+    settings = panel.drop_duplicates("level").set_index("level")["setting"]
+    levels = sorted(settings.index)
+    bottom = np.zeros(len(levels))
+    for kind, (_, colour) in KINDS.items():
+        part = panel[panel["metric"] == kind].set_index("level").reindex(levels)
+        height = part["mean"].to_numpy()
+        ax.bar(range(len(levels)), height, bottom=bottom, color=colour, width=0.82, linewidth=0)
+        if kind == "right" and part["low"].notna().all():
+            ax.vlines(range(len(levels)), part["low"], part["high"], color="black", lw=1.2)
+        bottom += height
+    for x, level in enumerate(levels):
+        if (rate := rates.get(level)) is not None:
+            ax.plot(x, rate, marker="D", ms=5, color="white", mec="black", mew=0.8, clip_on=False, zorder=5)
+    names = [("training" if level == 0 else settings[level] or str(level)) for level in levels]
+    ax.set_xticks(range(len(levels)), [name.replace(" ", "\n", 1) for name in names], size=7)
+    ax.set_ylim(0, 1)
+    ax.set_yticks([0, 0.5, 1], ["0", "½", "1"], size=8)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)

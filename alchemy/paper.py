@@ -1,0 +1,134 @@
+"""The paper, measured again: every experiment of conf/experiment/paper, then its claims and its figures.
+
+    python -m alchemy.paper [quick=true] [workers=2] [output=outputs]
+
+A finished experiment is not run again while no code and no setting of it has changed; one that was stopped goes on
+from its trained models and measured cells. Source: arXiv:2508.01191.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+
+from alchemy.errors import sentence
+from alchemy.plan import CONF, HERE
+from alchemy.records import jobs, write_aside
+
+MINUTES = {  # measured on two cores with three seeds: what the time left is reckoned from
+    "tasks": 3.0,
+    "reversal": 2.0,
+    "length": 2.0,
+    "atoms": 3.0,
+    "places": 3.0,
+    "format_kinds": 1.0,
+    "format_domains": 1.0,
+    "temperature": 3.0,
+    "steps": 9.0,
+    "sft": 8.0,
+    "element_sft": 7.0,
+    "sizes": 10.0,
+    "sft_sizes": 7.0,
+    "large": 14.0,
+}
+
+
+def main() -> None:
+    """The command; exit code 1 if an experiment failed, 2 if it was called wrongly."""
+    try:
+        settings = read(sys.argv[1:])
+    except ValueError as error:
+        print(f"alchemy: {sentence(error)}", file=sys.stderr)
+        sys.exit(2)
+    try:
+        sys.exit(run(quick=settings["quick"] == "true", workers=int(settings["workers"]), output=settings["output"]))
+    except KeyboardInterrupt:
+        sys.exit("alchemy: stopped; finished experiments, models and cells are kept, the same command goes on")
+    except (ValueError, OSError) as error:
+        sys.exit(f"alchemy: {sentence(error)}")
+
+
+def read(words: list[str]) -> dict[str, str]:
+    """The settings given as key=value. Raises ValueError for others."""
+    settings = {"quick": "false", "workers": "2", "output": "outputs"}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in settings or not value:
+            raise ValueError(f"{word} is not a setting of alchemy.paper: use quick=true, workers=2 or output=DIR")
+        settings[key] = value
+    if settings["quick"] not in ("true", "false"):
+        raise ValueError(f"quick={settings['quick']} must be true or false")
+    if not settings["workers"].isdigit() or settings["workers"] == "0":
+        raise ValueError(f"workers={settings['workers']} must be a whole number of processes, such as 2")
+    return settings
+
+
+def run(quick: bool, workers: int, output: str) -> int:
+    """Runs what is not finished, then writes claims and figures; returns the exit code."""
+    failed, begun, spent = [], monotonic(), 0.0
+    home = Path(output) / ("paper_quick" if quick else "paper")
+    total = sum(MINUTES.values())
+    for number, (name, minutes) in enumerate(MINUTES.items(), 1):
+        done = home / name / "done.json"
+        if finished(done, quick) is None:
+            pace = (monotonic() - begun) / 60 / spent if spent else (1 / 3 if quick else 1.0) * 2 / workers
+            left = pace * (total - sum(list(MINUTES.values())[: number - 1]))
+            print(f"\n== {name} ({number} of {len(MINUTES)}, about {left:.0f} minutes left)", flush=True)
+            if not experiment(name, quick, workers, output, done):
+                failed.append(name)
+            spent += minutes
+    return close(home, failed)
+
+
+def close(home: Path, failed: list[str]) -> int:
+    """Writes claims and figures from what is finished, and says what is not."""
+    home.mkdir(parents=True, exist_ok=True)
+    if failed:
+        print(f"alchemy: not finished: {', '.join(failed)}; the same command goes on from there", file=sys.stderr)
+    return int(bool(failed))
+
+
+def experiment(name: str, quick: bool, workers: int, output: str, done: Path) -> bool:
+    """Runs one experiment in a process of its own; whether all its jobs ended well."""
+    begun = monotonic()
+    words = [
+        f"experiment=paper/{name}",
+        f"workers={workers}",
+        f"output={output}",
+        f"name={done.parent.parent.name}/{name}",
+    ]
+    words += ["hydra.sweeper.params.seed=0"] if quick else []
+    if subprocess.run([sys.executable, "-m", "alchemy", *words], check=False).returncode:  # noqa: S603 our own words
+        return False
+    newest = max(folder for folder in done.parent.iterdir() if folder.is_dir())
+    facts = {"key": key(name, quick), "folder": newest.name, "minutes": round((monotonic() - begun) / 60, 2)}
+    write_aside(done, json.dumps(facts))
+    return True
+
+
+def finished(done: Path, quick: bool) -> Path | None:
+    """The folder of an experiment that ended well with today's code and settings, or None."""
+    try:
+        facts = json.loads(done.read_text(encoding="utf-8"))
+        folder = done.parent / facts["folder"]
+        well = all(run.get("status") == "ok" for run in jobs(folder).values())
+        return folder if well and facts["key"] == key(done.parent.name, quick) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def key(name: str, quick: bool) -> str:
+    """A digest of all that decides an experiment's numbers: its settings, and the code below the figures."""
+    later = {"figures.py", "paper.py", "claims.py", "plates.py", "fits.py", "interop.py", "__main__.py", "sweep.py"}
+    code = [path for path in sorted(HERE.rglob("*.py")) if path.name not in later]
+    code += sorted((HERE.parent / "tasks").glob("*.py"))
+    settings = [path for path in sorted(CONF.rglob("*.yaml")) if path.parent.name != "paper"]
+    own = [CONF / "experiment" / "paper" / f"{part}.yaml" for part in (name, "base", "sizes")]
+    content = b"\0".join(path.read_bytes() for path in (*code, *settings, *own))
+    return hashlib.sha256(content + bytes([quick])).hexdigest()[:24]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Phase diagrams: a score over a swept number, such as how many compositions training shows, at every shift."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+LEVEL_NAMES = {("task", 0): "training", ("task", 1): "new compositions", ("task", 2): "one unseen rule"}
+LEVEL_NAMES |= {("task", 3): "unseen rules alone"}
+
+
+def numbers(cells: pd.DataFrame, swept: list[str]) -> list[str]:
+    """The coordinates that are numbers, of which more than two values were swept."""
+    found = []
+    for name in swept:
+        values = pd.to_numeric(cells[name], errors="coerce")
+        if values.notna().all() and values.nunique() > 2:
+            found.append(name)
+    return found
+
+
+def phase(cells: pd.DataFrame, swept: list[str], numeric: str) -> Figure:
+    """Columns are the values of `numeric`; rows the cells of the shifts, for each other swept setting. Left exact match
+    of chain and answer with its 95 % interval over seeds, right the share of completions that replay training.
+    """
+    others = [name for name in swept if name != numeric]
+    keys = [*others, "axis", "kind", "domain", "level"]
+    scores = cells[(cells["part"] == "full") & (cells["metric"] == "exact_match")]
+    scores = scores[~((scores["level"] == 0) & (scores["axis"] != scores["axis"].iloc[0]))]  # training once
+    rates = cells[(cells["part"] == "replay") & (cells["metric"] == "rate")]
+    rows = list(scores[keys].drop_duplicates().itertuples(index=False, name=None))
+    settings = dict(zip(scores[keys].itertuples(index=False, name=None), scores["setting"], strict=True))
+    columns = sorted(scores[numeric].unique(), key=float)
+    width = 3.4 + 0.74 * len(columns) * 2
+    figure = Figure(figsize=(max(width, 9.0), 1.5 + 0.46 * len(rows)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for ax, table, title in ((left, scores, "exact match of chain and answer"), (right, rates, "replays training")):
+        panel(ax, table, rows, columns, keys, numeric)
+        ax.set_title(title, size=10, loc="left")
+        ax.set_xlabel(numeric)
+    names = [row_name(row, others, settings[row]) for row in rows]
+    left.set_yticks(np.arange(len(rows)) + 0.5, names, rotation=0, size=8.5)
+    seeds = int(scores["seeds"].max())
+    figure.suptitle(
+        f"{numeric} × shift: mean over {seeds} seed{'s' * (seeds > 1)}, and 95 % interval", size=12, x=0.01, ha="left"
+    )
+    return figure
+
+
+def panel(
+    ax: Any, table: pd.DataFrame, rows: list[tuple[Any, ...]], columns: list[Any], keys: list[str], numeric: str
+) -> None:
+    """Draws means in colour, and each with its interval in figures."""
+    means, notes = np.full((len(rows), len(columns)), np.nan), np.full((len(rows), len(columns)), "", dtype=object)
+    for cell in table.to_dict("records"):
+        row = tuple(cell[key] for key in keys)
+        if row in rows:
+            at = rows.index(row), columns.index(cell[numeric])
+            means[at] = cell["mean"]
+            spread = "" if np.isnan(cell["low"]) else f"\n{cell['low']:.2f}–{cell['high']:.2f}"
+            notes[at] = f"{cell['mean']:.2f}{spread}"
+    sns.heatmap(
+        means, ax=ax, vmin=0, vmax=1, cmap="viridis", cbar=False, annot=notes, fmt="", linewidths=1,
+        annot_kws={"size": 7}, xticklabels=columns, yticklabels=False,
+    )  # fmt: skip
+    ax.set_facecolor("0.93")
+
+
+def row_name(row: tuple[Any, ...], others: list[str], setting: str) -> str:
+    """What a row of the diagram is of."""
+    *variant, axis, _, _, level = row
+    words = [f"{key.rpartition('.')[2]}={value}" for key, value in zip(others, variant, strict=True)]
+    name = LEVEL_NAMES.get((axis, level), "training" if level == 0 else f"{axis} {level:+d}: {setting}")
+    return ", ".join([*words, name])
