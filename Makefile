@@ -1,11 +1,14 @@
-# `make heatmap` and `make test` set up .venv by themselves, once.
+# `make heatmap`, `make paper` and `make test` set up .venv by themselves, once.
 PYTHON ?= python3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: heatmap test clean
+.PHONY: heatmap paper test clean
 
 heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
+
+paper: .venv/.ready
+	@.venv/bin/python -m alchemy.paper quick=$(or $(quick),false)
 
 test: .venv/.ready
 	.venv/bin/ruff check .

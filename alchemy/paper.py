@@ -16,6 +16,7 @@ from time import monotonic
 from alchemy.errors import sentence
 from alchemy.plan import CONF, HERE
 from alchemy.records import jobs, write_aside
+from alchemy.store import MEASURING, TRAINING
 
 MINUTES = {  # measured on two cores with three seeds: what the time left is reckoned from
     "tasks": 3.0,
@@ -33,6 +34,7 @@ MINUTES = {  # measured on two cores with three seeds: what the time left is rec
     "sft_sizes": 7.0,
     "large": 14.0,
 }
+LAWFUL = ("tasks", "reversal", "length", "atoms", "places", "format_kinds")  # experiments of one model and one recipe
 
 
 def main() -> None:
@@ -79,12 +81,22 @@ def run(quick: bool, workers: int, output: str) -> int:
             if not experiment(name, quick, workers, output, done):
                 failed.append(name)
             spent += minutes
-    return close(home, failed)
+    return close(home, quick, failed)
 
 
-def close(home: Path, failed: list[str]) -> int:
-    """Writes claims and figures from what is finished, and says what is not."""
-    home.mkdir(parents=True, exist_ok=True)
+def close(home: Path, quick: bool, failed: list[str]) -> int:
+    """Writes claims, figures and laws from what is finished, and says what is not; returns the exit code."""
+    from alchemy import claims, laws, plates
+
+    done = {name: finished(home / name / "done.json", quick) for name in MINUTES}
+    folders = {name: folder for name, folder in done.items() if folder is not None}
+    if folders:
+        print("\n== claims, figures and laws", flush=True)
+        table = claims.claims(folders)
+        page = claims.write(table, home)
+        plates.draw(table, home)
+        said = laws.report([folder for name, folder in folders.items() if name in LAWFUL], home)
+        print("\n".join([claims.summary(table).to_string(), "", *said, "", str(page)]), flush=True)
     if failed:
         print(f"alchemy: not finished: {', '.join(failed)}; the same command goes on from there", file=sys.stderr)
     return int(bool(failed))
@@ -121,9 +133,8 @@ def finished(done: Path, quick: bool) -> Path | None:
 
 def key(name: str, quick: bool) -> str:
     """A digest of all that decides an experiment's numbers: its settings, and the code below the figures."""
-    later = {"figures.py", "paper.py", "claims.py", "plates.py", "fits.py", "interop.py", "__main__.py", "sweep.py"}
-    code = [path for path in sorted(HERE.rglob("*.py")) if path.name not in later]
-    code += sorted((HERE.parent / "tasks").glob("*.py"))
+    code = [HERE / f"{module.rpartition('.')[2]}.py" for module in sorted({*TRAINING, *MEASURING})]
+    code += [*sorted((HERE / "studies").glob("*.py")), *sorted((HERE.parent / "tasks").glob("*.py"))]
     settings = [path for path in sorted(CONF.rglob("*.yaml")) if path.parent.name != "paper"]
     own = [CONF / "experiment" / "paper" / f"{part}.yaml" for part in (name, "base", "sizes")]
     content = b"\0".join(path.read_bytes() for path in (*code, *settings, *own))

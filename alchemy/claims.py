@@ -1,0 +1,210 @@
+"""The paper's claims: each published number beside ours, with its interval over seeds and a verdict.
+
+conf/claims.csv holds the published numbers: where they stand, whether they are printed or read off a figure (and how
+exactly), and which cell of which experiment measures them. Source: arXiv:2508.01191, all tables and figures.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alchemy.interop import world
+from alchemy.noise import Noise
+from alchemy.plan import CONF
+from alchemy.records import jobs, variants, write_aside
+from alchemy.score import bleu_corpus, edit_distance
+from alchemy.seeds import stream
+from alchemy.task import Distribution, draw
+from alchemy.vocabulary import UNKNOWN
+
+VERDICTS = ("agrees", "differs", "source faulty", "not comparable")
+KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
+CUT = 5  # characters that the released inference cuts off a completion for every noise token in its prompt
+PROBLEMS = 3000
+COLUMNS = ["where", "series", "x", "part", "metric", "published", "kind", "ours", "low", "high", "seeds"]
+COLUMNS += ["oracle", "perfect", "verdict", "reason"]
+
+
+def claims(folders: dict[str, Path]) -> pd.DataFrame:
+    """One row per published number; `folders` are those of the finished experiments, by name.
+
+    `oracle` is what a replay of training scores there, `perfect` what a model that is always right would get from the
+    released scorer under this noise.
+    """
+    published = pd.read_csv(CONF / "claims.csv", dtype={"x": str}, keep_default_na=False, na_values={"published": ""})
+    cells = {name: cells_of(folder) for name, folder in folders.items()}
+    table = pd.DataFrame([judge(row, cells) for row in rows_of(published)])
+    return table[COLUMNS]
+
+
+def cells_of(folder: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+    """The cells of a sweep by shift, setting, part, metric, and each swept setting written name=value."""
+    table = pd.read_csv(folder / "cells.csv", keep_default_na=False, na_values={"low": "", "high": ""})
+    known = ("axis", "kind", "domain", "level", "part", "metric", "setting")
+    swept = list(table.columns[: table.columns.get_loc("axis")])
+    found, unfinished = {}, short_of_mark(folder)
+    for cell in rows_of(table):
+        shift = f"format {cell['kind']} {cell['domain']}" if cell["axis"] == "format" else cell["axis"]
+        variant = sorted(f"{name}={number(cell[name])}" for name in swept if name not in known)
+        early = next((said for words, said in unfinished.items() if set(words) <= set(variant)), "")
+        found[(shift, cell["setting"], cell["part"], cell["metric"], *variant)] = cell | {"early": early}
+    return found
+
+
+def short_of_mark(folder: Path) -> dict[tuple[str, ...], str]:
+    """What to say of models whose training ended before its mark, by swept settings."""
+    runs = jobs(folder)
+    swept = {number: tuple(f"{name}={value}" for name, value in its.items()) for number, its in variants(runs).items()}
+    said = {}
+    for words in swept.values():
+        its = [run for number, run in runs.items() if swept[number] == words]
+        if late := [run for run in its if not run["reached"]]:
+            reached = ", ".join(f"{run['exact_match']:.2f}" for run in late)
+            said[words] = f"training ended after {late[0]['rows']:,} rows with {reached} right on held-out problems"
+    return said
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def number(value: Any) -> str:
+    """A swept value as it is written on the command line."""
+    return f"{value:g}" if isinstance(value, float) and value == int(value) and abs(value) < 1e9 else str(value)
+
+
+def judge(row: dict[str, Any], cells: dict[str, dict[tuple[str, ...], dict[str, Any]]]) -> dict[str, Any]:
+    """A claim with what was measured for it, its verdict, and a reason in one line."""
+    row = row | dict.fromkeys(("ours", "low", "high", "oracle", "perfect"), np.nan) | {"seeds": 0}
+    if not row["experiment"]:
+        return row | {"verdict": "not comparable", "reason": row["note"]}
+    known = cells.get(row["experiment"], {})
+
+    def cell(part: str, metric: str) -> dict[str, Any] | None:
+        variant = matching(known, row["variant"])
+        return known.get((row["shift"], row["setting"], part, metric, *variant))
+
+    mine = cell(row["part"], row["metric"])
+    if mine is None:
+        return row | {
+            "verdict": "not comparable",
+            "reason": f"not measured yet: run make paper (experiment {row['experiment']})",
+        }
+    low, high = (mine["mean"] if np.isnan(mine[end]) else mine[end] for end in ("low", "high"))
+    row |= {"ours": mine["mean"], "low": mine["low"], "high": mine["high"], "seeds": mine["seeds"]}
+    if oracle := cell(f"replay_{row['part']}", row["metric"]):
+        row["oracle"] = oracle["mean"]
+    if row["shift"].startswith("format") and row["setting"]:
+        _, kind, domain = row["shift"].split()
+        row["perfect"] = perfect(kind, domain, float(row["setting"].rstrip("%")) / 100, row["metric"])
+    if np.isnan(row["published"]):
+        return row | {"verdict": "not comparable", "reason": "the figure cannot be read here"}
+    if low - row["within"] <= row["published"] <= high + row["within"]:
+        return row | {"verdict": "agrees", "reason": row["note"] if row["note"] != "slicing" else ""}
+    if row["note"] == "slicing":
+        return row | {"verdict": "source faulty", "reason": sliced(row)}
+    shares = {kind: cell("diagnosis", kind) for kind in KINDS}
+    rate = cell("replay", "rate")
+    return row | {"verdict": "differs", "reason": why(row, mine["early"], shares, rate)}
+
+
+def matching(known: dict[tuple[str, ...], dict[str, Any]], variant: str) -> tuple[str, ...]:
+    """The settings of the first cell that agree with those asked for; a sweep may have had others besides."""
+    asked = {word for word in variant.split(";") if word}
+    return next((key[4:] for key in known if asked <= set(key[4:])), ())
+
+
+def why(row: dict[str, Any], early: str, shares: dict[str, dict[str, Any] | None], rate: dict[str, Any] | None) -> str:
+    """What our completions are instead, measured in the same cell."""
+    words = [word for word in (row["note"], early) if word]
+    if rate and abs(row["published"] - row["oracle"]) <= row["within"] + 0.001:
+        words.append(f"published is what pure replay scores; ours replay in {percent(rate)}")
+    parts = [f"{name.replace('_', ' ')} {percent(cell)}" for name, cell in shares.items() if cell and cell["mean"] > 0]
+    return "; ".join([*words, f"ours are {', '.join(parts)}"])
+
+
+def percent(cell: dict[str, Any]) -> str:
+    spread = "" if np.isnan(cell["low"]) else f" [{100 * cell['low']:.0f}, {100 * cell['high']:.0f}]"
+    return f"{100 * cell['mean']:.0f} %{spread}"
+
+
+def sliced(row: dict[str, Any]) -> str:
+    return (
+        "the released code cuts 5 characters off a completion for each noise token in its prompt: a perfect model "
+        f"would score {row['perfect']:.3f}; whether the published figure was made with it is not known"
+    )
+
+
+def perfect(kind: str, domain: str, rate: float, metric: str) -> float:
+    """What gold itself scores if CUT characters are cut off for every noise token of its prompt: trained on F1 and F2
+    with four letters, as the released configuration is. Source: its released inference.
+    """
+    task = world(13, 1, "F1", 4, cot=True)
+    where = Distribution(((0,), (1,)), 4, noise=Noise(kind, domain, rate))  # type: ignore[arg-type]
+    batch = draw(task, where, PROBLEMS, stream(0, "perfect"))
+    cut = CUT * (batch.tokens == UNKNOWN).sum(axis=1)
+    gold = [task.vocabulary.decode(row) for row in batch.completion()]
+    written = [text[n:].strip() for text, n in zip(gold, cut.tolist(), strict=True)]
+    if metric == "bleu_corpus":
+        return bleu_corpus(written, gold)
+    scores = [edit_distance(*pair) for pair in zip(written, gold, strict=True)]
+    return float(np.mean(scores)) if metric == "edit_distance" else float(np.mean([s == 0 for s in scores]))
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """How many claims of each table and figure have each verdict."""
+    counts = pd.crosstab(table["where"], table["verdict"]).reindex(columns=VERDICTS, fill_value=0)
+    return counts.loc[table["where"].unique()]
+
+
+def write(table: pd.DataFrame, home: Path) -> Path:
+    """Writes claims.csv, .md and .html into `home`; returns the page."""
+    write_aside(home / "claims.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_aside(home / "claims.md", "\n".join(markdown(table)) + "\n")
+    page = PAGE.format(summary=summary(table).to_html(border=0), table=text(table).to_html(index=False, border=0))
+    write_aside(home / "claims.html", page)
+    return home / "claims.html"
+
+
+def text(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as people read it: ours as mean [low, high]."""
+
+    def figure(value: float) -> str:
+        return "" if np.isnan(value) else f"{value:.4f}".rstrip("0").rstrip(".") or "0"
+
+    def ours(row: Any) -> str:
+        spread = "" if np.isnan(row["low"]) else f" [{row['low']:.4f}, {row['high']:.4f}]"
+        return "" if np.isnan(row["ours"]) else f"{row['ours']:.4f}{spread}"
+
+    shown = table[["where", "series", "x", "part", "metric", "kind", "seeds", "verdict", "reason"]].copy()
+    shown.insert(5, "published", table["published"].map(figure))
+    shown.insert(7, "ours [95 %]", table.apply(ours, axis=1))
+    shown.insert(9, "replay oracle", table["oracle"].map(figure))
+    shown.insert(10, "perfect model, released scorer", table["perfect"].map(figure))
+    return shown
+
+
+def markdown(table: pd.DataFrame) -> Iterator[str]:
+    shown = text(table)
+    yield "# The paper's claims, measured again\n"
+    for frame in (summary(table).reset_index(), shown):
+        yield "| " + " | ".join(map(str, frame.columns)) + " |"
+        yield "|" + "---|" * len(frame.columns)
+        for row in frame.itertuples(index=False):
+            yield "| " + " | ".join(str(word).replace("|", "\\|") for word in row) + " |"
+        yield ""
+
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>The paper's claims, measured again</title>
+<style>body{{font:14px/1.4 system-ui,sans-serif;margin:1.5rem;color-scheme:light dark}}table{{border-collapse:collapse}}
+td,th{{padding:.2rem .5rem;border-bottom:1px solid #8884;text-align:left;vertical-align:top}}
+th{{position:sticky;top:0;background:Canvas}}div{{overflow-x:auto}}</style>
+<h1>The paper's claims, measured again</h1>
+<p>Each published number of arXiv:2508.01191, printed or read off a figure, beside ours: mean over seeds with its 95 %
+interval. A claim agrees if the published number, as exactly as it can be read, lies in the interval.</p>
+<div>{summary}</div><h2>All claims</h2><div>{table}</div></html>
+"""
