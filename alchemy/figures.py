@@ -14,10 +14,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from alchemy.bars import bars
+from alchemy.curves import curves
 from alchemy.errors import sentence
 from alchemy.heatmap import PARTS, heatmap
 from alchemy.phase import numbers, phase
 from alchemy.records import apart, jobs, load, summarise, variants, write_aside
+
+STUDIED = ("rows", "share")  # coordinates that studies add, to be drawn as curves
 
 
 def caption_of(runs: list[dict[str, Any]]) -> str:
@@ -69,8 +72,14 @@ def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
     return "\n".join(lines)
 
 
-def pictures(cells: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str]) -> Iterator[tuple[str, Figure]]:
-    """Every picture that the cells give, with its name."""
+def pictures(
+    cells: pd.DataFrame, table: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str]
+) -> Iterator[tuple[str, Figure]]:
+    """Every picture that the cells and the table of every seed's records give, with its name."""
+    over = next((name for name in STUDIED if name in swept), None)
+    if over:
+        yield f"curves_{over}", curves(cells, table, swept, over)
+        return
     caption = caption_of(runs)
     for metric in ("exact_match", "edit_distance"):
         for part in PARTS:
@@ -80,14 +89,18 @@ def pictures(cells: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str]) 
     if (cells["part"] == "diagnosis").any():
         yield "diagnosis", bars(cells, swept)
     for numeric in numbers(cells, swept):
-        yield f"map_{numeric}", phase(cells, swept, numeric)
+        yield f"map_{numeric}", phase(cells, table, swept, numeric)
 
 
-def draw_all(cells: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str], folder: Path) -> Path:
-    """Draws every picture into `folder`; returns the path of heatmap.png."""
-    for name, figure in pictures(cells, runs, swept):
-        save(figure, folder / f"{name}.png")
-    return folder / "heatmap.png"
+def draw_all(
+    cells: pd.DataFrame, table: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str], folder: Path
+) -> Path:
+    """Draws every picture into `folder`; returns the path of the first."""
+    files = []
+    for name, figure in pictures(cells, table, runs, swept):
+        files.append(folder / f"{name}.png")
+        save(figure, files[-1])
+    return files[0]
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -124,7 +137,7 @@ def report(folder: Path, runs: dict[int, dict[str, Any]]) -> None:
     table = load(folder, variants(runs))
     names, cells = apart(table), summarise(table)
     write_aside(folder / "cells.csv", cells.to_csv(index=False))
-    picture = draw_all(cells, list(runs.values()), names, folder)
+    picture = draw_all(cells, table, list(runs.values()), names, folder)
     print(table_text(cells, names))
     print(f"every cell with its interval: {folder / 'cells.csv'}")
     print(picture, flush=True)

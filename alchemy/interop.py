@@ -2,6 +2,8 @@
 
     python -m alchemy.interop export --composition F1F2 --length 4 --out F1F2.jsonl
     python -m alchemy.interop score predictions.jsonl --out results.json
+    python -m alchemy.interop load F1F2.jsonl [shift.axis=task ...]
+    python -m alchemy.interop load F1F2.jsonl --model FINGERPRINT --out predictions.jsonl
 
 Source: arXiv:2508.01191, the schema of its released data, and of the predictions and results of its released code.
 """
@@ -9,6 +11,7 @@ Source: arXiv:2508.01191, the schema of its released data, and of the prediction
 import argparse
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -149,6 +152,34 @@ def results(path: Path) -> dict[str, Any]:
     return scored
 
 
+def complete_file(path: Path, folder: Path) -> Iterator[dict[str, str]]:
+    """What a stored model writes after each prompt of a file of the published schema: prompt, predict and label.
+
+    Raises ValueError if `folder` holds no model, or the file holds no problems of its world.
+    """
+    from alchemy import store
+    from alchemy.evaluate import complete
+    from alchemy.tokenizer import Tokenizer
+
+    try:
+        settings = json.loads((folder / "model.json").read_text(encoding="utf-8"))["settings"]
+        groups = {name: OmegaConf.create(settings[name]) for name in ("task", "model")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{folder} holds no model: name a folder of outputs/models, or its fingerprint") from None
+    task = build("task", cast(DictConfig, OmegaConf.merge(groups["task"], {"source": str(path)})))
+    tokenizer = Tokenizer(task.vocabulary) if settings["tokens"] == "pieces" else None
+    model = build("model", groups["model"])(vocabulary_size=len(tokenizer or task.vocabulary))
+    model.tokenizer = tokenizer
+    store.load(folder, model, settings)
+    decode = task.vocabulary.decode
+    for composition, elements in task.problems_read.items():
+        for start in range(0, len(elements), ROWS):
+            rows = task.render(elements[start : start + ROWS], composition)
+            prompts = np.where(rows.role <= Role.INSTRUCTION, rows.tokens, 0)
+            for prompt, mine, gold in zip(prompts, complete(model, rows), rows.completion(), strict=True):
+                yield {"prompt": decode(prompt), "predict": decode(mine), "label": decode(gold)}
+
+
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m alchemy.interop", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -164,13 +195,33 @@ def arguments() -> argparse.ArgumentParser:
     scored = commands.add_parser("score", help="score a predictions file: lines with prompt, predict and label")
     scored.add_argument("file", type=Path)
     scored.add_argument("--out", type=Path, required=True)
+    loaded = commands.add_parser("load", help="train on a file of the published schema and test that model, or ...")
+    loaded.add_argument("file", type=Path)
+    loaded.add_argument("settings", nargs="*", help="settings of the run, such as shift.axis=task seed=1")
+    loaded.add_argument("--model", type=Path, help="... complete its prompts with a stored model (folder, fingerprint)")
+    loaded.add_argument("--out", type=Path, help="with --model, the predictions file to write, for score")
     return parser
+
+
+def load(chosen: argparse.Namespace) -> int:
+    """The command load; returns its exit code."""
+    if not chosen.model:
+        words = [f"task.source={chosen.file.resolve()}", *chosen.settings]
+        return subprocess.run([sys.executable, "-m", "alchemy", *words], check=False).returncode  # noqa: S603 our own
+    if not chosen.out or chosen.settings:
+        raise ValueError("load with --model needs --out FILE, and takes no settings: the model has its own")
+    stored = chosen.model if chosen.model.is_dir() else Path("outputs") / "models" / chosen.model
+    write_aside(chosen.out, (json.dumps(row) + "\n" for row in complete_file(chosen.file, stored)))
+    print(chosen.out)
+    return 0
 
 
 def main(words: list[str] | None = None) -> int:
     """The command; returns its exit code. An existing file is replaced only by a whole new one."""
     chosen = arguments().parse_args(words)
     try:
+        if chosen.command == "load":
+            return load(chosen)
         if chosen.command == "score":
             write_aside(chosen.out, json.dumps(results(chosen.file), indent=1) + "\n")
         else:

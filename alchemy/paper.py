@@ -136,7 +136,7 @@ def key(name: str, quick: bool) -> str:
     code = [HERE / f"{module.rpartition('.')[2]}.py" for module in sorted({*TRAINING, *MEASURING})]
     code += [*sorted((HERE / "studies").glob("*.py")), *sorted((HERE.parent / "tasks").glob("*.py"))]
     settings = [path for path in sorted(CONF.rglob("*.yaml")) if path.parent.name != "paper"]
-    own = [CONF / "experiment" / "paper" / f"{part}.yaml" for part in (name, "base", "sizes")]
+    own = [CONF / "experiment" / "paper" / f"{part}.yaml" for part in (name, "base")]
     content = b"\0".join(path.read_bytes() for path in (*code, *settings, *own))
     return hashlib.sha256(content + bytes([quick])).hexdigest()[:24]
 

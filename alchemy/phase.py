@@ -7,23 +7,24 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from alchemy.curves import pick
+from alchemy.fits import threshold
+
 LEVEL_NAMES = {("task", 0): "training", ("task", 1): "new compositions", ("task", 2): "one unseen rule"}
 LEVEL_NAMES |= {("task", 3): "unseen rules alone"}
 
 
 def numbers(cells: pd.DataFrame, swept: list[str]) -> list[str]:
-    """The coordinates that are numbers, of which more than two values were swept."""
-    found = []
-    for name in swept:
-        values = pd.to_numeric(cells[name], errors="coerce")
-        if values.notna().all() and values.nunique() > 2:
-            found.append(name)
-    return found
+    """The swept coordinate that is a number with the most values, if it has more than two."""
+    values = {name: pd.to_numeric(cells[name], errors="coerce") for name in swept}
+    sizes = {name: its.nunique() for name, its in values.items() if its.notna().all() and its.nunique() > 2}
+    return [max(sizes, key=lambda name: sizes[name])] if sizes else []
 
 
-def phase(cells: pd.DataFrame, swept: list[str], numeric: str) -> Figure:
+def phase(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], numeric: str) -> Figure:
     """Columns are the values of `numeric`; rows the cells of the shifts, for each other swept setting. Left exact match
-    of chain and answer with its 95 % interval over seeds, right the share of completions that replay training.
+    of chain and answer with its 95 % interval over seeds, right the share of completions that replay training. The
+    title has, of each row that passes one half, the threshold where it does.
     """
     others = [name for name in swept if name != numeric]
     keys = [*others, "axis", "kind", "domain", "level"]
@@ -31,22 +32,37 @@ def phase(cells: pd.DataFrame, swept: list[str], numeric: str) -> Figure:
     scores = scores[~((scores["level"] == 0) & (scores["axis"] != scores["axis"].iloc[0]))]  # training once
     rates = cells[(cells["part"] == "replay") & (cells["metric"] == "rate")]
     rows = list(scores[keys].drop_duplicates().itertuples(index=False, name=None))
+    order = list(scores["axis"].unique())
+    rows.sort(key=lambda row: (order.index(row[-4]), row[-1]))  # a level's rows together, over the other settings
     settings = dict(zip(scores[keys].itertuples(index=False, name=None), scores["setting"], strict=True))
     columns = sorted(scores[numeric].unique(), key=float)
     width = 3.4 + 0.74 * len(columns) * 2
     figure = Figure(figsize=(max(width, 9.0), 1.5 + 0.46 * len(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    for ax, table, title in ((left, scores, "exact match of chain and answer"), (right, rates, "replays training")):
-        panel(ax, table, rows, columns, keys, numeric)
-        ax.set_title(title, size=10, loc="left")
+    for ax, some, name in ((left, scores, "exact match of chain and answer"), (right, rates, "replays training")):
+        panel(ax, some, rows, columns, keys, numeric)
+        ax.set_title(name, size=10, loc="left")
         ax.set_xlabel(numeric)
     names = [row_name(row, others, settings[row]) for row in rows]
     left.set_yticks(np.arange(len(rows)) + 0.5, names, rotation=0, size=8.5)
     seeds = int(scores["seeds"].max())
-    figure.suptitle(
-        f"{numeric} × shift: mean over {seeds} seed{'s' * (seeds > 1)}, and 95 % interval", size=12, x=0.01, ha="left"
-    )
+    title = [f"{numeric} × shift: mean over {seeds} seed{'s' * (seeds > 1)}, and 95 % interval"]
+    for row, name in zip(rows, names, strict=True):
+        if row[-1] and (said := crossing(table, keys, row, numeric)):
+            title.append(f"{name}: {said}")
+    figure.suptitle("\n".join(title), size=10, x=0.01, ha="left")
     return figure
+
+
+def crossing(table: pd.DataFrame, keys: list[str], row: tuple[Any, ...], numeric: str) -> str:
+    """Where half of a row's completions are right, with its 95 % interval over seeds; empty if that is nowhere."""
+    some = table[(table["part"] == "full") & (table["metric"] == "exact_match")]
+    some = pick(some, keys, row)
+    x, y = np.log2(some[numeric].astype(float).to_numpy()), some["value"].to_numpy()
+    if not np.isfinite(x).all() or (law := threshold(x, y, some["seed"].to_numpy())) is None:
+        return ""
+    half, low, high = 2.0 ** np.array([law.parameters[1], law.low[1], law.high[1]])
+    return f"half are right at {half:.3g} [{low:.3g}, {high:.3g}] (logistic in its logarithm, R² = {law.explained:.2f})"
 
 
 def panel(

@@ -85,8 +85,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """
     from alchemy.statistics import interval
 
-    keys = [*apart(table), *CELL]
-    table = table.drop_duplicates([*keys, "seed"])  # swept shifts overlap; a seed counts once
+    keys = [*apart(table), *COORDINATES, "part", "metric"]
+    table = unnamed_are_none(table.drop_duplicates([*keys, "seed"]), keys)  # swept shifts overlap; a seed counts once
     grouped = table.groupby(keys, sort=False, dropna=False)
     cells = grouped["value"].agg(mean="mean", seeds="count", lowest="min", highest="max").reset_index()
     cells["count"] = grouped["count"].sum().to_numpy()
@@ -102,8 +102,25 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         cells.loc[some, "low"], cells.loc[some, "high"] = low, high
     shares = ~cells["metric"].isin(UNBOUNDED)
     cells.loc[shares, ["low", "high"]] = cells.loc[shares, ["low", "high"]].clip(0, 1)
+    settings = grouped["setting"].agg(["first", "nunique"]).to_numpy()
+    cells["setting"] = [first if number == 1 else "another for each seed" for first, number in settings]
     order = [*apart(table), *COORDINATES, "part", "metric", "mean", "low", "high", "seeds", "count"]
     return cells[[*order, "lowest", "highest", "setting"]]
+
+
+def unnamed_are_none(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Every seed of a cell with the same compositions as executed: those that it lacks, none of its rows executed."""
+    import pandas as pd
+
+    named = table[table["part"] == "executed"]
+    if named.empty:
+        return table
+    place = [key for key in keys if key != "metric"]
+    seeds = named[[*place, "seed", "setting", "count"]].drop_duplicates([*place, "seed"])
+    full = named[[*place, "metric"]].drop_duplicates().merge(seeds, on=place)
+    full = full.merge(named[[*place, "metric", "seed", "value", "error"]], how="left", on=[*place, "metric", "seed"])
+    full[["value", "error"]] = full[["value", "error"]].fillna(0.0)
+    return pd.concat([table[table["part"] != "executed"], full], ignore_index=True)
 
 
 def jobs(folder: Path) -> dict[int, dict[str, Any]]:

@@ -17,7 +17,10 @@ Problems = dict[Composition, NDArray[np.int16]]  # the elements (B, l) of each c
 
 
 def read(file: str, task: Any) -> Problems:
-    """The problems of a file, whose outputs must be what the world `task` renders. Raises ValueError, naming file and line."""
+    """The problems of a file, whose outputs must be what the world `task` renders.
+
+    Raises ValueError, naming file and line.
+    """
     path = Path(file)
     if not path.is_file():
         raise ValueError(f"task.source={file} is no file: name one of the published schema, or leave it empty")

@@ -49,7 +49,7 @@ def test_a_sweep_ends_in_a_picture(sweep):
     rows = cells(picture.parent / "cells.csv")
     assert {row["model.width"] for row in rows} == {"8", "16"}
     assert {row["axis"] for row in rows} == {"task", "element", "length", "steps", "format"}
-    assert {row["seeds"] for row in rows} == {"2"}
+    assert {row["seeds"] for row in rows} == {"2"}, "a cell that some seed lacks"
     assert {row["count"] for row in rows} == {"32"}
 
 
@@ -156,7 +156,7 @@ def test_every_experiment_can_be_planned(path):
 
 
 MISTAKES = {
-    "shift.axis=foo": "use one of task, element",
+    "shift.axis=foo": "use one of task, composition, element",
     "shift.axis=[]": "shift.axis",
     "shift.axis=[task,task]": "each once",
     "shift.kind=shuffle": "use one of insert",

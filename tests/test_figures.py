@@ -3,10 +3,16 @@
 import json
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from alchemy.figures import PICTURES, caption_of, draw_all, finish, heatmap, table_text
+from alchemy.bars import bars
+from alchemy.curves import curves
+from alchemy.figures import caption_of, draw_all, finish, table_text
+from alchemy.heatmap import heatmap
+from alchemy.phase import numbers, phase
 from alchemy.records import Record, jobs, load, summarise, variants, write
 
 RUN = {
@@ -29,8 +35,15 @@ def records(seed, values):
         kind, domain = ("insert", "all") if axis == "format" else ("-", "-")
         at = {"axis": axis, "kind": kind, "domain": domain, "level": level, "setting": f"level {level}", "seed": seed}
         for part in ("full", "chain", "answer"):
-            for metric in ("exact_match", "edit_distance", "untouched", "problems"):
-                yield Record(metric, value, 10, {**at, "part": part})
+            for metric in ("exact_match", "edit_distance"):
+                yield Record(metric, value, 0.0, 10, {**at, "part": part})
+                yield Record(metric, 0.25, 0.0, 10, {**at, "part": f"replay_{part}"})
+        for metric in ("untouched", "problems"):
+            yield Record(metric, value, 0.0, 10, {**at, "part": "prompt"})
+        yield Record("rate", 0.25, 0.0, 10, {**at, "part": "replay"})
+        for kind, share in (("right", value), ("replayed", 1 - value), ("wrong_step", 0.0)):
+            yield Record(kind, share, 0.0, 10, {**at, "part": "diagnosis"})
+        yield Record("F1" if seed else "F2", 1.0, 0.0, 10, {**at, "part": "executed"})
 
 
 @pytest.fixture
@@ -43,37 +56,37 @@ def sweep(tmp_path):
     return tmp_path
 
 
-def test_a_cell_is_the_mean_over_seeds_with_student_s_interval(sweep):
-    cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}}), [])
+def test_a_cell_is_the_mean_over_seeds_with_its_interval(sweep):
+    cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}}))
     cell = cells.query("axis == 'task' and level == 1 and part == 'full' and metric == 'exact_match'").iloc[0]
     assert cell["mean"] == pytest.approx(0.5)
-    half = 4.302652729911275 * 0.3 / math.sqrt(3)  # t at 97.5 % with 2 degrees of freedom; deviation of .5 .2 .8
-    assert (cell["low"], cell["high"]) == (pytest.approx(max(0.5 - half, 0)), pytest.approx(min(0.5 + half, 1)))
+    wide = 0.3 * math.sqrt(1.5)  # three seeds of .2 .5 .8 about their mean: all three drawn alike one time in 27
+    assert (cell["low"], cell["high"]) == (pytest.approx(0.5 - wide), pytest.approx(0.5 + wide))
     assert (cell["seeds"], cell["count"], cell["lowest"], cell["highest"]) == (3, 30, 0.2, 0.8)
 
 
 def test_a_seed_counts_once_however_often_it_was_measured(sweep):
     """Swept shifts overlap: the same cell of one seed in two jobs is one measurement."""
     write(sweep / "1" / "records.jsonl", records(0, [("task", 0, 1.0), ("task", 1, 0.5), ("format", 2, 0.5)]))
-    cells = summarise(load(sweep, {0: {}, 1: {}}), [])
+    cells = summarise(load(sweep, {0: {}, 1: {}}))
     assert set(cells["seeds"]) == {1}
     assert set(cells["count"]) == {10}
 
 
 def test_one_seed_has_no_interval(sweep):
-    cells = summarise(load(sweep, {0: {}}), [])
+    cells = summarise(load(sweep, {0: {}}))
     assert cells["low"].isna().all()
 
 
 def test_columns_of_cells_are_the_promised_ones(sweep):
     promised = ["axis", "kind", "domain", "level", "part", "metric", "mean", "low", "high", "seeds", "count"]
-    assert list(summarise(load(sweep, {0: {}}), []))[: len(promised)] == promised
+    assert list(summarise(load(sweep, {0: {}})))[: len(promised)] == promised
 
 
 def test_a_file_that_holds_no_records_is_named_with_its_line(sweep):
     path = sweep / "1" / "records.jsonl"
     path.write_text(path.read_text() + "garbage\n")
-    with pytest.raises(ValueError, match=r"1/records.jsonl line 37"):
+    with pytest.raises(ValueError, match=r"1/records.jsonl line 58"):
         load(sweep, {0: {}, 1: {}})
 
 
@@ -86,12 +99,13 @@ def test_only_what_sets_jobs_apart_is_a_variant():
 
 
 def test_the_picture_writes_each_cell_s_mean_and_spread(sweep):
-    cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}}), [])
+    cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}}))
     figure = heatmap(cells, "exact_match", "full", caption_of([RUN]), [])
     assert isinstance(figure, Figure)
     words = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert "0.50" in words
     assert "0.20 to 0.80" in words
+    assert "replay 0.25" in words
     assert "CMP: level 1" in words
     assert "50% untouched" in words
     ticks = [label.get_text() for ax in figure.axes for label in ax.get_xticklabels()]
@@ -114,8 +128,10 @@ def test_finish_draws_every_picture_and_prints_its_path_last(sweep, capsys):
     assert finish(sweep) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == str(sweep / "heatmap.png")
-    for name in PICTURES:
-        assert (sweep / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    names = [f"heatmap{metric}{part}" for metric in ("", "_edit_distance") for part in ("", "_chain", "_answer")]
+    assert {path.stem for path in sweep.glob("*.png")} == {*names, "diagnosis"}
+    for path in sweep.glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_finish_draws_what_there_is_and_names_what_failed(sweep, capsys):
@@ -138,16 +154,71 @@ def test_a_folder_of_something_else_is_refused(tmp_path, capsys):
 
 
 def test_the_table_has_a_line_a_shift(sweep):
-    text = table_text(summarise(load(sweep, {0: {}, 1: {}, 2: {}}), []), [])
+    text = table_text(summarise(load(sweep, {0: {}, 1: {}, 2: {}})), [])
     assert "task" in text.splitlines()[1]
     assert "+1: 0.500" in text.splitlines()[1]
 
 
 def test_variants_are_rows_of_their_own(sweep, tmp_path):
     swept = {number: {"model.width": str(number % 2)} for number in range(3)}
-    cells = summarise(load(sweep, swept), ["model.width"])
+    cells = summarise(load(sweep, swept))
     figure = heatmap(cells, "exact_match", "full", "", ["model.width"])
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(rows) == 2
     assert "model.width=1" in rows[1]
-    draw_all(cells, [RUN], ["model.width"], tmp_path)
+    assert draw_all(cells, load(sweep, swept), [RUN], ["model.width"], tmp_path) == tmp_path / "heatmap.png"
+
+
+def test_a_composition_that_a_seed_does_not_name_was_executed_by_none_of_its_rows(sweep):
+    cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}}))
+    named = cells[(cells["part"] == "executed") & (cells["axis"] == "task") & (cells["level"] == 1)].set_index("metric")
+    assert named["mean"].to_dict() == {"F1": pytest.approx(2 / 3), "F2": pytest.approx(1 / 3)}
+    assert set(named["seeds"]) == {3}
+
+
+def test_a_level_that_is_another_for_each_seed_is_one_cell(sweep):
+    path = sweep / "1" / "records.jsonl"
+    path.write_text(path.read_text().replace('"level 1"', '"F3F3"'))
+    cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}})).query("axis == 'task' and level == 1 and part == 'full'")
+    assert set(cells["setting"]) == {"another for each seed"}
+    assert set(cells["seeds"]) == {3}
+
+
+def test_the_diagnosis_bars_add_up(sweep):
+    table = load(sweep, {0: {}, 1: {}, 2: {}})
+    figure = bars(summarise(table), [])
+    stacks = {}
+    for patch in figure.axes[0].patches:
+        stacks[round(patch.get_x(), 2)] = stacks.get(round(patch.get_x(), 2), 0) + np.nan_to_num(patch.get_height())
+    assert list(stacks.values()) == [pytest.approx(1), pytest.approx(1)]
+
+
+def grown(rises, numbers=(1, 4, 16, 64), seeds=range(3)):
+    """Records of a sweep over a number, whose exact match rises as told."""
+    rows = []
+    for number in numbers:
+        for seed in seeds:
+            for record in records(seed, [("task", 0, 1.0), ("task", 1, rises(number))]):
+                facts = {"metric": record.metric, "value": record.value, "error": 0.001, "count": record.count}
+                rows.append({"task.compositions": str(number), **record.at, **facts})
+    return pd.DataFrame(rows)
+
+
+def test_a_phase_diagram_names_the_threshold():
+    table = grown(lambda number: float(number >= 8))
+    assert numbers(table, ["task.compositions"]) == ["task.compositions"]
+    assert numbers(table, ["axis"]) == []
+    figure = phase(summarise(table), table, ["task.compositions"], "task.compositions")
+    assert "new compositions: half are right at 8" in figure.get_suptitle()
+    words = {text.get_text() for text in figure.axes[0].texts}
+    assert any(word.startswith("1.00") for word in words)
+    assert any(word.startswith("0.00") for word in words)
+    never = grown(lambda number: 0.1 / number)
+    assert "half" not in phase(summarise(never), never, ["task.compositions"], "task.compositions").get_suptitle()
+
+
+def test_curves_have_a_panel_a_level_and_a_thin_line_a_seed():
+    table = grown(lambda number: number / 64).rename(columns={"task.compositions": "rows"}).astype({"rows": int})
+    figure = curves(summarise(table), table, ["rows"], "rows")
+    assert len(figure.axes) == 2
+    assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 15

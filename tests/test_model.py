@@ -141,7 +141,8 @@ def test_the_model_works_on_another_device(cipher):
     """Every tensor is made where the weights are: a pass on the meta device fails otherwise."""
     for positions in POSITIONS:
         with torch.device("meta"):
-            model = Transformer(len(cipher.vocabulary), 16, 2, 2, 8, positions)
+            sizes = (len(cipher.vocabulary), 16, 2, 2, 8)
+            model = Llama(*sizes, ffn=24) if positions == "llama" else Transformer(*sizes, positions)
             cache = Cache(model, 3)
             assert model(torch.zeros(3, 5, dtype=torch.long), cache).shape == (3, 5, len(cipher.vocabulary))
         assert cache.states.device.type == "meta"

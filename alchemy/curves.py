@@ -1,0 +1,63 @@
+"""Curves over a study's own coordinate, such as the rows that a model has seen: a panel per shift, a line per part."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+PARTS = {"chain": ("chain", "#0072B2"), "answer": ("answer", "#D55E00"), "full": ("both", "#009E73")}
+ACROSS = 4  # panels in a row
+
+
+def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -> Figure:
+    """Exact match over `x`, mean of the seeds with its 95 % interval, and each seed thin; dashed, the replay oracle's.
+
+    A panel per shift, level and other setting; training itself is drawn once.
+    """
+    others = [name for name in swept if name != x]
+    keys = [*others, "axis", "kind", "domain", "level"]
+    scores = cells[cells["metric"] == "exact_match"]
+    scores = scores[~((scores["level"] == 0) & (scores["axis"] != scores["axis"].iloc[0]))]
+    rows = list(scores[keys].drop_duplicates().itertuples(index=False, name=None))
+    across = min(ACROSS, len(rows))
+    down = -(-len(rows) // across)
+    figure = Figure(figsize=(1.0 + 3.6 * across, 1.0 + 2.6 * down), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
+    for ax in panels[len(rows) :]:
+        ax.set_axis_off()
+    for ax, row in zip(panels, rows, strict=False):
+        here, each = (pick(frame, keys, row) for frame in (scores, table[table["metric"] == "exact_match"]))
+        for part, (_, colour) in PARTS.items():
+            line(ax, here, each, part, x, colour)
+        *variant, axis, _, _, level = row
+        words = [f"{key}={value}" for key, value in zip(others, variant, strict=True)]
+        ax.set_title("\n".join([*words, "training" if level == 0 else f"{axis} {here['setting'].iloc[0]}"]), size=8)
+        ax.set(xlabel=x, ylim=(-0.03, 1.04), xscale="log" if here[x].min() > 0 else "linear")
+        for side in ("top", "right"):
+            ax.spines[side].set_visible(False)
+    handles = [panels[0].plot([], [], color=colour, label=name)[0] for name, colour in PARTS.values()]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle(
+        f"Exact match over {x}: mean and 95 % interval, each seed thin, replay dashed", size=11, x=0.01, ha="left"
+    )
+    return figure
+
+
+def pick(frame: pd.DataFrame, keys: list[str], row: tuple[Any, ...]) -> pd.DataFrame:
+    """The rows of `frame` with these coordinates."""
+    same = np.ones(len(frame), dtype=bool)
+    for key, value in zip(keys, row, strict=True):
+        same &= (frame[key] == value).to_numpy()
+    return frame[same]
+
+
+def line(ax: Any, here: pd.DataFrame, each: pd.DataFrame, part: str, x: str, colour: str) -> None:
+    """One part's mean, interval, seeds and oracle."""
+    mean = here[here["part"] == part].sort_values(x)
+    ax.plot(mean[x], mean["mean"], color=colour, lw=2)
+    ax.fill_between(mean[x], mean["low"].astype(float), mean["high"].astype(float), color=colour, alpha=0.15, lw=0)
+    for _, seed in each[each["part"] == part].sort_values(x).groupby("seed"):
+        ax.plot(seed[x], seed["value"], color=colour, lw=0.6, alpha=0.6)
+    oracle = here[here["part"] == f"replay_{part}"].sort_values(x)
+    ax.plot(oracle[x], oracle["mean"], color=colour, lw=0.9, ls="--")

@@ -1,0 +1,41 @@
+"""Fitted laws: known curves are found again with their parameters inside the interval, and noise is fitted by none."""
+
+import numpy as np
+import pytest
+
+from alchemy.fits import LAWS, fit, threshold, verdict
+from alchemy.seeds import stream
+
+X = np.tile(np.linspace(0, 4, 9), 3)
+SEEDS = np.repeat([0, 1, 2], 9)
+TRUE = {"exponential": (0.8, 0.5), "Gaussian": (1.5, 0.1), "logistic": (3.0, 1.2)}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_a_law_finds_its_own_parameters(name):
+    y = LAWS[name][0](X, *TRUE[name]) + 0.01 * stream(1, name).standard_normal(len(X))
+    law = fit(name, X, y, SEEDS)
+    assert law.parameters == pytest.approx(TRUE[name], rel=0.1)
+    assert law.explained > 0.99
+    assert all(low <= value <= high for low, value, high in zip(law.low, law.parameters, law.high, strict=True))
+    assert str(law) == verdict([law])
+
+
+def test_noise_is_fitted_by_none():
+    y = stream(2, "noise").random(len(X))
+    laws = [fit(name, X, y, SEEDS) for name in LAWS]
+    assert verdict(sorted(laws, key=lambda law: -law.explained)).startswith("No law fits")
+    assert verdict([]) == "No law could be fitted."
+
+
+def test_the_interval_is_wider_where_seeds_differ():
+    alike = np.exp(-0.8 * X)
+    apart = np.exp(-np.repeat([0.5, 0.8, 1.6], 9) * X)
+    narrow, wide = (fit("exponential", X, y, SEEDS) for y in (alike, apart))
+    assert wide.high[0] - wide.low[0] > 0.2 > 0.01 > narrow.high[0] - narrow.low[0]
+
+
+def test_a_threshold_is_where_half_is_right():
+    rise = 1 / (1 + np.exp(-4 * (X - 2.3)))
+    assert threshold(X, rise, SEEDS).parameters[1] == pytest.approx(2.3, abs=0.01)
+    assert threshold(X, 0.4 * rise, SEEDS) is None
