@@ -22,10 +22,11 @@ from alchemy.vocabulary import UNKNOWN
 
 VERDICTS = ("agrees", "differs", "source faulty", "not comparable")
 KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
-CUT = 5  # characters that the released inference cuts off a completion for every noise token in its prompt
-PROBLEMS = 3000
+CUT = 5  # characters that the released inference cuts off, from the space on, for every noise token of the prompt
+PROBLEMS = 20_000
 COLUMNS = ["where", "series", "x", "part", "metric", "published", "kind", "ours", "low", "high", "seeds"]
 COLUMNS += ["oracle", "perfect", "verdict", "reason"]
+Cells = dict[tuple[str, ...], list[tuple[set[str], dict[str, Any]]]]
 
 
 def claims(folders: dict[str, Path]) -> pd.DataFrame:
@@ -40,24 +41,27 @@ def claims(folders: dict[str, Path]) -> pd.DataFrame:
     return table[COLUMNS]
 
 
-def cells_of(folder: Path) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The cells of a sweep by shift, setting, part, metric, and each swept setting written name=value."""
+def cells_of(folder: Path) -> Cells:
+    """The cells of a sweep by shift, setting, part and metric; each with the settings swept, written name=value."""
     table = pd.read_csv(folder / "cells.csv", keep_default_na=False, na_values={"low": "", "high": ""})
-    known = ("axis", "kind", "domain", "level", "part", "metric", "setting")
     swept = list(table.columns[: table.columns.get_loc("axis")])
-    found, unfinished = {}, short_of_mark(folder)
+    found: Cells = {}
+    unfinished = short_of_mark(folder)
     for cell in rows_of(table):
         shift = f"format {cell['kind']} {cell['domain']}" if cell["axis"] == "format" else cell["axis"]
-        variant = sorted(f"{name}={number(cell[name])}" for name in swept if name not in known)
-        early = next((said for words, said in unfinished.items() if set(words) <= set(variant)), "")
-        found[(shift, cell["setting"], cell["part"], cell["metric"], *variant)] = cell | {"early": early}
+        variant = {setting(name, cell[name]) for name in swept}
+        early = next((said for words, said in unfinished.items() if set(words) <= variant), "")
+        place = (shift, cell["setting"], cell["part"], cell["metric"])
+        found.setdefault(place, []).append((variant, cell | {"early": early}))
     return found
 
 
 def short_of_mark(folder: Path) -> dict[tuple[str, ...], str]:
     """What to say of models whose training ended before its mark, by swept settings."""
     runs = jobs(folder)
-    swept = {number: tuple(f"{name}={value}" for name, value in its.items()) for number, its in variants(runs).items()}
+    swept = {
+        number: tuple(setting(name, value) for name, value in its.items()) for number, its in variants(runs).items()
+    }
     said = {}
     for words in swept.values():
         its = [run for number, run in runs.items() if swept[number] == words]
@@ -71,21 +75,26 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def number(value: Any) -> str:
-    """A swept value as it is written on the command line."""
-    return f"{value:g}" if isinstance(value, float) and value == int(value) and abs(value) < 1e9 else str(value)
+def setting(name: str, value: Any) -> str:
+    """A swept setting as name=value, numbers in one form."""
+    try:
+        return f"{name}={float(value):g}"
+    except ValueError:
+        return f"{name}={value}"
 
 
-def judge(row: dict[str, Any], cells: dict[str, dict[tuple[str, ...], dict[str, Any]]]) -> dict[str, Any]:
+def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
     """A claim with what was measured for it, its verdict, and a reason in one line."""
     row = row | dict.fromkeys(("ours", "low", "high", "oracle", "perfect"), np.nan) | {"seeds": 0}
     if not row["experiment"]:
         return row | {"verdict": "not comparable", "reason": row["note"]}
     known = cells.get(row["experiment"], {})
+    asked = {setting(*word.split("=", 1)) for word in row["variant"].split(";") if word}
 
     def cell(part: str, metric: str) -> dict[str, Any] | None:
-        variant = matching(known, row["variant"])
-        return known.get((row["shift"], row["setting"], part, metric, *variant))
+        """The first whose settings agree with those asked for; the sweep may have had others besides."""
+        place = (row["shift"], row["setting"], part, metric)
+        return next((its for variant, its in known.get(place, []) if asked <= variant), None)
 
     mine = cell(row["part"], row["metric"])
     if mine is None:
@@ -109,12 +118,6 @@ def judge(row: dict[str, Any], cells: dict[str, dict[tuple[str, ...], dict[str, 
     shares = {kind: cell("diagnosis", kind) for kind in KINDS}
     rate = cell("replay", "rate")
     return row | {"verdict": "differs", "reason": why(row, mine["early"], shares, rate)}
-
-
-def matching(known: dict[tuple[str, ...], dict[str, Any]], variant: str) -> tuple[str, ...]:
-    """The settings of the first cell that agree with those asked for; a sweep may have had others besides."""
-    asked = {word for word in variant.split(";") if word}
-    return next((key[4:] for key in known if asked <= set(key[4:])), ())
 
 
 def why(row: dict[str, Any], early: str, shares: dict[str, dict[str, Any] | None], rate: dict[str, Any] | None) -> str:
@@ -147,7 +150,7 @@ def perfect(kind: str, domain: str, rate: float, metric: str) -> float:
     batch = draw(task, where, PROBLEMS, stream(0, "perfect"))
     cut = CUT * (batch.tokens == UNKNOWN).sum(axis=1)
     gold = [task.vocabulary.decode(row) for row in batch.completion()]
-    written = [text[n:].strip() for text, n in zip(gold, cut.tolist(), strict=True)]
+    written = [f" {text}"[n:].strip() for text, n in zip(gold, cut.tolist(), strict=True)]
     if metric == "bleu_corpus":
         return bleu_corpus(written, gold)
     scores = [edit_distance(*pair) for pair in zip(written, gold, strict=True)]

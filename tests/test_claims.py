@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from alchemy import claims as module
 from alchemy.claims import VERDICTS, claims, judge, perfect, summary, write
 from alchemy.paper import MINUTES
 from alchemy.plan import CONF, plan
@@ -71,12 +70,12 @@ def known(mean, low, high, **others):
     values = {("full", "edit_distance"): (mean, low, high), ("replay_full", "edit_distance"): (0.1325, 0.13, 0.14)}
     values |= {("diagnosis", kind): (share, share, share) for kind, share in others.items()}
     values["replay", "rate"] = (0.25, 0.1, 0.4)
+    numbers = {place: dict(zip(("mean", "low", "high"), its, strict=True)) for place, its in values.items()}
+    settings = {"seed=x", "task.training=[F1F1]"}
     return {
         "tasks": {
-            ("composition", "F2F2", *place, "seed=x", "task.training=[F1F1]"): {
-                **{"mean": its[0], "low": its[1], "high": its[2], "seeds": 3, "early": ""}
-            }
-            for place, its in values.items()
+            ("composition", "F2F2", *place): [({"task.training=[F2]"}, {}), (settings, its | {"seeds": 3, "early": ""})]
+            for place, its in numbers.items()
         }
     }
 
@@ -119,8 +118,9 @@ def test_a_perfect_model_under_the_released_scorer(kind):
 
 def test_a_faulty_source_is_named_with_what_it_would_score():
     row = {**CLAIM, "shift": "format insert all", "setting": "10%", "published": 0.45, "note": "slicing"}
-    place = ("format insert all", "10%", "full", "edit_distance", "task.training=[F1F1]")
-    judged = judge(row, {"tasks": {place: {"mean": 0.2, "low": 0.1, "high": 0.3, "seeds": 3, "early": ""}}})
+    cell = {"mean": 0.2, "low": 0.1, "high": 0.3, "seeds": 3, "early": ""}
+    place = ("format insert all", "10%", "full", "edit_distance")
+    judged = judge(row, {"tasks": {place: [({"task.training=[F1F1]"}, cell)]}})
     assert judged["verdict"] == "source faulty"
     assert f"{judged['perfect']:.3f}" in judged["reason"]
 
@@ -136,14 +136,16 @@ def table(tmp_path):
         for metric in ("exact_match", "edit_distance", "bleu_corpus")
     ]
     order = ["task.training", "axis", "kind", "domain", "level", "part", "metric", "mean", "low", "high"]
-    pd.DataFrame(rows)[[*order, "seeds", "count", "lowest", "highest", "setting"]].to_csv(tmp_path / "cells.csv")
+    pd.DataFrame(rows)[[*order, "seeds", "count", "lowest", "highest", "setting"]].to_csv(
+        tmp_path / "cells.csv", index=False
+    )
     (tmp_path / "0").mkdir()
     run = {"status": "ok", "overrides": [], "reached": False, "rows": 1000, "exact_match": 0.5}
     write_aside(tmp_path / "0" / "run.json", json.dumps(run))
     return claims({"tasks": tmp_path})
 
 
-def test_a_whole_table(table, tmp_path, monkeypatch):
+def test_a_whole_table(table, tmp_path):
     assert len(table) == len(PUBLISHED)
     assert set(table["verdict"]) <= set(VERDICTS)
     mine = table[(table["series"] == "OOD: F1F1 to F2F2") & (table["metric"] == "edit_distance")].iloc[0]
@@ -158,7 +160,6 @@ def test_a_whole_table(table, tmp_path, monkeypatch):
     assert "&lt;img onerror" in page.read_text()
     assert len(pd.read_csv(tmp_path / "claims.csv")) == len(table)
     assert (tmp_path / "claims.md").read_text().count("\n| Table 4 |") == 45 + 1
-    assert module.PROBLEMS >= 3000
 
 
 def test_every_figure_is_drawn_from_the_claims(tmp_path):

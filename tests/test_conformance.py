@@ -35,8 +35,13 @@ def ids(cipher, letters):
 
 def everything(cipher, length):
     """All elements of `length` letters in lexicographic order."""
+    return cipher.numbered(np.arange(26**length), length)
+
+
+def test_elements_are_numbered_in_lexicographic_order():
+    cipher = make()
     letters = [cipher.vocabulary.ids[letter] for letter in ascii_uppercase]
-    return np.array(list(product(letters, repeat=length)), dtype=np.int16)
+    assert_array_equal(everything(cipher, 3), np.array(list(product(letters, repeat=3))))
 
 
 @pytest.mark.parametrize("case", conformance("transformations"), ids=str)

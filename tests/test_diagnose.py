@@ -139,6 +139,25 @@ def test_shares_add_up():
     assert 0.5 <= shares["right"] < shares["right"] + shares["malformed"] <= 1
 
 
+def test_the_executed_composition_is_named_and_ties_are_told_apart():
+    """Answers by F2F1 to 150 rows, by F3 to the last 50; on elements such as A A A A every order of rules ties."""
+    cipher = make("F1F2")
+    batch = rows_of(cipher, "F1F2")
+    written = np.concatenate(
+        [
+            cipher.render(batch.tokens[:150, :4], cipher.parse("F1F2"), cipher.parse("F2F1")).completion(),
+            cipher.render(batch.tokens[150:, :4], cipher.parse("F1F2"), (2, 2)).completion(),
+        ]
+    )
+    found = diagnose(cipher, batch, written)
+    executed = {composition: rows for composition, rows in found.executed().items() if composition is not None}
+    assert list(executed) == [(0, 1), ()]  # F1F2 is F2F1, and F3F3 is no change at all
+    tie = found.executed()[None]
+    assert_array_equal(executed[0, 1] | tie, (np.arange(200) < 150) | tie)
+    assert_array_equal(executed[()] | tie, (np.arange(200) >= 150) | tie)
+    assert tie.sum() < 40
+
+
 def test_answers_without_a_chain():
     cipher = make("F1F2", cot=False)
     for text, kind in (("O P Q N", RIGHT), ("A B C D", REPLAYED), ("X Y Z A", WRONG_ANSWER), ("O P", WRONG_STEP)):

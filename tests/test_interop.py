@@ -9,7 +9,7 @@ import pytest
 
 from alchemy.interop import canonical_pair, main, results
 from alchemy.score import score_texts
-from tests.conftest import conformance
+from tests.conftest import ROOT, conformance
 
 
 def lines(path):
@@ -142,3 +142,30 @@ def test_a_file_without_rows_is_refused(tmp_path, capsys):
     code, err = run(capsys, "score", tmp_path / "empty", "--out", tmp_path / "out")
     assert code == 1
     assert "has no rows" in err
+
+
+def test_a_file_is_trained_on_and_its_model_completes_it(tmp_path, monkeypatch, capsys):
+    """export, load, load --model and score, one after the other, as commands."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    tiny = ["train.steps=60", "train.batch=32", "train.check_every=60", "train.check_problems=32", "study.count=32"]
+    tiny += ["shift.axis=task", "shift.levels=[0]", "model.layers=1", "hydra.mode=RUN"]
+    assert main(["export", "--composition", "F1", "--length", "2", "--out", "rows.jsonl"]) == 0
+    assert main(["load", "rows.jsonl", *tiny]) == 0
+    (folder,) = (path.parent for path in (tmp_path / "outputs" / "models").glob("*/model.json"))
+    assert main(["load", "rows.jsonl", "--model", folder.name, "--out", "predictions.jsonl"]) == 0
+    rows = lines(tmp_path / "predictions.jsonl")
+    assert len(rows) == 26**2
+    assert rows[1]["prompt"] == "A B [F1] <answer>"
+    assert rows[1]["label"] == "N O"
+    assert main(["score", "predictions.jsonl", "--out", "results.json"]) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["num_samples"] == 26**2
+    capsys.readouterr()
+    for words, said in (
+        (["--model", "nothing", "--out", "x"], "holds no model"),
+        (["--model", folder.name], "needs --out"),
+        (["shift.axis=task", "--model", folder.name, "--out", "x"], "takes no settings"),
+    ):
+        assert main(["load", "rows.jsonl", *words]) == 1
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
