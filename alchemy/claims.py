@@ -23,7 +23,7 @@ from alchemy.vocabulary import UNKNOWN
 VERDICTS = ("agrees", "differs", "source faulty", "not comparable")
 KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
 CUT = 5  # characters that the released inference cuts off, from the space on, for every noise token of the prompt
-PROBLEMS = 20_000
+PROBLEMS = 10_000
 COLUMNS = ["where", "series", "x", "part", "metric", "published", "kind", "ours", "low", "high", "seeds"]
 COLUMNS += ["oracle", "perfect", "verdict", "reason"]
 Cells = dict[tuple[str, ...], list[tuple[set[str], dict[str, Any]]]]

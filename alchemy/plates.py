@@ -27,7 +27,7 @@ def lines(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
     ax = figure.subplots()
     for colour, (series, rows) in zip(COLOURS * 2, groups(table, metric), strict=False):
         curve(ax, rows, places(rows["x"]), colour, str(series))
-    finish(figure, ax, title, x_name, METRICS[metric])
+    finish(figure, ax, title, x_name, METRICS[metric], dotted=bool(table["perfect"].notna().any()))
     return figure
 
 
@@ -141,12 +141,12 @@ def whiskers(ax: Any, x: np.ndarray, rows: pd.DataFrame, colour: str) -> None:
     ax.vlines(x, rows["low"], rows["high"], color=colour, lw=1.2, zorder=3)
 
 
-def finish(figure: Figure, ax: Any, title: str, x_name: str, y_name: str) -> None:
+def finish(figure: Figure, ax: Any, title: str, x_name: str, y_name: str, dotted: bool = False) -> None:
     ax.set(xlabel=x_name, ylabel=y_name, ylim=(-0.02, 1.03))
     ax.set_title(title, size=10.5, loc="left")
     ax.legend(frameon=False, fontsize=8, ncols=2)
-    dotted = "    ···· a perfect model under the released scorer" if ".perfect" in title else ""
-    figure.supxlabel(LEGEND + dotted, size=8)
+    perfect = "    ···· a perfect model under the released scorer" if dotted else ""
+    figure.supxlabel(LEGEND + perfect, size=8)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
 

@@ -211,7 +211,7 @@ MISTAKES = {
     "name=../x": "name",
     "device=abacus": "use cpu or cuda",
     "task=cypher": "task= with one of cipher",
-    "experiment=nothing": "experiment= with one of mirage",
+    "experiment=nothing": "experiment= with one of diversity",
     "shift.axsi=task": "did you mean shift.axis?",
     "model.widht=8": "did you mean model.width?",
     "modle=gpt": "did you mean model?",
