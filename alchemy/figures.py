@@ -20,7 +20,7 @@ from alchemy.heatmap import PARTS, heatmap
 from alchemy.phase import numbers, phase
 from alchemy.records import apart, jobs, load, summarise, variants, write_aside
 
-STUDIED = ("rows", "share")  # coordinates that studies add, to be drawn as curves
+STUDIED = ("share", "rows")  # coordinates that studies add, to be drawn as curves; a share has its rows beside it
 
 
 def caption_of(runs: list[dict[str, Any]]) -> str:
@@ -41,9 +41,9 @@ def caption_of(runs: list[dict[str, Any]]) -> str:
             f"({', '.join(map(str, seeds))}).",
             f"Kept out of training: {' | '.join(kept)}, and every test problem.",
             *([f"Training ended before its mark on held-out problems ({', '.join(short)})."] if short else []),
-            f"A cell: mean, lowest to highest seed, the score of a predictor that only replays training, and what the "
-            f"level means; {span('count')} test rows a seed, drawn from fewer problems where it says so. Red frame: "
-            "the training distribution.",
+            "A cell: mean, lowest to highest seed, what executing the nearest training composition scores (replay), "
+            f"and what the level means; {span('count')} test rows a seed, drawn from fewer problems where "
+            "it says so. Red frame: the training distribution.",
             "The noise token is never seen in training; a model that is right on the prompts that noise left "
             "untouched, and on no others, has their share as its exact match.",
         ]
@@ -56,6 +56,10 @@ def kept_out(held_out: dict[str, Any]) -> str:
     if held_out["atoms"]:
         written = f" as inputs (rules write {', '.join(held_out['written'])})" if held_out["written"] else " altogether"
         kept.append(f"the atoms {', '.join(held_out['atoms'])}{written}")
+    if held_out.get("only"):
+        kept.append(f"every other atom from all places but one in {held_out['only']}")
+    if held_out.get("compositions"):
+        kept.append(f"{len(held_out['compositions'])} compositions that stand for all new ones")
     if held_out["places"]:
         kept.append(f"every other atom from one place in {held_out['places']}")
     return " and ".join(kept) or "nothing"
@@ -78,7 +82,10 @@ def pictures(
     """Every picture that the cells and the table of every seed's records give, with its name."""
     over = next((name for name in STUDIED if name in swept), None)
     if over:
-        yield f"curves_{over}", curves(cells, table, swept, over)
+        yield (
+            f"curves_{over}",
+            curves(cells, table, [name for name in swept if name not in STUDIED or name == over], over),
+        )
         return
     caption = caption_of(runs)
     for metric in ("exact_match", "edit_distance"):

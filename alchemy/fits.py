@@ -43,8 +43,9 @@ LAWS: dict[str, tuple[Callable[..., Array], tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Law:
-    """A fitted curve: the median and 95 % interval of its two parameters over a bootstrap of seeds and their cells, and
-    the share of the variance between points that it explains.
+    """A fitted curve: its two parameters with 95 % intervals of a bootstrap of seeds and their cells, and the share of
+    the variance between points that it explains. `steep` means that success falls within one step of x, from nearly
+    all to nearly none, so that many other parameters would do as well.
     """
 
     name: str
@@ -52,12 +53,14 @@ class Law:
     low: tuple[float, float]
     high: tuple[float, float]
     explained: float
+    steep: bool
 
     def __str__(self) -> str:
         names = LAWS[self.name][1]
         parts = zip(names, self.parameters, self.low, self.high, strict=True)
         said = ", ".join(f"{name} = {value:.3g} [{low:.3g}, {high:.3g}]" for name, value, low, high in parts)
-        return f"{self.name}: {said}, R² = {self.explained:.2f}"
+        doubt = ", a step: parameters not identified" if self.steep else ""
+        return f"{self.name}: {said}, R² = {self.explained:.2f}{doubt}"
 
 
 def fit(name: str, x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
@@ -77,7 +80,9 @@ def fit(name: str, x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
             replicates.append(again)
     low, high = np.percentile(np.array(replicates or [parameters]), (2.5, 97.5), axis=0)
     first, second = parameters
-    return Law(name, (first, second), (low[0], low[1]), (high[0], high[1]), explained)
+    means = np.array([y[x == value].mean() for value in np.unique(x)])
+    steep = bool(np.count_nonzero((means > 0.05) & (means < 0.95)) < 2)
+    return Law(name, (first, second), (low[0], low[1]), (high[0], high[1]), explained, steep)
 
 
 def resampled(seeds: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -113,7 +118,12 @@ def verdict(laws: list[Law]) -> str:
 
 
 def threshold(x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
-    """The logistic rise of y (n,) over x: its `middle` is where half is right. None if less than half ever is."""
-    if max(y[x == value].mean() for value in np.unique(x)) < 0.5 or len(np.unique(x)) < 3:
+    """The logistic rise of y (n,) over x from 0 up: its `middle` is where half is right.
+
+    None where y does not rise from below one half to above it within x, or not like that.
+    """
+    means = np.array([y[x == value].mean() for value in np.unique(x)])
+    if len(means) < 3 or not means[0] < 0.5 <= means[-1]:
         return None
-    return fit("logistic", x, 1 - y, seeds)
+    law = fit("logistic", x, 1 - y, seeds)
+    return law if law and x.min() <= law.parameters[1] <= x.max() and law.explained >= ENOUGH else None

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.batch import Batch, Role
 from alchemy.errors import sentence
-from alchemy.plan import CONF, build
+from alchemy.plan import CONF, build, needs_room
 from alchemy.records import write_aside
 from alchemy.score import PARTS, bleu_of, score_pair, split_text
 from alchemy.seeds import stream
@@ -167,9 +167,10 @@ def complete_file(path: Path, folder: Path) -> Iterator[dict[str, str]]:
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"{folder} holds no model: name a folder of outputs/models, or its fingerprint") from None
     task = build("task", cast(DictConfig, OmegaConf.merge(groups["task"], {"source": str(path)})))
-    tokenizer = Tokenizer(task.vocabulary) if settings["tokens"] == "pieces" else None
+    tokenizer = Tokenizer(task.vocabulary) if settings.get("tokens") == "pieces" else None
     model = build("model", groups["model"])(vocabulary_size=len(tokenizer or task.vocabulary))
     model.tokenizer = tokenizer
+    needs_room(task, model, "the length of its elements", f"{path}", task.train)
     store.load(folder, model, settings)
     decode = task.vocabulary.decode
     for composition, elements in task.problems_read.items():

@@ -26,18 +26,27 @@ MEASURES = {  # measure: how its axis is labelled, and the axes whose shifts it 
     "misalignment": ("1 - S(p), prompts as symbols at their places", ("format",)),
     "total_variation": ("total variation of prompts", ("format",)),
 }
+LEARNT = 0.99  # exact match on held-out problems of training from which on a model has learnt it
 SUCCESS = {"exact_match": "exact match", "similarity": "1 - edit distance"}
 
 
 def points(folders: Sequence[Path]) -> pd.DataFrame:
-    """One row per cell and seed of all sweeps: every measure of discrepancy, exact match, and 1 - edit distance."""
+    """One row per cell and seed of all sweeps: every measure of discrepancy, exact match, and 1 - edit distance.
+
+    Models that did not learn training itself are left out. Raises ValueError if no other is left.
+    """
     tables = []
     for folder in folders:
-        table = load(folder, variants(jobs(folder)))
+        learnt = {number: run for number, run in jobs(folder).items() if run["reached"] and run["exact_match"] > LEARNT}
+        if not learnt:
+            continue
+        table = load(folder, variants(learnt))
         some = table[table["part"].isin(["discrepancy", "full"])]
         keys = [*apart(table), "axis", "kind", "domain", "level", "seed"]
         wide = some.pivot_table(index=keys, columns="metric", values="value", dropna=False, observed=True)
         tables.append(wide.dropna(subset=["exact_match"]).reset_index()[["axis", "level", "seed", *wide.columns]])
+    if not tables:
+        raise ValueError("no model of these sweeps has learnt its training distribution: train longer (train.steps)")
     found = pd.concat(tables, ignore_index=True)
     return found.assign(similarity=1 - found["edit_distance"], misalignment=1 - found["alignment"])
 
@@ -46,7 +55,7 @@ def fits(table: pd.DataFrame) -> dict[tuple[str, str], list[Law]]:
     """By measure and kind of success, the laws that could be fitted, the best first."""
     found = {}
     for measure, (_, axes) in MEASURES.items():
-        some = table[table["axis"].isin([*axes]) | ((table["level"] == 0) & (table["axis"] == axes[0]))]
+        some = table[table["axis"].isin([*axes])]
         if some[measure].nunique() < 3:
             continue
         for success in SUCCESS:

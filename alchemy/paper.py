@@ -34,7 +34,7 @@ MINUTES = {  # measured on two cores with three seeds: what the time left is rec
     "sft_sizes": 7.0,
     "large": 14.0,
 }
-LAWFUL = ("tasks", "reversal", "length", "atoms", "places", "format_kinds")  # experiments of one model and one recipe
+LAWFUL = ("tasks", "reversal", "length", "atoms", "places", "format_kinds")  # whose levels are graded, default model
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
         sys.exit(run(quick=settings["quick"] == "true", workers=int(settings["workers"]), output=settings["output"]))
     except KeyboardInterrupt:
         sys.exit("alchemy: stopped; finished experiments, models and cells are kept, the same command goes on")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError) as error:
         sys.exit(f"alchemy: {sentence(error)}")
 
 
@@ -95,7 +95,8 @@ def close(home: Path, quick: bool, failed: list[str]) -> int:
         table = claims.claims(folders)
         page = claims.write(table, home)
         plates.draw(table, home)
-        said = laws.report([folder for name, folder in folders.items() if name in LAWFUL], home)
+        graded = [folder for name, folder in folders.items() if name in LAWFUL]
+        said = laws.report(graded, home) if graded else []
         print("\n".join([claims.summary(table).to_string(), "", *said, "", str(page)]), flush=True)
     if failed:
         print(f"alchemy: not finished: {', '.join(failed)}; the same command goes on from there", file=sys.stderr)
@@ -125,7 +126,7 @@ def finished(done: Path, quick: bool) -> Path | None:
     try:
         facts = json.loads(done.read_text(encoding="utf-8"))
         folder = done.parent / facts["folder"]
-        well = all(run.get("status") == "ok" for run in jobs(folder).values())
+        well = all(run.get("status") == "ok" for run in jobs(folder).values()) and (folder / "cells.csv").exists()
         return folder if well and facts["key"] == key(done.parent.name, quick) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -133,9 +134,10 @@ def finished(done: Path, quick: bool) -> Path | None:
 
 def key(name: str, quick: bool) -> str:
     """A digest of all that decides an experiment's numbers: its settings, and the code below the figures."""
-    code = [HERE / f"{module.rpartition('.')[2]}.py" for module in sorted({*TRAINING, *MEASURING})]
+    modules = {*TRAINING, *MEASURING, "alchemy.records", "alchemy.plan", "alchemy.run"}
+    code = [HERE / f"{module.rpartition('.')[2]}.py" for module in sorted(modules)]
     code += [*sorted((HERE / "studies").glob("*.py")), *sorted((HERE.parent / "tasks").glob("*.py"))]
-    settings = [path for path in sorted(CONF.rglob("*.yaml")) if path.parent.name != "paper"]
+    settings = [path for path in sorted(CONF.rglob("*.yaml")) if "experiment" not in path.parts]
     own = [CONF / "experiment" / "paper" / f"{part}.yaml" for part in (name, "base")]
     content = b"\0".join(path.read_bytes() for path in (*code, *settings, *own))
     return hashlib.sha256(content + bytes([quick])).hexdigest()[:24]

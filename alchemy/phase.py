@@ -59,9 +59,9 @@ def crossing(table: pd.DataFrame, keys: list[str], row: tuple[Any, ...], numeric
     some = table[(table["part"] == "full") & (table["metric"] == "exact_match")]
     some = pick(some, keys, row)
     x, y = np.log2(some[numeric].astype(float).to_numpy()), some["value"].to_numpy()
-    if not np.isfinite(x).all() or (law := threshold(x, y, some["seed"].to_numpy())) is None:
+    if not np.isfinite(x).all() or (law := threshold(x - x.min(), y, some["seed"].to_numpy())) is None:
         return ""
-    half, low, high = 2.0 ** np.array([law.parameters[1], law.low[1], law.high[1]])
+    half, low, high = 2.0 ** (x.min() + np.array([law.parameters[1], law.low[1], law.high[1]]))
     return f"half are right at {half:.3g} [{low:.3g}, {high:.3g}] (logistic in its logarithm, R² = {law.explained:.2f})"
 
 

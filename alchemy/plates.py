@@ -18,7 +18,7 @@ from alchemy.figures import save
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")  # Okabe and Ito
 METRICS = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
-LEGEND = "● ours, mean of seeds with 95 % interval    ○ published    – – replay of training"
+LEGEND = "● ours, mean of seeds with 95 % interval    ○ published    – – the nearest training composition, executed"
 
 
 def lines(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
@@ -48,12 +48,12 @@ def bars(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
     """Groups of bars by x, a bar per series: ours, with the published value and the replay oracle on it."""
     figure = Figure(figsize=(10.5, 4.6), layout="constrained")
     ax = figure.subplots()
-    grouped = list(groups(table, metric))
+    grouped = [(series, rows) for series, rows in groups(table, metric) if rows["ours"].notna().any()]
     names = list(dict.fromkeys(table["x"]))
     width = 0.84 / len(grouped)
     for number, (colour, (series, rows)) in enumerate(zip(COLOURS, grouped, strict=False)):
         x = np.array([names.index(name) for name in rows["x"]]) + (number - (len(grouped) - 1) / 2) * width
-        ax.bar(x, rows["ours"].fillna(0), width * 0.94, color=colour, label=str(series))
+        ax.bar(x, rows["ours"], width * 0.94, color=colour, label=str(series))
         whiskers(ax, x, rows, "black")
         ax.plot(x, rows["published"], "o", ms=5, mfc="white", mec="black", zorder=4)
         ax.hlines(rows["oracle"], x - width / 2, x + width / 2, color="black", ls="--", lw=1.2)
@@ -95,7 +95,7 @@ def dots(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
 
 
 def scatter(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
-    """BLEU against edit distance, ours filled and published hollow, joined; coloured by the metric's own ID row."""
+    """BLEU against edit distance, ours filled and published hollow, joined; a colour per scenario."""
     wide = table[table["part"] == "full"].drop_duplicates(["series", "x", "metric"])
     both = {name: wide.pivot(index=["series", "x"], columns="metric", values=name) for name in ("ours", "published")}
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
@@ -113,6 +113,7 @@ def scatter(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure
     for colour, kind in zip((*COLOURS[:4], "#666666"), ("ID", "CMP", "POOD", "OOD", "with reversal"), strict=True):
         ax.plot([], [], "o", color=colour, label=kind)
     finish(figure, ax, title, x_name, METRICS[metric])
+    figure.supxlabel("● ours, mean of seeds    ○ published", size=8)
     return figure
 
 

@@ -109,7 +109,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def unnamed_are_none(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Every seed of a cell with the same compositions as executed: those that it lacks, none of its rows executed."""
+    """Every seed of a cell with the same compositions as executed: one that is not among its commonest counts as 0."""
     import pandas as pd
 
     named = table[table["part"] == "executed"]

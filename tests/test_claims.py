@@ -87,6 +87,12 @@ def test_a_published_number_inside_the_interval_agrees():
     assert judge(dict(CLAIM), known(0.1326, np.nan, np.nan))["verdict"] == "agrees"  # one seed
 
 
+def test_an_interval_that_holds_nearly_everything_agrees_with_nothing():
+    judged = judge(dict(CLAIM), known(0.3, 0.05, 0.6))
+    assert judged["verdict"] == "not comparable"
+    assert "differ too much" in judged["reason"]
+
+
 def test_one_outside_differs_and_the_reason_is_what_was_measured():
     judged = judge(dict(CLAIM), known(0.2, 0.18, 0.22, right=0.0, wrong_step=0.7, replayed=0.3))
     assert judged["verdict"] == "differs"
@@ -123,6 +129,10 @@ def test_a_faulty_source_is_named_with_what_it_would_score():
     judged = judge(row, {"tasks": {place: [({"task.training=[F1F1]"}, cell)]}})
     assert judged["verdict"] == "source faulty"
     assert f"{judged['perfect']:.3f}" in judged["reason"]
+    assert (
+        judge({**row, "published": 0.05}, {"tasks": {place: [({"task.training=[F1F1]"}, cell)]}})["verdict"]
+        == "differs"
+    )
 
 
 @pytest.fixture

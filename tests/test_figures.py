@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from alchemy.bars import bars
 from alchemy.curves import curves
-from alchemy.figures import caption_of, draw_all, finish, table_text
+from alchemy.figures import caption_of, draw_all, finish, pictures, table_text
 from alchemy.heatmap import heatmap
 from alchemy.phase import numbers, phase
 from alchemy.records import Record, jobs, load, summarise, variants, write
@@ -124,6 +124,12 @@ def test_the_caption_says_what_was_kept_out():
     )
 
 
+def test_the_caption_names_places_and_compositions():
+    held_out = {"atoms": [], "places": 0, "only": 4, "compositions": [[0, 1], [1, 0]], "written": []}
+    said = caption_of([{**RUN, "held_out": held_out}])
+    assert "every other atom from all places but one in 4 and 2 compositions that stand for all new ones" in said
+
+
 def test_finish_draws_every_picture_and_prints_its_path_last(sweep, capsys):
     assert finish(sweep) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -204,6 +210,13 @@ def grown(rises, numbers=(1, 4, 16, 64), seeds=range(3)):
     return pd.DataFrame(rows)
 
 
+def test_no_threshold_is_named_where_a_score_falls_or_never_was_low():
+    for rises in (lambda number: float(number < 8), lambda number: 0.8 + number / 640):
+        table = grown(rises)
+        figure = phase(summarise(table), table, ["task.compositions"], "task.compositions")
+        assert "half" not in figure.get_suptitle()
+
+
 def test_a_phase_diagram_names_the_threshold():
     table = grown(lambda number: float(number >= 8))
     assert numbers(table, ["task.compositions"]) == ["task.compositions"]
@@ -221,4 +234,7 @@ def test_curves_have_a_panel_a_level_and_a_thin_line_a_seed():
     table = grown(lambda number: number / 64).rename(columns={"task.compositions": "rows"}).astype({"rows": int})
     figure = curves(summarise(table), table, ["rows"], "rows")
     assert len(figure.axes) == 2
+    both = table.assign(share=table["rows"] / 64)
+    names = [name for name, _ in pictures(summarise(both), both, [RUN], ["rows", "share"])]
+    assert names == ["curves_share"]
     assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 15

@@ -38,4 +38,12 @@ def test_the_interval_is_wider_where_seeds_differ():
 def test_a_threshold_is_where_half_is_right():
     rise = 1 / (1 + np.exp(-4 * (X - 2.3)))
     assert threshold(X, rise, SEEDS).parameters[1] == pytest.approx(2.3, abs=0.01)
-    assert threshold(X, 0.4 * rise, SEEDS) is None
+    for never in (0.4 * rise, 1 - rise, 0.6 + 0.4 * rise, stream(3, "noise").random(len(X)) * 0.2 + 0.4):
+        assert threshold(X, never, SEEDS) is None
+
+
+def test_a_step_leaves_its_parameters_open():
+    law = fit("exponential", X, (X == 0).astype(float), SEEDS)
+    assert law.steep
+    assert "not identified" in str(law)
+    assert not fit("exponential", X, np.exp(-0.8 * X), SEEDS).steep

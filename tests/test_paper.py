@@ -53,8 +53,8 @@ def test_one_experiment_for_real(tmp_path, monkeypatch, capsys):
     home = tmp_path / "paper_quick"
     table = pd.read_csv(home / "claims.csv")
     mine = table[table["where"] == "Figure 9a (noise kinds)"]
-    assert mine["ours"].notna().all()
-    assert set(mine[mine["series"] == "insert"]["verdict"]) <= {"agrees", "source faulty"}
+    inserted = mine[mine["series"] == "insert"]["ours"].to_numpy()
+    assert 0 < inserted[0] < inserted[-1] < 1
     assert (home / "figure_9a.png").exists()
     assert capsys.readouterr().out.splitlines()[-1] == str(home / "claims.html")
     before = (home / "format_kinds" / "done.json").stat().st_mtime_ns
@@ -67,7 +67,8 @@ def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path):
     for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        (folder / "run.json").write_text(json.dumps({"status": "ok", "overrides": [f"seed={seed}"], "seed": seed}))
+        run = {"status": "ok", "overrides": [f"seed={seed}"], "seed": seed, "reached": True, "exact_match": 1.0}
+        (folder / "run.json").write_text(json.dumps(run))
         rows = []
         for level in range(5):
             at = {"axis": "places", "kind": "-", "domain": "-", "level": level, "setting": str(level), "seed": seed}
