@@ -8,7 +8,7 @@ heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
 
 paper: .venv/.ready
-	@.venv/bin/python -m alchemy.paper quick=$(or $(quick),false)
+	@.venv/bin/python -m alchemy.paper quick=$(or $(quick),false) large=$(or $(large),false)
 
 test: .venv/.ready
 	.venv/bin/ruff check .

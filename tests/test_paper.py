@@ -39,17 +39,16 @@ def test_finished_is_what_ended_well_with_today_s_code(tmp_path):
 
 def test_an_experiment_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(paper, "MINUTES", {"nonsense": 1.0, "oddity": 1.0})
-    assert paper.run(quick=True, workers=1, output=str(tmp_path)) == 1
+    assert paper.run(["nonsense", "oddity"], quick=True, workers=1, output=str(tmp_path)) == 1
     err = capfd.readouterr().err
     assert "experiment=paper/oddity is not an option" in err
     assert "not finished: nonsense, oddity" in err
 
 
 @pytest.mark.slow
-def test_one_experiment_for_real(tmp_path, monkeypatch, capsys):
+def test_one_experiment_for_real(tmp_path, capsys):
     """One seed of the noise experiment: trained, measured, judged and drawn; and not run a second time."""
-    monkeypatch.setattr(paper, "MINUTES", {"format_kinds": 1.0})
-    assert paper.run(quick=True, workers=2, output=str(tmp_path)) == 0
+    assert paper.run(["format_kinds"], quick=True, workers=2, output=str(tmp_path)) == 0
     home = tmp_path / "paper_quick"
     table = pd.read_csv(home / "claims.csv")
     mine = table[table["where"] == "Figure 9a (noise kinds)"]
@@ -58,7 +57,7 @@ def test_one_experiment_for_real(tmp_path, monkeypatch, capsys):
     assert (home / "figure_9a.png").exists()
     assert capsys.readouterr().out.splitlines()[-1] == str(home / "claims.html")
     before = (home / "format_kinds" / "done.json").stat().st_mtime_ns
-    assert paper.run(quick=True, workers=2, output=str(tmp_path)) == 0
+    assert paper.run(["format_kinds"], quick=True, workers=2, output=str(tmp_path)) == 0
     assert (home / "format_kinds" / "done.json").stat().st_mtime_ns == before
 
 
