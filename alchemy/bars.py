@@ -64,7 +64,7 @@ def stack(ax: Any, panel: pd.DataFrame, rates: dict[int, float | None]) -> None:
         if (rate := rates.get(level)) is not None:
             ax.plot(x, rate, marker="D", ms=5, color="white", mec="black", mew=0.8, clip_on=False, zorder=5)
     names = [("training" if level == 0 else settings[level] or str(level)) for level in levels]
-    ax.set_xticks(range(len(levels)), [name.replace(" ", "\n", 1) for name in names], size=7)
+    ax.set_xticks(range(len(levels)), [name if len(name) < 8 else name.replace(" ", "\n", 1) for name in names], size=7)
     ax.set_ylim(0, 1)
     ax.set_yticks([0, 0.5, 1], ["0", "½", "1"], size=8)
     for side in ("top", "right"):

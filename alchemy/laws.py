@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def panel(ax: Any, x: Array, y: Array, laws: list[Law]) -> None:
     line = np.linspace(0, max(float(x.max()), 1e-6), 200)
     for law, style in zip(laws, ("-", "--", ":"), strict=False):
         ax.plot(line, LAWS[law.name][0](line, *law.parameters), style, label=f"{law.name}, R² = {law.explained:.2f}")
-    ax.set_title(verdict(laws), size=7.5, loc="left")
+    ax.set_title(fill(verdict(laws), 84), size=7.5, loc="left")
     ax.legend(frameon=False, fontsize=8)
 
 

@@ -146,7 +146,7 @@ def finish(figure: Figure, ax: Any, title: str, x_name: str, y_name: str, dotted
     ax.set(xlabel=x_name, ylabel=y_name, ylim=(-0.02, 1.03))
     ax.set_title(title, size=10.5, loc="left")
     ax.legend(frameon=False, fontsize=8, ncols=2)
-    perfect = "    ···· a perfect model under the released scorer" if dotted else ""
+    perfect = "\n···· a perfect model under the released scorer" if dotted else ""
     figure.supxlabel(LEGEND + perfect, size=8)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
@@ -176,6 +176,10 @@ PLATES: dict[str, tuple[str, Drawing, str, str, str]] = {  # picture: claims, dr
         "Figure 15 (sizes, format)", lines, "Figure 15: sizes, hybrid noise", "% of tokens", "edit_distance",
     ),
 }  # fmt: skip
+SCALES: dict[str, dict[str, Any]] = {  # of x, where it is not linear
+    "figure_14a": {"value": "log"},
+    "figure_12": {"value": "symlog", "linthresh": 3e-4},
+}
 
 
 def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
@@ -185,8 +189,8 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
         some = table[table["where"].isin(where.split(";"))]
         if some["ours"].notna().any():
             figure = drawing(some, title, x_name, metric)
-            if name == "figure_14a":
-                figure.axes[0].set_xscale("log")
+            if name in SCALES:
+                figure.axes[0].set_xscale(**SCALES[name])
             save(figure, folder / f"{name}.png")
             files.append(folder / f"{name}.png")
     return files
