@@ -37,7 +37,7 @@ def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)
     handles = [panels[0].plot([], [], color=colour, label=name)[0] for name, colour in PARTS.values()]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.suptitle(
         f"Exact match over {x}: mean and 95 % interval, each seed thin, replay dashed", size=11, x=0.01, ha="left"
     )

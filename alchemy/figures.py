@@ -41,8 +41,8 @@ def caption_of(runs: list[dict[str, Any]]) -> str:
             f"({', '.join(map(str, seeds))}).",
             f"Kept out of training: {' | '.join(kept)}, and every test problem.",
             *([f"Training ended before its mark on held-out problems ({', '.join(short)})."] if short else []),
-            "A cell: mean, lowest to highest seed, what executing the nearest training composition scores (replay), and "
-            "what the level means.",
+            "A cell: mean, lowest to highest seed, what executing the nearest training composition scores (replay), "
+            "and what the level means.",
             f"{span('count')} test rows a seed, drawn from fewer problems where it says so. Red frame: the training "
             "distribution.",
             "The noise token is never seen in training; a model that is right on the prompts that noise left "

@@ -29,6 +29,8 @@ def test_finished_is_what_ended_well_with_today_s_code(tmp_path):
     assert paper.finished(done, quick=False) is None
     (home / "now" / "0" / "run.json").write_text('{"status": "ok"}')
     done.write_text(json.dumps({"key": paper.key("tasks", quick=False), "folder": "now"}))
+    assert paper.finished(done, quick=False) is None
+    (home / "now" / "cells.csv").touch()
     assert paper.finished(done, quick=False) == home / "now"
     assert paper.finished(done, quick=True) is None
     (home / "now" / "0" / "run.json").write_text('{"status": "failed"}')
