@@ -191,6 +191,7 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
             figure = drawing(some, title, x_name, metric)
             if name in SCALES:
                 figure.axes[0].set_xscale(**SCALES[name])
+                figure.axes[0].set_xlim(left=some["x"].astype(float).min())
             save(figure, folder / f"{name}.png")
             files.append(folder / f"{name}.png")
     return files
