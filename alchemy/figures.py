@@ -20,6 +20,7 @@ from alchemy.heatmap import PARTS, heatmap
 from alchemy.phase import numbers, phase
 from alchemy.records import apart, jobs, load, summarise, variants, write_aside
 
+NAMED = 60  # letters at most of compositions that a caption names one by one
 STUDIED = ("share", "rows")  # coordinates that studies add, to be drawn as curves; a share has its rows beside it
 
 
@@ -27,11 +28,12 @@ def caption_of(runs: list[dict[str, Any]]) -> str:
     """What a reader must know of the setting, in a few lines."""
 
     def span(name: str) -> str:
-        low, high = min(run[name] for run in runs), max(run[name] for run in runs)
-        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        return span_of([run[name] for run in runs])
 
     seeds = sorted({run["seed"] for run in runs})
     trained = sorted({", ".join(run["training"]) for run in runs})
+    if max(map(len, trained)) > NAMED:
+        trained = [f"{span_of([len(run['training']) for run in runs])} compositions"]
     kept = sorted({kept_out(run["held_out"]) for run in runs})
     short = [f"seed {run['seed']}: {run['exact_match']:.4f}" for run in runs if not run["reached"]]
     return "\n".join(
@@ -49,6 +51,12 @@ def caption_of(runs: list[dict[str, Any]]) -> str:
             "untouched, and on no others, has their share as its exact match.",
         ]
     )
+
+
+def span_of(values: list[int]) -> str:
+    """The lowest to the highest of some numbers, in words."""
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def kept_out(held_out: dict[str, Any]) -> str:

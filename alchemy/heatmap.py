@@ -39,7 +39,8 @@ def heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: li
     panels = [panel for panel in (chosen[chosen["axis"] != "format"], chosen[chosen["axis"] == "format"]) if len(panel)]
     rows = [len(panel[keys].drop_duplicates()) for panel in panels]
     heights = [0.66 * count for count in rows]
-    top, between, bottom, left, right, width = 1.0, 1.05, 1.5, 2.6, 1.1, 12.0  # inches
+    top, between, left, right, width = 1.0, 1.05, 2.6, 1.1, 12.0  # inches
+    bottom = 0.75 + 0.17 * len(caption.splitlines())
     height = top + sum(heights) + between * (len(panels) - 1) + bottom
     figure = Figure(figsize=(width, height))
     y = height - top

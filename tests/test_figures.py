@@ -124,6 +124,11 @@ def test_the_caption_says_what_was_kept_out():
     )
 
 
+def test_many_compositions_are_counted_not_named():
+    many = {**RUN, "training": [f"F{i}F{j}" for i in range(5) for j in range(5)]}
+    assert "Trained on 1 to 25 compositions with" in caption_of([RUN, many])
+
+
 def test_the_caption_names_places_and_compositions():
     held_out = {"atoms": [], "places": 0, "only": 4, "compositions": [[0, 1], [1, 0]], "written": []}
     said = caption_of([{**RUN, "held_out": held_out}])
