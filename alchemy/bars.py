@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -67,5 +68,4 @@ def stack(ax: Any, panel: pd.DataFrame, rates: dict[int, float | None]) -> None:
     ax.set_xticks(range(len(levels)), [name if len(name) < 8 else name.replace(" ", "\n", 1) for name in names], size=7)
     ax.set_ylim(0, 1)
     ax.set_yticks([0, 0.5, 1], ["0", "½", "1"], size=8)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    sns.despine(ax=ax)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from alchemy.diagnose import KINDS
 from alchemy.interop import world
 from alchemy.noise import Noise
 from alchemy.plan import CONF
@@ -21,7 +22,6 @@ from alchemy.task import Distribution, draw
 from alchemy.vocabulary import UNKNOWN
 
 VERDICTS = ("agrees", "differs", "source faulty", "not comparable")
-KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
 WIDE = 0.3  # an interval that is wider tells nothing apart
 CUT = 5  # characters that the released inference cuts off, from the space on, for every noise token of the prompt
 PROBLEMS = 10_000
@@ -89,6 +89,8 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
     row = row | dict.fromkeys(("ours", "low", "high", "oracle", "perfect"), np.nan) | {"seeds": 0}
     if not row["experiment"]:
         return row | {"verdict": "not comparable", "reason": row["note"]}
+    slicing = row["note"] == "slicing"  # a claim that the fault of the released scorer can have touched
+    row["note"] = "" if slicing else row["note"]
     known = cells.get(row["experiment"], {})
     asked = {setting(*word.split("=", 1)) for word in row["variant"].split(";") if word}
 
@@ -107,7 +109,7 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
     row |= {"ours": mine["mean"], "low": mine["low"], "high": mine["high"], "seeds": mine["seeds"]}
     if oracle := cell(f"replay_{row['part']}", row["metric"]):
         row["oracle"] = oracle["mean"]
-    if row["note"] == "slicing" or (row["experiment"] == "format_kinds" and row["setting"]):
+    if slicing or (row["experiment"] == "format_kinds" and row["setting"]):
         _, kind, domain = row["shift"].split()
         row["perfect"] = perfect(kind, domain, float(row["setting"].rstrip("%")) / 100, row["metric"])
     if np.isnan(row["published"]):
@@ -116,11 +118,10 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
         if high - low > WIDE:
             spread = f"our seeds differ too much to tell: 95 % interval {low:.2f} to {high:.2f}"
             return row | {"verdict": "not comparable", "reason": spread}
-        return row | {"verdict": "agrees", "reason": row["note"] if row["note"] != "slicing" else ""}
+        return row | {"verdict": "agrees", "reason": row["note"]}
     worse = row["published"] > high if row["metric"] == "edit_distance" else row["published"] < low
-    if row["note"] == "slicing" and worse:  # the fault can only make scores worse
+    if slicing and worse:  # the fault can only make scores worse
         return row | {"verdict": "source faulty", "reason": sliced(row)}
-    row["note"] = row["note"].removeprefix("slicing")
     gold = cell("replay_full", "exact_match")
     replays = gold is not None and gold["mean"] < 0.999  # elsewhere the oracle is simply right
     shares = {kind: cell("diagnosis", kind) for kind in KINDS}
@@ -145,7 +146,7 @@ def percent(cell: dict[str, Any]) -> str:
 
 def sliced(row: dict[str, Any]) -> str:
     return (
-        "the released code cuts 5 characters off a completion for each noise token in its prompt: a perfect model "
+        f"the released code cuts {CUT} characters off a completion for each noise token in its prompt: a perfect model "
         f"would score {row['perfect']:.3f}; whether the published figure was made with it is not known"
     )
 

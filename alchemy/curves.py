@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
 PARTS = {"chain": ("chain", "#0072B2"), "answer": ("answer", "#D55E00"), "full": ("both", "#009E73")}
@@ -17,8 +18,7 @@ def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -
     """
     others = [name for name in swept if name != x]
     keys = [*others, "axis", "kind", "domain", "level"]
-    scores = cells[cells["metric"] == "exact_match"]
-    scores = scores[~((scores["level"] == 0) & (scores["axis"] != scores["axis"].iloc[0]))]
+    scores = training_once(cells[cells["metric"] == "exact_match"])
     rows = list(scores[keys].drop_duplicates().itertuples(index=False, name=None))
     across = min(ACROSS, len(rows))
     down = -(-len(rows) // across)
@@ -34,14 +34,18 @@ def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -
         words = [f"{key}={value}" for key, value in zip(others, variant, strict=True)]
         ax.set_title("\n".join([*words, "training" if level == 0 else f"{axis} {here['setting'].iloc[0]}"]), size=8)
         ax.set(xlabel=x, ylim=(-0.03, 1.04), xscale="log" if here[x].min() > 0 else "linear")
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
+        sns.despine(ax=ax)
     handles = [panels[0].plot([], [], color=colour, label=name)[0] for name, colour in PARTS.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.suptitle(
         f"Exact match over {x}: mean and 95 % interval, each seed thin, replay dashed", size=11, x=0.01, ha="left"
     )
     return figure
+
+
+def training_once(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells without level 0 of every axis but the first: it is the same on all."""
+    return cells[~((cells["level"] == 0) & (cells["axis"] != cells["axis"].iloc[0]))]
 
 
 def pick(frame: pd.DataFrame, keys: list[str], row: tuple[Any, ...]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.batch import Batch, Role
 from alchemy.errors import sentence
-from alchemy.plan import CONF, build, needs_room
+from alchemy.plan import CONF, build, build_model, needs_room
 from alchemy.records import write_aside
 from alchemy.score import PARTS, bleu_of, score_pair, split_text
 from alchemy.seeds import stream
@@ -159,7 +159,6 @@ def complete_file(path: Path, folder: Path) -> Iterator[dict[str, str]]:
     """
     from alchemy import store
     from alchemy.evaluate import complete
-    from alchemy.tokenizer import Tokenizer
 
     try:
         settings = json.loads((folder / "model.json").read_text(encoding="utf-8"))["settings"]
@@ -167,9 +166,7 @@ def complete_file(path: Path, folder: Path) -> Iterator[dict[str, str]]:
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"{folder} holds no model: name a folder of outputs/models, or its fingerprint") from None
     task = build("task", cast(DictConfig, OmegaConf.merge(groups["task"], {"source": str(path)})))
-    tokenizer = Tokenizer(task.vocabulary) if settings.get("tokens") == "pieces" else None
-    model = build("model", groups["model"])(vocabulary_size=len(tokenizer or task.vocabulary))
-    model.tokenizer = tokenizer
+    model = build_model(task, cast(DictConfig, groups["model"]), settings.get("tokens", "symbols"))
     needs_room(task, model, "the length of its elements", f"{path}", task.train)
     store.load(folder, model, settings)
     decode = task.vocabulary.decode

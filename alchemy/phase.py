@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from alchemy.curves import pick
+from alchemy.curves import pick, training_once
 from alchemy.fits import threshold
 
 LEVEL_NAMES = {("task", 0): "training", ("task", 1): "new compositions", ("task", 2): "one unseen rule"}
@@ -28,8 +28,7 @@ def phase(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], numeric: s
     """
     others = [name for name in swept if name != numeric]
     keys = [*others, "axis", "kind", "domain", "level"]
-    scores = cells[(cells["part"] == "full") & (cells["metric"] == "exact_match")]
-    scores = scores[~((scores["level"] == 0) & (scores["axis"] != scores["axis"].iloc[0]))]  # training once
+    scores = training_once(cells[(cells["part"] == "full") & (cells["metric"] == "exact_match")])
     rates = cells[(cells["part"] == "replay") & (cells["metric"] == "rate")]
     rows = list(scores[keys].drop_duplicates().itertuples(index=False, name=None))
     order = list(scores["axis"].unique())

@@ -57,9 +57,7 @@ def plan(cfg: DictConfig) -> Plan:
         raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
     if cfg.tokens not in ("symbols", "pieces"):
         raise ValueError(f"tokens={cfg.tokens} is unknown: use symbols or pieces")
-    tokenizer = Tokenizer(task.vocabulary) if cfg.tokens == "pieces" else None
-    model = build("model", cfg.model)(vocabulary_size=len(tokenizer or task.vocabulary)).to(device(cfg.device))
-    model.tokenizer = tokenizer
+    model = build_model(task, cfg.model, cfg.tokens).to(device(cfg.device))
     needs_room(task, model, "task.length", "training", task.train)
     shifts = tuple(
         replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
@@ -120,6 +118,14 @@ def build(group: str, node: DictConfig) -> Any:
         return instantiate(node, _convert_="all")
     except Exception as error:
         raise (error.__cause__ or error) from None
+
+
+def build_model(task: Task, node: DictConfig, tokens: str) -> Any:
+    """An untrained model that reads the symbols of `task`, as they are or in pieces. Raises ValueError, as `build`."""
+    tokenizer = Tokenizer(task.vocabulary) if tokens == "pieces" else None
+    model = build("model", node)(vocabulary_size=len(tokenizer or task.vocabulary))
+    model.tokenizer = tokenizer
+    return model
 
 
 KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

@@ -148,8 +148,7 @@ def finish(figure: Figure, ax: Any, title: str, x_name: str, y_name: str, dotted
     ax.legend(frameon=False, fontsize=8, ncols=2)
     perfect = "\n···· a perfect model under the released scorer" if dotted else ""
     figure.supxlabel(LEGEND + perfect, size=8)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    sns.despine(ax=ax)
 
 
 Drawing = Callable[[pd.DataFrame, str, str, str], Figure]

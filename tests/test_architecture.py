@@ -50,7 +50,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "figures": {"bars", "curves", "errors", "heatmap", "phase", "records"},
     "laws": {"errors", "figures", "fits", "records"},
     "plates": {"errors", "figures"},
-    "claims": {"interop", "noise", "plan", "records", "score", "seeds", "task", "vocabulary"},
+    "claims": {"diagnose", "interop", "noise", "plan", "records", "score", "seeds", "task", "vocabulary"},
     "paper": {"claims", "errors", "laws", "plan", "plates", "records", "store"},
     "interop": {
         "batch",
@@ -61,7 +61,6 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "score",
         "seeds",
         "store",
-        "tokenizer",
         "vocabulary",
     },
     "plan": {"seeds", "shift", "store", "task", "tokenizer"},
