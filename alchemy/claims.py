@@ -103,7 +103,7 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
     if mine is None:
         return row | {
             "verdict": "not comparable",
-            "reason": f"not measured yet: run make paper{' large=true' * (row['experiment'] == 'large')}",
+            "reason": f"not measured yet: run make paper{' large=true' * row['experiment'].endswith('large')}",
         }
     low, high = (mine["mean"] if np.isnan(mine[end]) else mine[end] for end in ("low", "high"))
     row |= {"ours": mine["mean"], "low": mine["low"], "high": mine["high"], "seeds": mine["seeds"]}
