@@ -1,0 +1,187 @@
+"""The benchmark: python -m benchmarks [rounds=5] [out=outputs/bench/bench.json] [compare=OLD.json] [only=WORD]
+
+Every contender is one process with one thread; they take turns at each work, so that whatever else the machine does
+falls on all of them alike. A figure is the median over rounds, with the lowest and highest. Nothing else should run.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from alchemy.errors import sentence
+from alchemy.records import write_aside
+
+CONTENDERS = ("ours", "huggingface", "plain", "products")
+PAIR = "training step, 18 tokens"  # what two processes do side by side
+Figures = dict[str, dict[str, list[float]]]  # work -> contender -> rows per second of each round
+
+
+class Contender:
+    """A process that waits for work."""
+
+    def __init__(self, name: str) -> None:
+        words = [sys.executable, "-m", "benchmarks.contender", name]
+        quiet = os.environ | {"OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        self.process = subprocess.Popen(  # noqa: S603 our own words
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet
+        )
+        self.name, self.works = name, self.read()
+
+    def ask(self, work: str) -> None:
+        assert self.process.stdin
+        print(work, file=self.process.stdin, flush=True)
+
+    def read(self) -> Any:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise ValueError(f"benchmarks.{self.process.args[-1]} ended: its message stands above")  # type: ignore[index]
+        return json.loads(line)
+
+    def rate(self, work: str) -> float:
+        """Rows a second of one run."""
+        self.ask(work)
+        found = self.read()
+        return found["rows"] / found["seconds"]
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def main() -> None:
+    try:
+        settings = read(sys.argv[1:])
+        old = json.loads(Path(settings["compare"]).read_text(encoding="utf-8")) if settings["compare"] else None
+        facts = measure(int(settings["rounds"]), settings["only"])
+        write_aside(Path(settings["out"]), json.dumps(facts, indent=1))
+        print("\n".join(table(facts)))
+        if old:
+            print("\n" + "\n".join(moved(old, facts)))
+        print(f"\n{settings['out']}")
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"benchmarks: {sentence(error)}")
+
+
+def read(words: list[str]) -> dict[str, str]:
+    settings = {"rounds": "5", "out": "outputs/bench/bench.json", "compare": "", "only": ""}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in settings or not value:
+            raise ValueError(f"{word} is not a setting: use rounds=5, out=FILE, compare=FILE or only=WORD")
+        settings[key] = value
+    if not settings["rounds"].isdigit() or settings["rounds"] == "0":
+        raise ValueError(f"rounds={settings['rounds']} must be a whole number from 1")
+    return settings
+
+
+def measure(rounds: int, only: str) -> dict[str, Any]:
+    """Every work by every contender that has it, in turns; then what only takes time once."""
+    contenders = [Contender(name) for name in CONTENDERS]
+    figures: Figures = {}
+    for work in dict.fromkeys(work for contender in contenders for work in contender.works):
+        able = [contender for contender in contenders if work in contender.works and only in work]
+        for number in range(rounds if able else 0):
+            for contender in able:
+                print(f"{work}, round {number + 1}, {contender.name}", file=sys.stderr, flush=True)
+                figures.setdefault(work, {}).setdefault(contender.name, []).append(contender.rate(work))
+    if not only:
+        figures["two processes at once"] = {"ours": side_by_side(contenders[0], rounds)}
+    for contender in contenders:
+        contender.close()
+    return {"machine": machine(), "rows per second": figures, "seconds": {} if only else waits(rounds)}
+
+
+def side_by_side(one: Contender, rounds: int) -> list[float]:
+    """Rows a second of two processes together, over those of one."""
+    two, ratios = Contender("ours"), []
+    two.rate(PAIR)
+    for _ in range(rounds):
+        alone = one.rate(PAIR)
+        for contender in (one, two):
+            contender.ask(PAIR)
+        together = sum(found["rows"] / found["seconds"] for found in (one.read(), two.read()))
+        ratios.append(together / alone)
+    two.close()
+    return ratios
+
+
+def waits(rounds: int) -> dict[str, list[float]]:
+    """Seconds that a user waits: for an import, the help, and from nothing to the mirage measured."""
+    commands = {
+        "import alchemy": ["-c", "import alchemy"],
+        "python -m alchemy --help": ["-m", "alchemy", "--help"],
+        "from nothing to level 0 and CMP measured": ["-m", "alchemy", "shift.axis=task", "shift.levels=[0,1]"],
+    }
+    seconds: dict[str, list[float]] = {}
+    for name, words in commands.items():
+        for number in range(min(rounds, 5)):
+            with tempfile.TemporaryDirectory() as folder:
+                own = [f"output={folder}", f"seed={10 + number}"] if "measured" in name else []
+                begun = perf_counter()
+                subprocess.run([sys.executable, *words, *own], check=True, capture_output=True)  # noqa: S603
+                seconds.setdefault(name, []).append(perf_counter() - begun)
+                print(f"{name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
+    return seconds
+
+
+def machine() -> dict[str, str]:
+    from importlib.metadata import version
+
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    facts = {"processor": names[0] if names else platform.processor(), "cores": str(os.cpu_count())}
+    packages = {name: version(name) for name in ("torch", "numpy", "transformers")}
+    return {"date": str(date.today()), **facts, "python": platform.python_version(), **packages}
+
+
+def table(facts: dict[str, Any]) -> list[str]:
+    """The result in Markdown: rows a second of each contender, and ours over theirs."""
+    said = ", ".join(f"{name} {value}" for name, value in facts["machine"].items())
+    lines = [said, "", "| work | " + " | ".join(f"{name}" for name in CONTENDERS) + " | ours over theirs |"]
+    lines += ["|---" * (len(CONTENDERS) + 2) + "|"]
+    for work, its in facts["rows per second"].items():
+        mine = statistics.median(its.get("ours", [0.0]))
+        over = [f"{name} {mine / statistics.median(rates):.2f}" for name, rates in its.items() if name != "ours"]
+        cells = [spread(its[name]) if name in its else "" for name in CONTENDERS]
+        lines.append(f"| {work} | " + " | ".join(cells) + f" | {', '.join(over) if mine else ''} |")
+    lines += ["", "| wait | seconds |", "|---|---|"]
+    lines += [f"| {name} | {spread(its)} |" for name, its in facts["seconds"].items()]
+    return lines
+
+
+def spread(values: list[float]) -> str:
+    digits = 0 if min(values) > 100 else 2
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def moved(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What changed against an earlier run: figures whose ranges do not touch."""
+    lines = []
+    for kind in ("rows per second", "seconds"):
+        flat = [
+            {f"{work}, {name}": v for work, its in run[kind].items() for name, v in its.items()}
+            if kind != "seconds"
+            else run[kind]
+            for run in (old, new)
+        ]
+        for name in flat[0].keys() & flat[1].keys():
+            before, now = flat[0][name], flat[1][name]
+            if max(before) < min(now) or max(now) < min(before):
+                ratio = statistics.median(now) / statistics.median(before)
+                lines.append(f"{name}: {spread(before)} before, {spread(now)} now, {ratio:.2f} times")
+    return sorted(lines) or ["nothing moved beyond its spread"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Hugging Face's GPT-2, trained by the step of its Trainer and completing by `generate`: what the released code uses.
+
+At our tokens (18 a row), and at the released code's pieces (31 a row, context 256, 298 symbols).
+"""
+
+import numpy as np
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from alchemy.evaluate import own_tokens
+from alchemy.model import Transformer
+from alchemy.tokenizer import Tokenizer
+from alchemy.vocabulary import END, PAD
+from benchmarks.contender import Once, Work
+from benchmarks.rows import BATCH, KINDS, model, tested, to_train_on, trained, world
+
+RELEASED_SYMBOLS, RELEASED_CONTEXT = 298, 256  # arXiv:2508.01191, released configuration
+
+
+def gpt2(symbols: int, context: int) -> GPT2LMHeadModel:
+    config = GPT2Config(
+        vocab_size=symbols, n_positions=context, n_embd=32, n_layer=4, n_head=4, activation_function="gelu",
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, layer_norm_epsilon=1e-5, bos_token_id=END, eos_token_id=END,
+        pad_token_id=PAD,
+    )  # fmt: skip
+    return GPT2LMHeadModel(config)
+
+
+def twin(ours: Transformer) -> GPT2LMHeadModel:
+    """The same function as `ours`, with its weights."""
+    made = gpt2(len(world().vocabulary), ours.context)
+    state = {"transformer.wte.weight": ours.tokens.weight, "lm_head.weight": ours.tokens.weight}
+    assert ours.places is not None
+    state["transformer.wpe.weight"] = ours.places.weight
+    names = {"attention_norm": "ln_1", "attention_in": "attn.c_attn", "attention_out": "attn.c_proj"}
+    names |= {"feed_norm": "ln_2", "feed_in": "mlp.c_fc", "feed_out": "mlp.c_proj"}
+    for name, value in ours.named_parameters():
+        if name.startswith("blocks."):
+            _, layer, part, kind = name.split(".")
+            turned = value.T if kind == "weight" and value.ndim == 2 else value
+            state[f"transformer.h.{layer}.{names[part]}.{kind}"] = turned
+        elif name.startswith("norm."):
+            state[f"transformer.ln_f.{name[5:]}"] = value
+    made.load_state_dict({name: value.detach().clone() for name, value in state.items()}, strict=False)
+    return made.eval()
+
+
+def train(tokenizer: Tokenizer | None) -> Once:
+    """The Trainer's step: the model's own loss over all tokens, clipping, AdamW, a schedule."""
+    mine = gpt2(RELEASED_SYMBOLS, RELEASED_CONTEXT) if tokenizer else gpt2(len(world().vocabulary), 64)
+    rows = own_tokens(model(tokenizer), to_train_on()).tokens.astype(np.int64)
+    batches = torch.from_numpy(rows).split(BATCH)
+    optimizer = torch.optim.AdamW(mine.parameters(), lr=1e-3, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
+
+    def once() -> int:
+        for tokens in batches:
+            labels = tokens.where(tokens != PAD, -100)
+            mine(input_ids=tokens, attention_mask=(tokens != PAD).long(), labels=labels).loss.backward()
+            torch.nn.utils.clip_grad_norm_(mine.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        return len(batches) * BATCH
+
+    return once
+
+
+def decode(kind: str) -> Once:
+    """Prompts padded on the left, greedy, until every row of the batch has ended or the context is full."""
+    mine = twin(trained())
+    batch = tested(kind, 1024)
+    length = batch.prompt_length
+    prompts = np.full((len(batch), int(length.max())), PAD, dtype=np.int64)
+    for row, tokens, size in zip(prompts, batch.tokens, length, strict=True):
+        row[len(row) - size :] = tokens[:size]
+    read = torch.from_numpy(prompts)
+    mask = (read != PAD).long()
+
+    @torch.inference_mode()
+    def once() -> int:
+        mine.generate(input_ids=read, attention_mask=mask, max_length=64, do_sample=False)
+        return len(read)
+
+    return once
+
+
+WORKS: dict[str, Work] = {
+    "training step, 18 tokens": lambda: train(None),
+    "training step, 31 tokens": lambda: train(Tokenizer(world().vocabulary)),
+}
+WORKS |= {f"greedy completion, {kind}": lambda kind=kind: decode(kind) for kind in KINDS}  # type: ignore[misc]
