@@ -41,6 +41,7 @@ def test_every_claim_has_a_cell_of_its_experiment(name):
             for word in words:
                 key, _, value = word.partition("=")
                 assert value in str(swept[key]), f"{word} is not swept by {name}"
+                assert value != str(swept[key]), f"{key} has one value in {name}, so it is no column of its cells"
             todo = plan(compose("config", [f"experiment=paper/{name}", *words]))
             known = {
                 (
