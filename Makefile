@@ -2,13 +2,16 @@
 PYTHON ?= python3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: heatmap paper test clean
+.PHONY: heatmap paper bench test clean
 
 heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
 
 paper: .venv/.ready
 	@.venv/bin/python -m alchemy.paper quick=$(or $(quick),false) large=$(or $(large),false)
+
+bench: .venv/.bench
+	@.venv/bin/python -m benchmarks $(if $(rounds),rounds=$(rounds)) $(if $(compare),compare=$(compare)) $(if $(only),only="$(only)")
 
 test: .venv/.ready
 	.venv/bin/ruff check .
@@ -20,6 +23,10 @@ test: .venv/.ready
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q --no-compile -r requirements.lock
 	.venv/bin/python -m pip install -q --no-compile --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.bench: .venv/.ready requirements.bench.lock
+	.venv/bin/python -m pip install -q --no-compile -r requirements.bench.lock
 	@touch $@
 
 clean:

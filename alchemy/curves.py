@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 PARTS = {"chain": ("chain", "#0072B2"), "answer": ("answer", "#D55E00"), "full": ("both", "#009E73")}
 ACROSS = 4  # panels in a row
@@ -32,8 +33,17 @@ def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -
             line(ax, here, each, part, x, colour)
         *variant, axis, _, _, level = row
         words = [f"{key}={value}" for key, value in zip(others, variant, strict=True)]
-        ax.set_title("\n".join([*words, "training" if level == 0 else f"{axis} {here['setting'].iloc[0]}"]), size=8)
-        ax.set(xlabel=x, ylim=(-0.03, 1.04), xscale="log" if here[x].min() > 0 else "linear")
+        ax.set_title(
+            "\n".join([*words, "training" if level == 0 else f"{axis} {level}: {here['setting'].iloc[0]}"]), size=8
+        )
+        ax.set(xlabel=x, ylim=(-0.03, 1.04))
+        if here[x].min() > 0:
+            ax.set_xscale("log")
+            ax.xaxis.set(
+                major_locator=LogLocator(subs=(1, 3)),
+                major_formatter=EngFormatter(sep=""),
+                minor_formatter=NullFormatter(),
+            )
         sns.despine(ax=ax)
     handles = [panels[0].plot([], [], color=colour, label=name)[0] for name, colour in PARTS.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)

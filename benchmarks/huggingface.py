@@ -42,7 +42,7 @@ def twin(ours: Transformer) -> GPT2LMHeadModel:
         elif name.startswith("norm."):
             state[f"transformer.ln_f.{name[5:]}"] = value
     made.load_state_dict({name: value.detach().clone() for name, value in state.items()}, strict=False)
-    return made.eval()
+    return made
 
 
 def train(tokenizer: Tokenizer | None) -> Once:

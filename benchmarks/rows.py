@@ -20,7 +20,7 @@ from alchemy.train import Recipe, fit
 
 SEED = 10  # not one of those that the gallery reports
 BATCH = 1024
-KINDS = ("in distribution", "new composition", "noised prompts")
+KINDS = {"in distribution": ("task", 0), "new composition": ("task", 1), "noised prompts": ("format", 3)}
 TRAINED = Path("outputs/bench")
 
 
@@ -49,7 +49,7 @@ def to_train_on(count: int = 8 * BATCH) -> Batch:
 
 def tested(kind: str, count: int) -> Batch:
     """`count` prompts of one kind, from the test side."""
-    axis, level = {"in distribution": ("task", 0), "new composition": ("task", 1), "noised prompts": ("format", 3)}[kind]
+    axis, level = KINDS[kind]
     return draw(world(), AXES[axis](world(), level), count, stream(SEED, "test"))
 
 

@@ -1,0 +1,58 @@
+"""The benchmark's own parts: what it is told, its table, what moved, and that contenders do the same work."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.__main__ import moved, read, table
+from benchmarks.ours import train
+from tests.conftest import ROOT
+
+FACTS = {
+    "machine": {"date": "2026-01-01", "processor": "one", "cores": "2"},
+    "rows per second": {"training": {"ours": [300.0, 310.0, 290.0], "huggingface": [100.0, 101.0, 99.0]}},
+    "seconds": {"import": [0.2, 0.1, 0.3]},
+}
+
+
+def test_the_table_has_medians_spreads_and_ratios():
+    text = "\n".join(table(FACTS))
+    assert "| training | 300 (290 to 310) | 100.00 (99.00 to 101.00) |  |  | huggingface 3.00 |" in text
+    assert "| import | 0.20 (0.10 to 0.30) |" in text
+
+
+def test_what_moved_is_what_left_its_range():
+    new = json.loads(json.dumps(FACTS))
+    assert moved(FACTS, new) == ["nothing moved beyond its spread"]
+    new["rows per second"]["training"]["ours"] = [600.0, 620.0, 580.0]
+    assert moved(FACTS, new) == ["training, ours: 300 (290 to 310) before, 600 (580 to 620) now, 2.00 times"]
+
+
+@pytest.mark.parametrize("word", ["rounds=0", "rounds=x", "fast=yes", "out="])
+def test_a_wrong_setting_is_a_sentence(word):
+    with pytest.raises(ValueError, match="rounds"):
+        read([word])
+
+
+def test_a_comparison_with_nothing_ends_before_anything_is_measured():
+    words = [sys.executable, "-m", "benchmarks", "compare=absent.json"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("benchmarks: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_training_step_is_a_real_one():
+    assert train(None)() == 8 * 1024
+
+
+@pytest.mark.slow
+def test_a_real_round(tmp_path):
+    words = [sys.executable, "-m", "benchmarks", "rounds=1", "only=step, 18", f"out={tmp_path / 'bench.json'}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "| training step, 18 tokens |" in done.stdout
+    rates = json.loads((tmp_path / "bench.json").read_text())["rows per second"]["training step, 18 tokens"]
+    assert {"ours", "products"} <= set(rates)
+    assert all(rate[0] > 0 for rate in rates.values())
