@@ -22,6 +22,7 @@ from alchemy.task import Distribution, draw
 from alchemy.vocabulary import UNKNOWN
 
 VERDICTS = ("agrees", "differs", "source faulty", "not comparable")
+LARGE = ("large", "sft_large", "grouped")  # experiments that take long, only run when asked for
 WIDE = 0.3  # an interval that is wider tells nothing apart
 CUT = 5  # characters that the released inference cuts off, from the space on, for every noise token of the prompt
 PROBLEMS = 10_000
@@ -103,7 +104,7 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
     if mine is None:
         return row | {
             "verdict": "not comparable",
-            "reason": f"not measured yet: run make paper{' large=true' * row['experiment'].endswith('large')}",
+            "reason": f"not measured yet: run make paper{' large=true' * (row['experiment'] in LARGE)}",
         }
     low, high = (mine["mean"] if np.isnan(mine[end]) else mine[end] for end in ("low", "high"))
     row |= {"ours": mine["mean"], "low": mine["low"], "high": mine["high"], "seeds": mine["seeds"]}
