@@ -227,7 +227,7 @@ def main(words: list[str] | None = None) -> int:
             records = export(task, chosen.count, chosen.seed)
             write_aside(chosen.out, (json.dumps(record) + "\n" for record in records))
     except (ValueError, OSError) as error:
-        print(f"alchemy.interop: {sentence(error)}", file=sys.stderr)
+        print("alchemy.interop:", sentence(error, elsewhere="--out FILE"), file=sys.stderr)
         return 1
     print(chosen.out)
     return 0

@@ -169,3 +169,9 @@ def test_a_file_is_trained_on_and_its_model_completes_it(tmp_path, monkeypatch, 
         assert main(["load", "rows.jsonl", *words]) == 1
         assert said in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_how_to_choose_another(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["export", "--composition", "F1", "--length", "1", "--out", str(tmp_path / "file" / "x.jsonl")]) == 1
+    assert capsys.readouterr().err.strip().endswith("or write elsewhere with --out FILE")
