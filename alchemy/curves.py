@@ -33,9 +33,7 @@ def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -
             line(ax, here, each, part, x, colour)
         *variant, axis, _, _, level = row
         words = [f"{key}={value}" for key, value in zip(others, variant, strict=True)]
-        ax.set_title(
-            "\n".join([*words, "training" if level == 0 else f"{axis} {level}: {here['setting'].iloc[0]}"]), size=8
-        )
+        ax.set_title("\n".join([*words, panel_name(axis, level, here["setting"].iloc[0])]), size=8)
         ax.set(xlabel=x, ylim=(-0.03, 1.04))
         if here[x].min() > 0:
             ax.set_xscale("log")
@@ -51,6 +49,12 @@ def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -
         f"Exact match over {x}: mean and 95 % interval, each seed thin, replay dashed", size=11, x=0.01, ha="left"
     )
     return figure
+
+
+def panel_name(axis: str, level: int, setting: str) -> str:
+    if level == 0:
+        return "training"
+    return f"{axis} {setting}" if axis == "composition" else f"{axis} {level}: {setting}"
 
 
 def training_once(cells: pd.DataFrame) -> pd.DataFrame:
