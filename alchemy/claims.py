@@ -133,7 +133,7 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
 def why(row: dict[str, Any], early: str, shares: dict[str, dict[str, Any] | None], rate: dict[str, Any] | None) -> str:
     """What our completions are instead, measured in the same cell."""
     words = [word for word in (row["note"], early) if word]
-    near = abs(row["published"] - row["oracle"]) <= row["within"] + 0.001
+    near = row["metric"] != "exact_match" and abs(row["published"] - row["oracle"]) <= row["within"] + 0.001
     if rate and near and not row["low"] <= row["oracle"] <= row["high"]:
         words.append(f"published is what pure replay scores; ours replay in {percent(rate)}")
     parts = [f"{name.replace('_', ' ')} {percent(cell)}" for name, cell in shares.items() if cell and cell["mean"] > 0]
