@@ -127,7 +127,10 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
     replays = gold is not None and gold["mean"] < 0.999  # elsewhere the oracle is simply right
     shares = {kind: cell("diagnosis", kind) for kind in KINDS}
     rate = cell("replay", "rate")
-    return row | {"verdict": "differs", "reason": why(row, mine["early"], shares, rate if replays else None)}
+    reason = why(row, mine["early"], shares, rate if replays else None)
+    if row["seeds"] < 2:
+        return row | {"verdict": "not comparable", "reason": f"one seed, and others may differ; {reason}"}
+    return row | {"verdict": "differs", "reason": reason}
 
 
 def why(row: dict[str, Any], early: str, shares: dict[str, dict[str, Any] | None], rate: dict[str, Any] | None) -> str:

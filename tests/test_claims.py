@@ -66,7 +66,7 @@ CLAIM = {
 }
 
 
-def known(mean, low, high, gold=0.0, **others):
+def known(mean, low, high, gold=0.0, seeds=3, **others):
     """Cells of one experiment: the claimed one, and what else is asked of the same place."""
     values = {("full", "edit_distance"): (mean, low, high), ("replay_full", "edit_distance"): (0.1325, 0.13, 0.14)}
     values |= {("diagnosis", kind): (share, share, share) for kind, share in others.items()}
@@ -75,7 +75,10 @@ def known(mean, low, high, gold=0.0, **others):
     settings = {"seed=x", "task.training=[F1F1]"}
     return {
         "tasks": {
-            ("composition", "F2F2", *place): [({"task.training=[F2]"}, {}), (settings, its | {"seeds": 3, "early": ""})]
+            ("composition", "F2F2", *place): [
+                ({"task.training=[F2]"}, {}),
+                (settings, its | {"seeds": seeds, "early": ""}),
+            ]
             for place, its in numbers.items()
         }
     }
@@ -101,6 +104,14 @@ def test_one_outside_differs_and_the_reason_is_what_was_measured():
     assert "replayed 30 % [30, 30], wrong step 70 % [70, 70]" in judged["reason"]
     simply_right = judge(dict(CLAIM), known(0.2, 0.18, 0.22, gold=1.0))
     assert "replay" not in simply_right["reason"]
+
+
+def test_one_seed_cannot_differ():
+    judged = judge(dict(CLAIM), known(0.2, 0.18, 0.22, seeds=1, wrong_step=1.0))
+    assert judged["verdict"] == "not comparable"
+    assert judged["reason"].startswith("one seed, and others may differ; ")
+    assert "ours are wrong step 100 %" in judged["reason"]
+    assert judge(dict(CLAIM), known(0.1326, 0.13, 0.14, seeds=1))["verdict"] == "agrees"
 
 
 def test_what_cannot_be_compared_says_why():
