@@ -15,7 +15,7 @@ from time import monotonic
 
 from alchemy.claims import LARGE
 from alchemy.errors import sentence
-from alchemy.plan import CONF, HERE
+from alchemy.plan import CONF, HERE, given
 from alchemy.records import jobs, write_aside
 from alchemy.store import MEASURING, TRAINING
 
@@ -59,14 +59,8 @@ def main() -> None:
 
 def read(words: list[str]) -> dict[str, str]:
     """The settings given as key=value. Raises ValueError for others."""
-    settings = {"quick": "false", "large": "false", "workers": "2", "output": "outputs"}
-    for word in words:
-        key, _, value = word.partition("=")
-        if key not in settings or not value:
-            raise ValueError(
-                f"{word} is not a setting of alchemy.paper: use quick=true, large=true, workers=2, output=DIR"
-            )
-        settings[key] = value
+    known = {"quick": "false", "large": "false", "workers": "2", "output": "outputs"}
+    settings = given(words, known, "a setting of alchemy.paper: use quick=true, large=true, workers=2, output=DIR")
     for name in ("quick", "large"):
         if settings[name] not in ("true", "false"):
             raise ValueError(f"{name}={settings[name]} must be true or false")

@@ -128,6 +128,19 @@ def build_model(task: Task, node: DictConfig, tokens: str) -> Any:
     return model
 
 
+def given(words: list[str], known: dict[str, str], usage: str) -> dict[str, str]:
+    """`known` settings with those of a command's own `words`, key=value. Raises ValueError for others, saying that
+    they are not `usage`.
+    """
+    settings = dict(known)
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in known or not value:
+            raise ValueError(f"{word} is not {usage}")
+        settings[key] = value
+    return settings
+
+
 KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 

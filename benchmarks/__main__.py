@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from alchemy.errors import sentence
+from alchemy.plan import given
 from alchemy.records import write_aside
 
 CONTENDERS = ("ours", "huggingface", "plain", "products")
@@ -64,23 +65,21 @@ def main() -> None:
     try:
         settings = read(sys.argv[1:])
         old = json.loads(Path(settings["compare"]).read_text(encoding="utf-8")) if settings["compare"] else None
+        out = Path(settings["out"])
+        out.parent.mkdir(parents=True, exist_ok=True)
         facts = measure(int(settings["rounds"]), settings["only"])
-        write_aside(Path(settings["out"]), json.dumps(facts, indent=1))
+        write_aside(out, json.dumps(facts, indent=1))
         print("\n".join(table(facts)))
         if old:
             print("\n" + "\n".join(moved(old, facts)))
-        print(f"\n{settings['out']}")
+        print(f"\n{out}")
     except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"benchmarks: {sentence(error)}")
+        sys.exit(f"benchmarks: {sentence(error, elsewhere='out=FILE')}")
 
 
 def read(words: list[str]) -> dict[str, str]:
-    settings = {"rounds": "5", "out": "outputs/bench/bench.json", "compare": "", "only": ""}
-    for word in words:
-        key, _, value = word.partition("=")
-        if key not in settings or not value:
-            raise ValueError(f"{word} is not a setting: use rounds=5, out=FILE, compare=FILE or only=WORD")
-        settings[key] = value
+    known = {"rounds": "5", "out": "outputs/bench/bench.json", "compare": "", "only": ""}
+    settings = given(words, known, "a setting: use rounds=5, out=FILE, compare=FILE or only=WORD")
     if not settings["rounds"].isdigit() or settings["rounds"] == "0":
         raise ValueError(f"rounds={settings['rounds']} must be a whole number from 1")
     return settings
@@ -88,10 +87,10 @@ def read(words: list[str]) -> dict[str, str]:
 
 def measure(rounds: int, only: str) -> dict[str, Any]:
     """Every work by every contender that has it, in turns; then what only takes time once."""
-    names = [name for name in CONTENDERS if name != "huggingface" or find_spec("transformers")]
-    if names != [*CONTENDERS]:
+    found = find_spec("transformers")
+    if not found:
         print("huggingface is left out: make bench installs its package", file=sys.stderr)
-    contenders = [Contender(name) for name in names]
+    contenders = [Contender(name) for name in CONTENDERS if found or name != "huggingface"]
     figures: Figures = {}
     for work in dict.fromkeys(work for contender in contenders for work in contender.works):
         able = [contender for contender in contenders if work in contender.works and only in work]
@@ -152,7 +151,7 @@ def machine() -> dict[str, str]:
 def table(facts: dict[str, Any]) -> list[str]:
     """The result in Markdown: rows a second of each contender, and ours over theirs."""
     said = ", ".join(f"{name} {value}" for name, value in facts["machine"].items())
-    lines = [said, "", "| work | " + " | ".join(f"{name}" for name in CONTENDERS) + " | ours over theirs |"]
+    lines = [said, "", "| work | " + " | ".join(CONTENDERS) + " | ours over theirs |"]
     lines += ["|---" * (len(CONTENDERS) + 2) + "|"]
     for work, its in facts["rows per second"].items():
         mine = statistics.median(its.get("ours", [0.0]))
@@ -172,20 +171,20 @@ def spread(values: list[float]) -> str:
 
 def moved(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What changed against an earlier run: figures whose ranges do not touch."""
-    lines = []
-    for kind in ("rows per second", "seconds"):
-        flat = [
-            {f"{work}, {name}": v for work, its in run[kind].items() for name, v in its.items()}
-            if kind != "seconds"
-            else run[kind]
-            for run in (old, new)
-        ]
-        for name in flat[0].keys() & flat[1].keys():
-            before, now = flat[0][name], flat[1][name]
-            if max(before) < min(now) or max(now) < min(before):
-                ratio = statistics.median(now) / statistics.median(before)
-                lines.append(f"{name}: {spread(before)} before, {spread(now)} now, {ratio:.2f} times")
+    before, now = flat(old), flat(new)
+    lines = [
+        f"{name}: {spread(was)} before, {spread(now[name])} now, "
+        f"{statistics.median(now[name]) / statistics.median(was):.2f} times"
+        for name, was in before.items()
+        if name in now and (max(was) < min(now[name]) or max(now[name]) < min(was))
+    ]
     return sorted(lines) or ["nothing moved beyond its spread"]
+
+
+def flat(facts: dict[str, Any]) -> dict[str, list[float]]:
+    """The values of every figure by one name."""
+    rates = facts["rows per second"].items()
+    return {f"{work}, {name}": values for work, its in rates for name, values in its.items()} | facts["seconds"]
 
 
 if __name__ == "__main__":

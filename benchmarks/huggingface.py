@@ -9,10 +9,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from alchemy.evaluate import own_tokens
 from alchemy.model import Transformer
-from alchemy.tokenizer import Tokenizer
+from alchemy.seeds import stream
+from alchemy.task import draw
 from alchemy.vocabulary import END, PAD
 from benchmarks.contender import Once, Work
-from benchmarks.rows import BATCH, KINDS, model, tested, to_train_on, trained, world
+from benchmarks.rows import BATCH, KINDS, SEED, STEPS, default, tested, trained, world
 
 RELEASED_SYMBOLS, RELEASED_CONTEXT = 298, 256  # arXiv:2508.01191, released configuration
 
@@ -45,18 +46,20 @@ def twin(ours: Transformer) -> GPT2LMHeadModel:
     return made
 
 
-def train(tokenizer: Tokenizer | None) -> Once:
+def train(tokens: str) -> Once:
     """The Trainer's step: the model's own loss over all tokens, clipping, AdamW, a schedule."""
-    mine = gpt2(RELEASED_SYMBOLS, RELEASED_CONTEXT) if tokenizer else gpt2(len(world().vocabulary), 64)
-    rows = own_tokens(model(tokenizer), to_train_on()).tokens.astype(np.int64)
-    batches = torch.from_numpy(rows).split(BATCH)
+    ours = default(tokens).model
+    released = tokens == "pieces"
+    mine = gpt2(*((RELEASED_SYMBOLS, RELEASED_CONTEXT) if released else (len(world().vocabulary), ours.context)))
+    rows = own_tokens(ours, draw(world(), world().train, 8 * BATCH, stream(SEED, "train"), "train"))
+    batches = torch.from_numpy(rows.tokens.astype(np.int64)).split(BATCH)
     optimizer = torch.optim.AdamW(mine.parameters(), lr=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
 
     def once() -> int:
-        for tokens in batches:
-            labels = tokens.where(tokens != PAD, -100)
-            mine(input_ids=tokens, attention_mask=(tokens != PAD).long(), labels=labels).loss.backward()
+        for some in batches:
+            labels = some.where(some != PAD, -100)
+            mine(input_ids=some, attention_mask=(some != PAD).long(), labels=labels).loss.backward()
             torch.nn.utils.clip_grad_norm_(mine.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -86,7 +89,7 @@ def decode(kind: str) -> Once:
 
 
 WORKS: dict[str, Work] = {
-    "training step, 18 tokens": lambda: train(None),
-    "training step, 31 tokens": lambda: train(Tokenizer(world().vocabulary)),
+    work: lambda tokens=tokens: train(tokens)  # type: ignore[misc]
+    for work, tokens in STEPS.items()
 }
 WORKS |= {f"greedy completion, {kind}": lambda kind=kind: decode(kind) for kind in KINDS}  # type: ignore[misc]

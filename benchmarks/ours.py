@@ -1,18 +1,16 @@
 """The lab's own code at each kind of work."""
 
-import torch
+from dataclasses import replace
 
-from alchemy.evaluate import complete, own_tokens, to_tensor
-from alchemy.model import Transformer
+from alchemy.evaluate import complete, follows_gold
 from alchemy.score import METRICS, PARTS, score
 from alchemy.seeds import stream
 from alchemy.task import draw
-from alchemy.tokenizer import Tokenizer
-from alchemy.train import lay_out, loss_of
+from alchemy.train import fit
 from benchmarks.contender import Once, Work
-from benchmarks.rows import BATCH, KINDS, SEED, model, recipe, tested, to_train_on, trained, world, written
+from benchmarks.rows import BATCH, KINDS, SEED, STEPS, default, tested, trained, world, written
 
-DRAWN, SCORED = 200_000, 100_000
+DRAWN, SCORED, TAKEN = 200_000, 100_000, 8  # rows, rows, steps
 
 
 def generate() -> Once:
@@ -24,21 +22,13 @@ def generate() -> Once:
     return once
 
 
-def train(tokenizer: Tokenizer | None) -> Once:
-    """Steps as the trainer takes them: loss, gradients, clipping, AdamW."""
-    mine: Transformer = model(tokenizer)
-    batches = list(lay_out(own_tokens(mine, to_train_on()), recipe(), 8, mine))
-    optimizer = torch.optim.AdamW(mine.parameters(), fused=True, lr=1e-3)
+def train(tokens: str) -> Once:
+    """The trainer itself, for a few steps of fresh rows, and one held-out problem."""
+    todo = default(tokens)
+    recipe = replace(todo.recipe, steps=TAKEN, batch=BATCH, check_every=TAKEN, check_problems=1, mark=None)
 
     def once() -> int:
-        for tokens, wanted in batches:
-            loss = loss_of(mine, tokens, wanted)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(mine.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            loss.item()
-        return len(batches) * BATCH
+        return fit(todo.task, todo.model, recipe, SEED, report=lambda _: None)[-1].rows
 
     return once
 
@@ -48,6 +38,16 @@ def decode(kind: str) -> Once:
 
     def once() -> int:
         return len(complete(mine, prompts))
+
+    return once
+
+
+def verify() -> Once:
+    """The verifying pass alone: what well-behaved rows cost at least."""
+    mine, prompts = trained(), tested("in distribution", 4096)
+
+    def once() -> int:
+        return len(follows_gold(mine, prompts))
 
     return once
 
@@ -63,27 +63,8 @@ def metrics(kind: str) -> Once:
     return once
 
 
-WORKS: dict[str, Work] = {
-    "generation": generate,
-    "training step, 18 tokens": lambda: train(None),
-    "training step, 31 tokens": lambda: train(Tokenizer(world().vocabulary)),
-}
+WORKS: dict[str, Work] = {"generation": generate}
+WORKS |= {work: lambda tokens=tokens: train(tokens) for work, tokens in STEPS.items()}  # type: ignore[misc]
 WORKS |= {f"greedy completion, {kind}": lambda kind=kind: decode(kind) for kind in KINDS}  # type: ignore[misc]
+WORKS |= {"following gold": verify}
 WORKS |= {f"metrics, {kind}": lambda kind=kind: metrics(kind) for kind in KINDS}  # type: ignore[misc]
-
-
-def forward() -> Once:
-    """The verifying pass alone: what well-behaved rows cost at least."""
-    mine, prompts = trained(), tested("in distribution", 4096)
-    tokens = to_tensor(prompts.tokens[:, :-1], mine)
-
-    @torch.inference_mode()
-    def once() -> int:
-        for some in tokens.split(1024):
-            mine(some)
-        return len(tokens)
-
-    return once
-
-
-WORKS["one forward pass, 18 tokens"] = forward

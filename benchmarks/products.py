@@ -2,17 +2,20 @@
 
 import torch
 
+from alchemy.evaluate import own_tokens
 from benchmarks.contender import Once, Work
-from benchmarks.rows import BATCH, world
-
-WIDTH, LAYERS = 32, 4
+from benchmarks.rows import BATCH, STEPS, default, tested
 
 
-def products(tokens: int, symbols: int) -> Once:
-    """Forward, and for the gradients of inputs and weights."""
-    M = BATCH * tokens
-    sizes = [(WIDTH, 3 * WIDTH), (WIDTH, WIDTH), (WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH)] * LAYERS + [(WIDTH, symbols)]
-    work = [(torch.randn(M, n), torch.randn(m, n), torch.randn(M, m)) for n, m in sizes]
+def products(tokens: str) -> Once:
+    """Forward, and for the gradients of inputs and weights, of every matrix that a row is multiplied by."""
+    model = default(tokens).model
+    rows = BATCH * (own_tokens(model, tested("in distribution", 1)).tokens.shape[1] - 1)
+    matrices = {name: weights for name, weights in model.named_parameters() if weights.ndim == 2}
+    matrices.pop("places.weight")  # looked up, not multiplied
+    work = [
+        (torch.randn(rows, m.shape[1]), torch.randn(m.shape), torch.randn(rows, m.shape[0])) for m in matrices.values()
+    ]
 
     @torch.inference_mode()
     def once() -> int:
@@ -26,6 +29,6 @@ def products(tokens: int, symbols: int) -> Once:
 
 
 WORKS: dict[str, Work] = {
-    "training step, 18 tokens": lambda: products(18, len(world().vocabulary)),
-    "training step, 31 tokens": lambda: products(30, 298),
+    work: lambda tokens=tokens: products(tokens)  # type: ignore[misc]
+    for work, tokens in STEPS.items()
 }
