@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alchemy.attention import attend
 from alchemy.tokenizer import Tokenizer
 
 EPSILON = 1e-6  # of RMSNorm
@@ -32,18 +33,17 @@ class Cache:
         self.states = torch.empty(shape, device=model.tokens.weight.device, dtype=model.tokens.weight.dtype)
         self.length = 0
 
-    def store(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """Puts the keys and values (B, H, T, E) of the newest tokens behind those of `layer`."""
-        new = slice(self.length, self.length + keys.shape[2])
-        self.states[layer, 0, new] = keys.permute(2, 0, 1, 3)
-        self.states[layer, 1, new] = values.permute(2, 0, 1, 3)
+    def store(self, layer: int, mixed: Tensor) -> None:
+        """Puts the keys and values among `mixed` (B, T, 3, H, E), of the newest tokens, behind those of `layer`."""
+        new = slice(self.length, self.length + mixed.shape[1])
+        self.states[layer, :, new] = mixed[:, :, 1:].permute(2, 1, 0, 3, 4)
 
     def attend(self, layer: int, queries: Tensor) -> Tensor:
-        """What the newest token's queries (B, H, 1, E) read from all tokens stored, itself included."""
+        """(B, H, E) what the newest token's queries (B, H, E) read from all tokens stored, itself included."""
         keys, values = self.states[layer, :, : self.length + 1]  # (S, B, H, E)
-        scores = (keys * queries[:, :, 0]).sum(dim=-1) / queries.shape[-1] ** 0.5
+        scores = (keys * queries).sum(dim=-1) / queries.shape[-1] ** 0.5
         weights = scores.softmax(dim=0)
-        return (values * weights[..., None]).sum(dim=0)[:, :, None]
+        return (values * weights[..., None]).sum(dim=0)
 
     def keep(self, rows: Tensor) -> None:
         kept = self.states[:, :, : self.length, rows]
@@ -66,17 +66,13 @@ class Block(nn.Module):
 
     def forward(self, stream: Tensor, layer: int, angles: Tensor | None, cache: Cache | None) -> Tensor:
         B, T, D = stream.shape
-        mixed = self.attention_in(self.attention_norm(stream))
-        queries, keys, values = mixed.view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)  # (B, H, T, E)
+        mixed = self.attention_in(self.attention_norm(stream)).view(B, T, 3, self.heads, D // self.heads)
         if angles is not None:
-            queries, keys = rotate(queries, angles), rotate(keys, angles)
+            mixed = torch.cat([rotate(mixed[:, :, :2], angles[:, None, None]), mixed[:, :, 2:]], dim=2)
         if cache is not None:
-            cache.store(layer, keys, values)
-        if cache is not None and cache.length:
-            attended = cache.attend(layer, queries)
-        else:
-            attended = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
-        stream = stream + self.attention_out(attended.transpose(1, 2).reshape(B, T, D))
+            cache.store(layer, mixed)
+        attended = cache.attend(layer, mixed[:, 0, 0]) if cache is not None and cache.length else attend(mixed)
+        stream = stream + self.attention_out(attended.reshape(B, T, D))
         return stream + self.feed(self.feed_norm(stream))
 
     def feed(self, stream: Tensor) -> Tensor:
@@ -186,7 +182,7 @@ def turning_angles(context: int, width: int) -> Tensor:
 
 
 def rotate(states: Tensor, angles: Tensor) -> Tensor:
-    """(B, H, T, E) with each pair of numbers turned by its angle (T, E / 2). Source: RoFormer, arXiv:2104.09864."""
+    """(B, T, …, E) with each pair of numbers turned by its angle (T, …, E / 2). Source: RoFormer, arXiv:2104.09864."""
     first, second = states.chunk(2, dim=-1)
     cosine, sine = angles.cos(), angles.sin()
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
