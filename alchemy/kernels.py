@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 WIDE = 64  # rows side by side: their loops are long enough to be unrolled, and a tile stays in the cache
 Array = NDArray[np.float32]
-ONE, LOG2_E, LN_2, LEAST = np.float32(1), np.float32(1.4426950408889634), np.float32(0.6931471805599453), np.float32(-87)
+ONE, LOG2_E, LN_2, LEAST = (
+    np.float32(1),
+    np.float32(1.4426950408889634),
+    np.float32(0.6931471805599453),
+    np.float32(-87),
+)
 TERMS = tuple(np.float32(term) for term in (1 / 120, 1 / 24, 1 / 6, 0.5, 1, 1))  # of the exponential, after 1/720
 BIAS, MANTISSA = np.float32(127), np.float32(1 << 23)  # of a float's exponent
 

@@ -26,9 +26,18 @@ ROWS = (
     "alchemy.tokenizer",
     "alchemy.vocabulary",
 )
-TRAINING = (*ROWS, "alchemy.evaluate", "alchemy.model", "alchemy.train")  # the code that decides weights
+TRAINING = (
+    *ROWS,
+    "alchemy.attention",
+    "alchemy.kernels",
+    "alchemy.evaluate",
+    "alchemy.model",
+    "alchemy.train",
+)  # the code that decides weights
 MEASURING = (
     *ROWS,
+    "alchemy.attention",
+    "alchemy.kernels",
     "alchemy.evaluate",
     "alchemy.model",
     "alchemy.replay",
