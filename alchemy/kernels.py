@@ -34,7 +34,7 @@ def compiled(function: Callable[..., None]) -> Any:
 
 @compiled
 def exponential(x: Array, power: Array, bits: NDArray[np.int32]) -> None:
-    """e to the x in place, for x up to 0, to a millionth; `power` is room for as many numbers, `bits` its own memory."""
+    """e to the x in place, for x up to 0, to a hundred-thousandth; `power` has room for as many, `bits` is its memory."""
     for w in range(x.size):
         t = max(x[w], LEAST) * LOG2_E
         whole = np.trunc(t - np.float32(0.5))
@@ -71,7 +71,7 @@ def turn_back(turned: Array, first: int, part: int, head: int, rows: Array) -> N
 
 @compiled
 def dots(one: Array, others: Array, found: Array) -> None:
-    """(n, WIDE) products of one vector (E, WIDE) with each of the first n of `others` (T, E, WIDE), four terms a pass."""
+    """(n, WIDE) products of a vector (E, WIDE) with the first n of `others` (T, E, WIDE), four terms a pass."""
     E = one.shape[0]
     for j in range(found.shape[0]):
         for w in range(WIDE):
