@@ -34,7 +34,7 @@ def compiled(function: Callable[..., None]) -> Any:
 
 @compiled
 def exponential(x: Array, power: Array, bits: NDArray[np.int32]) -> None:
-    """e to the x in place, for x up to 0, to a hundred-thousandth; `power` has room for as many, `bits` is its memory."""
+    """e to the x in place, for x to 0, to a hundred-thousandth; `power` has room for as many, `bits` is its memory."""
     for w in range(x.size):
         t = max(x[w], LEAST) * LOG2_E
         whole = np.trunc(t - np.float32(0.5))
