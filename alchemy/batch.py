@@ -64,18 +64,29 @@ def left_justify(tokens: NDArray[np.int16], keep: NDArray[np.bool_]) -> NDArray[
     return moved[:, :width]
 
 
+def interleave(blocks: Sequence[Batch], rows: Sequence[NDArray[np.intp]]) -> Batch:
+    """One batch in which the rows of each block have these numbers, padded on the right to the longest."""
+    return Batch(
+        interleaved([block.tokens for block in blocks], rows, PAD),
+        interleaved([block.role for block in blocks], rows, Role.PAD),
+        interleaved([block.step for block in blocks], rows, -1),
+    )
+
+
 def concatenate(batches: Sequence[Batch]) -> Batch:
     """The rows of all batches in one, padded on the right to the longest."""
-    width = max(batch.tokens.shape[1] for batch in batches)
+    return interleave(batches, np.split(np.arange(sum(map(len, batches))), np.cumsum([len(b) for b in batches])[:-1]))
 
-    def widen(array: NDArray, fill: int) -> NDArray:
-        return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
 
-    return Batch(
-        np.concatenate([widen(batch.tokens, PAD) for batch in batches]),
-        np.concatenate([widen(batch.role, Role.PAD) for batch in batches]),
-        np.concatenate([widen(batch.step, -1) for batch in batches]),
-    )
+def interleaved(blocks: Sequence[NDArray], rows: Sequence[NDArray[np.intp]], fill: int) -> NDArray:
+    """The rows of each block (b, t) at their numbers (b,) among all of them (B, T)."""
+    shape = sum(map(len, blocks)), max(block.shape[1] for block in blocks)
+    if all(block.strides[0] == 0 and np.array_equal(block[:1], blocks[0][:1]) for block in blocks):
+        return np.broadcast_to(blocks[0][:1], shape)  # one row, seen as many
+    whole = np.full(shape, fill, dtype=blocks[0].dtype)
+    for block, numbers in zip(blocks, rows, strict=True):
+        whole[numbers, : block.shape[1]] = block
+    return whole
 
 
 def layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: bool) -> Batch:

@@ -1,4 +1,4 @@
-"""The attention kernel, compiled by Numba: WIDE rows side by side in the innermost dimension.
+"""Loops compiled by Numba: attention, with WIDE rows side by side in the innermost dimension, and renaming.
 
 Shapes: `mixed` (B, T, 3, H, E) queries, keys and values; `read` (B, T, H, E); `weights` (tiles, H, T (T + 1) / 2, WIDE)
 the attention weights of each token over those before it, a triangle, for the backward pass. Source: attention is
@@ -179,3 +179,26 @@ def backward(mixed: Array, weights: Array, gradient: Array, found: Array) -> Non
             turn_back(to_queries, first, 0, h, found)
             turn_back(to_keys, first, 1, h, found)
             turn_back(to_values, first, 2, h, found)
+
+
+@compiled
+def rename(rows: NDArray[np.int16], targets: NDArray[np.int16], renamed: NDArray[np.int16]) -> None:
+    """Each row (B, C) with those symbols that are among `targets` (N,) named anew: the first to appear gets the first
+    of these names, and so on. Symbols are numbers from 0 on.
+    """
+    symbols = rows.max() + 1 if rows.size else 0
+    free = np.zeros(max(symbols, targets.max() + 1), dtype=np.bool_)
+    free[targets] = True
+    names = np.empty(len(free), dtype=np.int16)
+    for b in range(rows.shape[0]):
+        names[:] = -1
+        taken = 0
+        for c in range(rows.shape[1]):
+            symbol = rows[b, c]
+            if free[symbol]:
+                if names[symbol] < 0:
+                    names[symbol] = targets[taken]
+                    taken += 1
+                renamed[b, c] = names[symbol]
+            else:
+                renamed[b, c] = symbol

@@ -167,19 +167,11 @@ def canonical(vocabulary: Vocabulary, rows: NDArray[np.int16]) -> NDArray[np.int
     the edit distance could tell it from others.
     """
     others = "".join(vocabulary.symbols[: vocabulary.first_atom])
-    if any(len(atom) > 1 for atom in vocabulary.atoms):
+    free = [vocabulary.first_atom + i for i, atom in enumerate(vocabulary.atoms) if atom not in others]
+    if not free or any(len(atom) > 1 for atom in vocabulary.atoms):
         return rows
-    free = np.array([atom not in others for atom in vocabulary.atoms])
-    renames = np.concatenate([np.zeros(vocabulary.first_atom, dtype=bool), free])  # (V,) by id
-    targets = np.flatnonzero(renames).astype(rows.dtype)
-    renamed = rows.copy()
-    names = np.full((len(rows), len(vocabulary)), -1, dtype=rows.dtype)
-    taken = np.zeros(len(rows), dtype=np.intp)
-    every = np.arange(len(rows))
-    for place, column in enumerate(rows.T):
-        atom = renames[column]
-        fresh = atom & (names[every, column] < 0)
-        names[every[fresh], column[fresh]] = targets[taken[fresh]]
-        taken += fresh
-        renamed[:, place] = np.where(atom, names[every, column], column)
+    from alchemy.kernels import rename  # takes half a second to import
+
+    renamed = np.empty_like(rows)
+    rename(rows, np.array(free, dtype=np.int16), renamed)
     return renamed

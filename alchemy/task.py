@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, Role, concatenate
+from alchemy.batch import Batch, Role, interleave
 from alchemy.noise import Noise, perturb
 from alchemy.tokenizer import Tokenizer
 from alchemy.vocabulary import Vocabulary
@@ -99,17 +99,19 @@ def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray
     return rng.choice(number, count, p=where.shares) if where.shares else rng.integers(0, number, count)
 
 
-def sample(task: Task, where: Distribution, count: int, rng: np.random.Generator) -> Batch:
-    """`count` rows of `where` from all sides, without noise."""
-    elements, which = task.problems(where, count, rng)
+def render(task: Task, where: Distribution, elements: NDArray[np.int16], which: NDArray[np.intp]) -> Batch:
+    """Rows of problems of `where`: elements (B, l), and the place of each one's composition (B,)."""
     if len(where.compositions) == 1:
         return task.render(elements, where.compositions[0])
-    rows = np.argsort(which, kind="stable")
-    blocks = np.split(elements[rows], np.cumsum(np.bincount(which, minlength=len(where.compositions)))[:-1])
-    batch = concatenate([task.render(block, c) for block, c in zip(blocks, where.compositions, strict=True)])
-    back = np.empty_like(rows)
-    back[rows] = np.arange(count)
-    return batch[back]
+    order = np.argsort(which.astype(np.int16), kind="stable")
+    rows = np.split(order, np.cumsum(np.bincount(which, minlength=len(where.compositions)))[:-1])
+    blocks = [task.render(elements[some], asked) for some, asked in zip(rows, where.compositions, strict=True)]
+    return interleave(blocks, rows)
+
+
+def sample(task: Task, where: Distribution, count: int, rng: np.random.Generator) -> Batch:
+    """`count` rows of `where` from all sides, without noise."""
+    return render(task, where, *task.problems(where, count, rng))
 
 
 def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) -> tuple[int, int]:
@@ -136,22 +138,31 @@ def problems_of(
         yield rows, clean.tokens[rows, : atoms[row]], tuple(asked.tolist())
 
 
-def in_side(batch: Batch, vocabulary: Vocabulary, side: Side) -> NDArray[np.bool_]:
-    """(B,) whether each problem belongs to `side`: a pure function of its element and rules, by their text.
+def in_side(
+    vocabulary: Vocabulary, where: Distribution, elements: NDArray[np.int16], which: NDArray[np.intp], side: Side
+) -> NDArray[np.bool_]:
+    """(B,) whether each problem of `where` belongs to `side`: a pure function of its element and rules, by their text.
 
     The instruction does not count, so a problem is on one side with and without a chain of thought.
     """
-    problem = batch.role <= Role.TRANSFORMATION
-    tokens = batch.tokens[:, : int(problem.any(axis=0).sum())]
-    mixed = np.zeros(len(batch), dtype=np.uint64)
-    for place, column in enumerate(tokens.T):
-        step = (mixed ^ vocabulary.keys[column]) * np.uint64(0x9E3779B97F4A7C15)
-        step ^= step >> np.uint64(29)
-        mixed = np.where(problem[:, place], step, mixed)
-    mixed = mixed * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = np.zeros(len(elements), dtype=np.uint64)
+    for column in elements.T:
+        mixed = stir(mixed, vocabulary.keys[column])
+    for place in range(max(map(len, where.compositions))):
+        asks = np.array([place < len(rules) for rules in where.compositions])
+        rules = np.array([(rules + (0,) * place)[place] for rules in where.compositions]) + vocabulary.first_rule
+        stirred = stir(mixed, vocabulary.keys[rules][which])
+        mixed = stirred if asks.all() else np.where(asks[which], stirred, mixed)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
     sixteenth = (mixed ^ (mixed >> np.uint64(32))) & np.uint64(15)
     shares = SIXTEENTHS[side]
     return (sixteenth >= shares.start) & (sixteenth < shares.stop)
+
+
+def stir(mixed: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The hash of a text that goes on with a symbol of these keys."""
+    step = (mixed ^ keys) * np.uint64(0x9E3779B97F4A7C15)
+    return step ^ (step >> np.uint64(29))
 
 
 def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, side: Side = "test") -> Batch:
@@ -162,15 +173,16 @@ def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, 
     """
     problems, noise = rng.spawn(2)
     share = len(SIXTEENTHS[side]) / 16
-    found: list[Batch] = []
+    found: list[tuple[NDArray[np.int16], NDArray[np.intp]]] = []
     missing, tries = count, 0
     while missing > 0:
         tries += 1
         if tries > 100:
             raise ValueError(f"{where} has no problem on the {side} side: widen it (a larger task.length, more rules)")
-        batch = sample(task, where, int(missing / share * 1.02) + 64, problems)
-        batch = batch[in_side(batch, task.vocabulary, side)][:missing]
-        found.append(batch)
-        missing -= len(batch)
-    batch = found[0] if len(found) == 1 else concatenate(found)
+        elements, which = task.problems(where, int(missing / share * 1.02) + 64, problems)
+        kept = np.flatnonzero(in_side(task.vocabulary, where, elements, which, side))[:missing]
+        found.append((elements[kept], which[kept]))
+        missing -= len(kept)
+    elements, which = map(np.concatenate, zip(*found, strict=True))
+    batch = render(task, where, elements, which)
     return perturb(batch, where.noise, noise) if where.noise else batch

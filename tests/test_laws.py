@@ -1,5 +1,6 @@
 """Laws that hold in every world and on every axis; a new file in conf/task is under them unasked."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from alchemy.evaluate import complete, follows_gold, to_tensor
 from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.seeds import stream
 from alchemy.shift import AXES, corrupt
-from alchemy.task import draw, in_side, sample, span
+from alchemy.task import draw, in_side, render, span
 from alchemy.train import counted, loss_of, targets
 from alchemy.vocabulary import ANSWER, END, PAD
 from tests.conftest import tiny_model
@@ -106,9 +107,35 @@ def test_sides_are_disjoint(task, axis):
 
 
 def test_every_problem_has_exactly_one_side(task):
-    batch = sample(task, task.train, 4_000, stream(0, "sides"))
-    sides = [in_side(batch, task.vocabulary, side) for side in ("train", "valid", "test")]
+    elements, which = task.problems(task.train, 4_000, stream(0, "sides"))
+    sides = [in_side(task.vocabulary, task.train, elements, which, side) for side in ("train", "valid", "test")]
     assert_array_equal(np.sum(sides, axis=0), 1)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_a_problem_has_the_same_side_wherever_it_is_asked(task, axis):
+    for _, where in reachable(task, axis):
+        elements, which = task.problems(where, 500, stream(0, "sides"))
+        together = in_side(task.vocabulary, where, elements, which, "train")
+        for number, composition in enumerate(where.compositions):
+            alone = replace(where, compositions=(composition,), shares=())
+            rows = which == number
+            side = in_side(task.vocabulary, alone, elements[rows], which[rows] * 0, "train")
+            assert_array_equal(side, together[rows])
+
+
+def test_a_row_is_the_rendering_of_its_own_problem(task):
+    elements, which = task.problems(task.train, 300, stream(0, "rows"))
+    batch = render(task, task.train, elements, which)
+    for number, composition in enumerate(task.train.compositions):
+        rows = np.flatnonzero(which == number)
+        alone = task.render(elements[rows], composition)
+        width = alone.tokens.shape[1]
+        assert_array_equal(batch.tokens[rows, :width], alone.tokens)
+        assert_array_equal(batch.role[rows, :width], alone.role)
+        assert_array_equal(batch.step[rows, :width], alone.step)
+        assert (batch.tokens[rows, width:] == PAD).all()
+        assert (batch.role[rows, width:] == Role.PAD).all()
 
 
 @pytest.mark.parametrize("axis", AXES)

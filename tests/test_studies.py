@@ -57,7 +57,8 @@ def test_fewer_rows_are_the_first_of_more_and_of_the_training_side(cipher):
     where = SHIFTS[0].at(cipher, 12)
     few, many = (recovery.different(cipher, where, number, 3) for number in (20, 200))
     assert len(np.unique(many.tokens, axis=0)) == len(many) == 200
-    assert in_side(many, cipher.vocabulary, "train").all()
+    elements = many.tokens[:, : where.length]
+    assert in_side(cipher.vocabulary, where, elements, np.zeros(200, dtype=int), "train").all()
     tested = draw(cipher, where, 2000, stream(3, "test"))
     assert not {row.tobytes() for row in many.tokens} & {row.tobytes() for row in tested.tokens}
     assert len(few) == 20
