@@ -109,7 +109,8 @@ def go_on(model: Transformer, prompts: Tensor, choose: Choice = GREEDY) -> NDArr
     alive = np.arange(B)
     tokens = prompts
     for place in range(model.context - P):
-        best = choose(model.logits(model.hidden(tokens, cache)[:, -1]))
+        with model.arithmetic():
+            best = choose(model.logits(model.hidden(tokens, cache)[:, -1]))
         going = best != END
         written[alive, place] = torch.where(going, best, PAD).cpu().numpy()
         if not going.all():

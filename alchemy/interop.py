@@ -166,7 +166,8 @@ def complete_file(path: Path, folder: Path) -> Iterator[dict[str, str]]:
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"{folder} holds no model: name a folder of outputs/models, or its fingerprint") from None
     task = build("task", cast(DictConfig, OmegaConf.merge(groups["task"], {"source": str(path)})))
-    model = build_model(task, cast(DictConfig, groups["model"]), settings.get("tokens", "symbols"))
+    tokens, precision = settings.get("tokens", "symbols"), settings.get("precision", "float32")
+    model = build_model(task, cast(DictConfig, groups["model"]), tokens, precision)
     needs_room(task, model, "the length of its elements", f"{path}", task.train)
     store.load(folder, model, settings)
     decode = task.vocabulary.decode

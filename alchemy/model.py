@@ -7,6 +7,7 @@ positions, SwiGLU, no biases, two tables. Source: arXiv:2508.01191, Table 8.
 Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D width, V symbols.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from alchemy.tokenizer import Tokenizer
 
 EPSILON = 1e-6  # of RMSNorm
 Positions = Literal["learned", "rotary", "none"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class Cache:
@@ -121,6 +123,7 @@ class Transformer(nn.Module):
             )
         self.context, self.heads, self.width = context, heads, width
         self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
+        self.precision: Precision = "float32"  # of its products; the weights are always float32
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.places = nn.Embedding(context, width) if positions == "learned" else None
         self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
@@ -135,7 +138,14 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """(B, T) ids to (B, T, V) logits; with a cache, the tokens go on from those it holds, one at a time."""
-        return self.logits(self.hidden(tokens, cache))
+        with self.arithmetic():
+            return self.logits(self.hidden(tokens, cache))
+
+    def arithmetic(self) -> AbstractContextManager:
+        """What to compute its outputs in: with products in bfloat16, where its precision says so."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.tokens.weight.device.type, torch.bfloat16)
 
     def hidden(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """(B, T) ids to the normalised stream (B, T, D) that `logits` reads."""

@@ -57,7 +57,9 @@ def plan(cfg: DictConfig) -> Plan:
         raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
     if cfg.tokens not in ("symbols", "pieces"):
         raise ValueError(f"tokens={cfg.tokens} is unknown: use symbols or pieces")
-    model = build_model(task, cfg.model, cfg.tokens).to(device(cfg.device))
+    if cfg.precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision={cfg.precision} is unknown: use float32 or bfloat16")
+    model = build_model(task, cfg.model, cfg.tokens, cfg.precision).to(device(cfg.device))
     needs_room(task, model, "task.length", "training", task.train)
     shifts = tuple(
         replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
@@ -65,7 +67,7 @@ def plan(cfg: DictConfig) -> Plan:
     )
     worlds = tuple(dict.fromkeys((type(task).__module__, cfg.task._target_.rpartition(".")[0])))
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
-    made_by = {"seed": cfg.seed, "device": cfg.device, "threads": cfg.threads, "tokens": cfg.tokens}
+    made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
     code = {"code": code_digest(*TRAINING, *worlds)}
     if source := cfg.task.get("source"):
         made_by["source"] = sha256(Path(source).read_bytes()).hexdigest()
@@ -120,11 +122,11 @@ def build(group: str, node: DictConfig) -> Any:
         raise (error.__cause__ or error) from None
 
 
-def build_model(task: Task, node: DictConfig, tokens: str) -> Any:
+def build_model(task: Task, node: DictConfig, tokens: str, precision: str) -> Any:
     """An untrained model that reads the symbols of `task`, as they are or in pieces. Raises ValueError, as `build`."""
     tokenizer = Tokenizer(task.vocabulary) if tokens == "pieces" else None
     model = build("model", node)(vocabulary_size=len(tokenizer or task.vocabulary))
-    model.tokenizer = tokenizer
+    model.tokenizer, model.precision = tokenizer, precision
     return model
 
 

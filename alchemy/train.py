@@ -146,7 +146,7 @@ def fit(
         done = checks[-1].step if checks else 0
         steps = min(recipe.check_every, recipe.steps - done)
         batches = lay_out(own_tokens(model, source(steps * recipe.batch)), recipe, steps, model)
-        total = 0.0
+        losses: list[torch.Tensor] = []  # read once, at the end: each reading would hold a GPU up
         for step, (tokens, wanted) in enumerate(batches, done):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
@@ -155,13 +155,14 @@ def fit(
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimizer.step()
             optimizer.zero_grad()
-            total += loss.item()
+            losses.append(loss.detach())
         done += steps
-        if not isfinite(total):
-            raise ValueError(f"the loss is {total} at step {done}: lower train.learning_rate={recipe.learning_rate}")
+        mean = float(torch.stack(losses).mean())
+        if not isfinite(mean):
+            raise ValueError(f"the loss is {mean} at step {done}: lower train.learning_rate={recipe.learning_rate}")
         right = float(follows_gold(model, held_out).mean())
         seconds = before + perf_counter() - begun
-        checks.append(Progress(done, done * recipe.batch, total / steps, right, seconds))
+        checks.append(Progress(done, done * recipe.batch, mean, right, seconds))
         if desk and recipe.keeps(done):
             desk.snapshot(done * recipe.batch, model.state_dict())
         if desk:
@@ -204,8 +205,8 @@ def targets(tokens: NDArray[np.int16], looked_at: NDArray[np.bool_]) -> NDArray[
 
 
 def lay_out(rows: Batch, recipe: Recipe, steps: int, model: Transformer) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """For each step, the tokens that are read (b, t) and the target at each place, IGNORED where the loss does not
-    look; every row is in one of them.
+    """For each step, the tokens that are read (b, t) and the targets after the last of them (b, t'), from the first
+    place where the loss looks at any row; IGNORED where it does not look. Every row is in one step.
     """
     tokens, looked_at = rows.tokens, counted(rows, recipe.loss)
     if recipe.padding == "context":
@@ -218,13 +219,14 @@ def lay_out(rows: Batch, recipe: Recipe, steps: int, model: Transformer) -> Iter
         tokens = np.pad(tokens[real], (0, short), constant_values=PAD)[:whole].reshape(-1, model.context)
         looked_at = np.pad(looked_at[real], (0, short))[:whole].reshape(-1, model.context)
     wanted = targets(tokens, looked_at)
+    wanted = wanted[:, int((wanted != IGNORED).any(axis=0).argmax()) :]
     size = -(-len(tokens) // steps)
     read, aims = (to_tensor(array, model).split(size) for array in (tokens[:, :-1], wanted))
     return zip(read, aims, strict=True)
 
 
 def loss_of(model: Transformer, tokens: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy, in nats, of the targets (B, T - 1) that count, after tokens (B, T - 1)."""
-    first = int((wanted != IGNORED).any(dim=0).int().argmax())  # no logits before the first place that counts
-    logits = model.logits(model.hidden(tokens)[:, first:])
-    return functional.cross_entropy(logits.flatten(0, 1), wanted[:, first:].flatten(), ignore_index=IGNORED)
+    """Mean cross-entropy, in nats, of the targets (B, t) that count, after the last t of the tokens (B, T)."""
+    with model.arithmetic():
+        logits = model.logits(model.hidden(tokens)[:, -wanted.shape[1] :])
+        return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)

@@ -1,5 +1,6 @@
 """Recovery and trajectory, on models small enough to be trained here."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -38,6 +39,16 @@ def test_recovery_learns_what_it_is_shown_and_leaves_the_model_alone(cipher, tmp
     assert set(distances) == {(0, 0), (0, 40), (12, 0), (12, 40)}
     assert distances[12, 40] < distances[12, 0]
     assert study(cipher, trained, Cells(tmp_path, "key"), rows=(0, 40), shares=(), recipe=recipe) == records
+
+
+def test_more_rows_than_there_are_is_left_out_and_said(cipher, tmp_path, caplog):
+    pairs = replace(cipher, length=2, unseen_atoms="", unseen_places=0)
+    recipe = Recipe(**{**QUICK, "steps": 2})
+    records = study(
+        pairs, Trained(tiny_model(pairs), tmp_path), Cells(tmp_path, "key"), rows=(10, 600), shares=(), recipe=recipe
+    )
+    assert {record.at["rows"] for record in records if record.at["level"] == 12} == {10}
+    assert "left out: 600 rows" in caplog.text
 
 
 def test_shares_are_of_all_problems(cipher, tmp_path):

@@ -3,6 +3,7 @@
 Source: arXiv:2508.01191, section 5.1 (the share lambda of all data) and 5.2 (the share x of unseen elements).
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 
@@ -17,6 +18,8 @@ from alchemy.shift import Shift
 from alchemy.store import Known, Trained
 from alchemy.task import Distribution, Task, draw
 from alchemy.train import Recipe, fit
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -43,9 +46,13 @@ def run(
     for done, (shift, level, amount) in enumerate(cells, 1):
         where = shift.at(task, level)
         number = int(amount if rows else amount * task.size(where))
+        lesson = different(task, where, number, seed) if number else None
+        if lesson and len(lesson) < number:
+            log.warning("left out: %d rows of %s %s, which has only %d", number, shift.axis, level, len(lesson))
+            continue
         here = known.under(rows=number)
         if where not in here:
-            model = tuned(task, trained.model, where, number, recipe, seed)
+            model = tuned(task, trained.model, where, lesson, recipe, seed) if lesson else trained.model
             here[where] = measure(task, model, where, count, seed)
         at: dict[str, str | int | float] = {"seed": seed, "rows": number}
         if shares:
@@ -54,12 +61,9 @@ def run(
         report(done, len(cells), f"{shift.axis} {level}, {number} rows")
 
 
-def tuned(task: Task, model: Transformer, where: Distribution, number: int, recipe: Recipe, seed: int) -> Transformer:
-    """A copy of `model`, fine-tuned on `number` rows of `where` from the training side."""
+def tuned(task: Task, model: Transformer, where: Distribution, lesson: Batch, recipe: Recipe, seed: int) -> Transformer:
+    """A copy of `model`, fine-tuned on the rows of `lesson`, which are from `where`."""
     model = deepcopy(model)
-    if not number:
-        return model
-    lesson = different(task, where, number, seed)
     order = stream(seed, "order")
     held_out = draw(task, where, recipe.check_problems, stream(seed, "valid"), "valid")
 
@@ -76,9 +80,14 @@ def different(task: Task, where: Distribution, number: int, seed: int) -> Batch:
     rng = stream(seed, "fine-tuning")
     found = draw(task, where, number, rng, "train")
     for _ in range(20):
-        _, first = np.unique(found.tokens, axis=0, return_index=True)
-        found = found[np.sort(first)[:number]]
+        found = first_of_each(found)[:number]
         if len(found) == number:
-            break
+            return found
         found = concatenate([found, draw(task, where, number, rng, "train")])
-    return found
+    return first_of_each(found)[:number]
+
+
+def first_of_each(rows: Batch) -> Batch:
+    """The rows in their order, without those that stood before."""
+    _, first = np.unique(rows.tokens, axis=0, return_index=True)
+    return rows[np.sort(first)]
