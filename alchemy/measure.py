@@ -45,13 +45,12 @@ def measure(
     completion = complete(model, batch, temperature, stream(seed, "sampling"))
     gold, replayed = batch.completion(), replay(task, clean)
     scores = score(task.vocabulary, completion, gold)
-    again = stream(seed, "bootstrap").multinomial(count, np.full(count, 1 / count), RESAMPLED)
     oracle = score(task.vocabulary, replayed, gold)
     has_chain = (batch.role == Role.CHAIN).any()
     values: Values = {}
     for part in PARTS if has_chain else (part for part in PARTS if part != "chain"):
-        values[part] = scored(scores[part], again)
-        values[f"replay_{part}"] = scored(oracle[part], again)
+        values[part] = scored(scores[part], stream(seed, "bootstrap"))
+        values[f"replay_{part}"] = scored(oracle[part], stream(seed, "bootstrap"))
     found = diagnose(task, clean, completion)
     values["diagnosis"] = {name: share(rows) for name, rows in found.flags().items()}
     executed = [("tie" if c is None else task.spell(c) or "-", rows) for c, rows in found.executed().items()]
@@ -67,10 +66,12 @@ def measure(
     return values
 
 
-def scored(scores: Scores, again: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Value and standard error of each metric of one part; corpus BLEU's is over rows drawn `again` (R, B)."""
+def scored(scores: Scores, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
+    """Value and standard error of each metric of one part; corpus BLEU's is over its rows drawn again with `rng`."""
     errors = {metric: row_error(getattr(scores, metric)) for metric in METRICS if metric != "bleu_corpus"}
-    errors["bleu_corpus"] = float(np.std([scores.bleu(its) for its in again @ scores.statistics]))
+    different, times = np.unique(scores.statistics, axis=0, return_counts=True)  # equal rows are drawn together
+    drawn = rng.multinomial(times.sum(), times / times.sum(), RESAMPLED)
+    errors["bleu_corpus"] = float(np.std([scores.bleu(sums) for sums in drawn @ different]))
     return {metric: (scores.mean(metric), errors[metric]) for metric in METRICS}
 
 
