@@ -12,7 +12,7 @@ from alchemy.evaluate import complete
 from alchemy.model import Transformer
 from alchemy.records import Record
 from alchemy.replay import replay
-from alchemy.score import METRICS, PARTS, Scores, score
+from alchemy.score import METRICS, Scores, score
 from alchemy.seeds import stream
 from alchemy.shift import Shift, describe
 from alchemy.statistics import row_error
@@ -44,20 +44,19 @@ def measure(
     clean = draw(task, replace(where, noise=None), count, stream(seed, "test"))
     completion = complete(model, batch, temperature, stream(seed, "sampling"))
     gold, replayed = batch.completion(), replay(task, clean)
-    scores = score(task.vocabulary, completion, gold)
-    oracle = score(task.vocabulary, replayed, gold)
     has_chain = (batch.role == Role.CHAIN).any()
     values: Values = {}
-    for part in PARTS if has_chain else (part for part in PARTS if part != "chain"):
-        values[part] = scored(scores[part], stream(seed, "bootstrap"))
-        values[f"replay_{part}"] = scored(oracle[part], stream(seed, "bootstrap"))
+    for whose, rows in (("", completion), ("replay_", replayed)):
+        for part, scores in score(task.vocabulary, rows, gold).items():
+            if part != "chain" or has_chain:
+                values[whose + part] = scored(scores, stream(seed, "bootstrap"))
     found = diagnose(task, clean, completion)
     values["diagnosis"] = {name: share(rows) for name, rows in found.flags().items()}
     executed = [("tie" if c is None else task.spell(c) or "-", rows) for c, rows in found.executed().items()]
     values["executed"] = {name: share(rows) for name, rows in executed[: 1 + NAMED]}
     values["replay"] = {"rate": share(equal(completion, replayed))}
     values["discrepancy"] = discrepancy(task, where, batch)
-    right = scores["full"].exact_match
+    right = equal(completion, gold)
     same = untouched(batch, clean)
     values["prompt"] = {"untouched": share(same), "problems": (float(len(np.unique(clean.tokens, axis=0))), 0.0)}
     for name, rows in (("right_untouched", same), ("right_touched", ~same)):
