@@ -21,7 +21,7 @@ from alchemy.errors import sentence
 from alchemy.plan import given
 from alchemy.records import write_aside
 
-CONTENDERS = ("ours", "huggingface", "plain", "products")
+CONTENDERS = ("ours", "huggingface", "released", "plain", "products")
 PAIR = "training step, 18 tokens"  # what two processes do side by side
 Figures = dict[str, dict[str, list[float]]]  # work -> contender -> rows per second of each round
 
@@ -90,7 +90,7 @@ def measure(rounds: int, only: str) -> dict[str, Any]:
     found = find_spec("transformers")
     if not found:
         print("huggingface is left out: make bench installs its package", file=sys.stderr)
-    contenders = [Contender(name) for name in CONTENDERS if found or name != "huggingface"]
+    contenders = [Contender(name) for name in CONTENDERS if found or name not in ("huggingface", "released")]
     figures: Figures = {}
     for work in dict.fromkeys(work for contender in contenders for work in contender.works):
         able = [contender for contender in contenders if work in contender.works and only in work]

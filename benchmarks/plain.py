@@ -1,5 +1,8 @@
-"""Row by row, with the libraries that the metrics come from: NLTK, rapidfuzz and sacrebleu, three parts a row."""
+"""Row by row: text by Python's strings, and scores by the libraries that they come from, NLTK, rapidfuzz, sacrebleu."""
 
+from string import ascii_uppercase
+
+import numpy as np
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.bleu import BLEU
@@ -7,7 +10,35 @@ from sacrebleu.metrics.bleu import BLEU
 from alchemy.score import split_text
 from alchemy.vocabulary import PAD
 from benchmarks.contender import Once, Work
-from benchmarks.rows import KINDS, world, written
+from benchmarks.rows import KINDS, SEED, world, written
+
+WRITTEN = 50_000  # rows
+
+
+ROTATED = str.maketrans(ascii_uppercase, ascii_uppercase[13:] + ascii_uppercase[:13])
+
+
+def generate() -> Once:
+    """Prompt, chain and answer of training's compositions as the published data set has them, not tokenised."""
+    names = [[world().vocabulary.rules[rule] for rule in rules] for rules in world().train.compositions]
+    rng = np.random.default_rng(SEED)
+
+    def apply(element: str, rule: str) -> str:
+        return element.translate(ROTATED) if rule == "[F1]" else element[1:] + element[0]
+
+    def once() -> int:
+        rows = []
+        elements, which = rng.integers(0, 26, (WRITTEN, 4)).tolist(), rng.integers(0, 3, WRITTEN).tolist()
+        for letters, number in zip(elements, which, strict=True):
+            first, second = names[number]
+            element = "".join([ascii_uppercase[letter] for letter in letters])
+            middle = apply(element, first)
+            prompt = f"{' '.join(element)} {first} {second} <think>"
+            output = f"{' '.join(middle)} {second} <answer> {' '.join(apply(middle, second))}"
+            rows.append({"input": prompt, "output": output})
+        return len(rows)
+
+    return once
 
 
 def metrics(kind: str) -> Once:
@@ -28,4 +59,5 @@ def metrics(kind: str) -> Once:
     return once
 
 
-WORKS: dict[str, Work] = {f"metrics, {kind}": lambda kind=kind: metrics(kind) for kind in KINDS}  # type: ignore[misc]
+WORKS: dict[str, Work] = {"generation": generate}
+WORKS |= {f"metrics, {kind}": lambda kind=kind: metrics(kind) for kind in KINDS}  # type: ignore[misc]
