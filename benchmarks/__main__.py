@@ -20,6 +20,7 @@ from typing import Any
 from alchemy.errors import sentence
 from alchemy.plan import given
 from alchemy.records import write_aside
+from benchmarks.rows import LEARNT
 
 CONTENDERS = ("ours", "huggingface", "released", "plain", "products")
 PAIR = "training step, 18 tokens"  # what two processes do side by side
@@ -49,11 +50,15 @@ class Contender:
             raise ValueError(f"benchmarks.{self.name} ended: its message stands above")
         return json.loads(line)
 
-    def rate(self, work: str) -> float:
-        """Rows a second of one run."""
+    def once(self, work: str) -> tuple[int, float]:
+        """Rows and seconds of one run."""
         self.ask(work)
         found = self.read()
-        return found["rows"] / found["seconds"]
+        return found["rows"], found["seconds"]
+
+    def rate(self, work: str) -> float:
+        rows, seconds = self.once(work)
+        return rows / seconds
 
     def close(self) -> None:
         assert self.process.stdin
@@ -93,16 +98,20 @@ def measure(rounds: int, only: str) -> dict[str, Any]:
     contenders = [Contender(name) for name in CONTENDERS if found or name not in ("huggingface", "released")]
     figures: Figures = {}
     for work in dict.fromkeys(work for contender in contenders for work in contender.works):
-        able = [contender for contender in contenders if work in contender.works and only in work]
+        able = [each for each in contenders if work in each.works and only in work and work not in LEARNT]
         for number in range(rounds if able else 0):
             for contender in able:
                 print(f"{work}, round {number + 1}, {contender.name}", file=sys.stderr, flush=True)
                 figures.setdefault(work, {}).setdefault(contender.name, []).append(contender.rate(work))
+    learnt = [contenders[0].once(work) for work in LEARNT if only in work]
     if not only:
         figures["two processes at once"] = {"ours": side_by_side(contenders[0], rounds)}
     for contender in contenders:
         contender.close()
-    return {"machine": machine(), "rows per second": figures, "seconds": {} if only else waits(rounds)}
+    counted = {"rows to 0.999": [float(rows) for rows, _ in learnt]} if learnt else {}
+    seconds = {"seconds to 0.999": [spent for _, spent in learnt]} if learnt else {}
+    seconds |= {} if only else waits(rounds)
+    return {"machine": machine(), "rows per second": figures, "rows": counted, "seconds": seconds}
 
 
 def side_by_side(one: Contender, rounds: int) -> list[float]:
@@ -158,8 +167,8 @@ def table(facts: dict[str, Any]) -> list[str]:
         over = [f"{name} {mine / statistics.median(rates):.2f}" for name, rates in its.items() if name != "ours"]
         cells = [spread(its[name]) if name in its else "" for name in CONTENDERS]
         lines.append(f"| {work} | " + " | ".join(cells) + f" | {', '.join(over) if mine else ''} |")
-    lines += ["", "| wait | seconds |", "|---|---|"]
-    lines += [f"| {name} | {spread(its)} |" for name, its in facts["seconds"].items()]
+    lines += ["", "| default model, seeds 10 to 14, and waits | rows, or seconds |", "|---|---|"]
+    lines += [f"| {name} | {spread(its)} |" for name, its in (facts["rows"] | facts["seconds"]).items()]
     return lines
 
 
@@ -184,7 +193,11 @@ def moved(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def flat(facts: dict[str, Any]) -> dict[str, list[float]]:
     """The values of every figure by one name."""
     rates = facts["rows per second"].items()
-    return {f"{work}, {name}": values for work, its in rates for name, values in its.items()} | facts["seconds"]
+    return (
+        {f"{work}, {name}": values for work, its in rates for name, values in its.items()}
+        | facts["rows"]
+        | facts["seconds"]
+    )
 
 
 if __name__ == "__main__":

@@ -15,17 +15,18 @@ from alchemy.seeds import stream
 from alchemy.shift import AXES
 from alchemy.task import Task, draw
 
-SEED = 10  # not one of those that the gallery reports
+SEED = 10  # not one of those that the gallery reports, nor of those that the recipe was searched on
+LEARNT = {f"default model to 0.999, seed {seed}": seed for seed in range(SEED, SEED + 5)}
 BATCH = 1024
 KINDS = {"in distribution": ("task", 0), "new composition": ("task", 1), "noised prompts": ("format", 3)}
 STEPS = {"training step, 18 tokens": "symbols", "training step, 31 tokens": "pieces"}
 
 
-def default(tokens: str = "symbols") -> Plan:
+def default(tokens: str = "symbols", seed: int = SEED, words: tuple[str, ...] = ()) -> Plan:
     """The default job, its model untrained; in the released code's pieces if asked for."""
-    words = [f"seed={SEED}", f"tokens={tokens}", "shift.axis=task", "shift.levels=[0]"]
+    own = [f"seed={seed}", f"tokens={tokens}", "shift.axis=task", "shift.levels=[0]"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return plan(compose("config", words))
+        return plan(compose("config", [*own, *words]))
 
 
 @cache

@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 FACTS = {
     "machine": {"date": "2026-01-01", "processor": "one", "cores": "2"},
     "rows per second": {"training": {"ours": [300.0, 310.0, 290.0], "huggingface": [100.0, 101.0, 99.0]}},
+    "rows": {"rows to 0.999": [16000.0, 12800.0, 19200.0]},
     "seconds": {"import": [0.2, 0.1, 0.3]},
 }
 
@@ -21,6 +22,7 @@ def test_the_table_has_medians_spreads_and_ratios():
     text = "\n".join(table(FACTS))
     assert "| training | 300 (290 to 310) | 100.00 (99.00 to 101.00) |  |  | huggingface 3.00 |" in text
     assert "| import | 0.20 (0.10 to 0.30) |" in text
+    assert "| rows to 0.999 | 16,000 (12,800 to 19,200) |" in text
 
 
 def test_what_moved_is_what_left_its_range():

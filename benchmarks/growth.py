@@ -1,0 +1,138 @@
+"""How time and memory grow: python -m benchmarks.growth [out=docs/gallery]
+
+Every point is a process of its own with one thread: the seconds of the work itself, and the most memory that the
+process had. The picture's exponents are those of the last doubling or so; the table beside it has every point.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+from alchemy.errors import sentence
+from alchemy.plan import given
+
+POINTS = {
+    "rows drawn": (1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22),
+    "letters of an element": (2, 3, 4, 5, 6, 8, 12),
+    "rules of a composition": (1, 2, 3, 4, 6, 8),
+    "width of the model": (16, 32, 64, 128, 256),
+    "rows of a batch": (32, 64, 128, 256, 512, 1024, 2048),
+    "problems measured": (2_000, 20_000, 200_000, 456_976),
+}
+DRAWN, STEPS = 100_000, 8
+
+
+def drawn(rows: int, length: int, rules: int) -> Callable[[], object]:
+    """Rows of elements of `length`, asked for compositions of `rules`, in chains."""
+    from alchemy.seeds import stream
+    from alchemy.task import draw
+    from benchmarks.rows import SEED, world
+
+    compositions = tuple((first, *(0, 1) * rules)[:rules] for first in (0, 1))
+    where = replace(world().train, compositions=compositions, length=length)
+    return lambda: draw(world(), where, rows, stream(SEED, "drawn"), "train")
+
+
+def trained(width: int, batch: int) -> Callable[[], object]:
+    """A few steps of the trainer."""
+    from alchemy.train import fit
+    from benchmarks.rows import SEED, default
+
+    todo = default(words=(f"model.width={width}",))
+    recipe = replace(todo.recipe, steps=STEPS, batch=batch, check_every=STEPS, check_problems=1, mark=None)
+    fit(todo.task, todo.model, recipe, SEED, report=lambda _: None)
+    return lambda: fit(todo.task, todo.model, recipe, SEED, report=lambda _: None)
+
+
+def measured(count: int) -> Callable[[], object]:
+    """A cell of a study, with its scores, diagnosis and oracle: as many problems as four letters have, at the end."""
+    from alchemy.measure import measure
+    from benchmarks.rows import SEED, world
+    from benchmarks.rows import trained as model
+
+    learnt = model()
+    return lambda: measure(world(), learnt, world().train, count, SEED)
+
+
+WORKS: dict[str, Callable[[int], Callable[[], object]]] = {
+    "rows drawn": lambda rows: drawn(rows, 4, 2),
+    "letters of an element": lambda length: drawn(DRAWN, length, 2),
+    "rules of a composition": lambda rules: drawn(DRAWN, 4, rules),
+    "width of the model": lambda width: trained(width, 256),
+    "rows of a batch": lambda batch: trained(32, batch),
+    "problems measured": measured,
+}
+
+
+def point(work: str, size: int) -> None:
+    """Does one work in this process, and prints its seconds and the peak of its memory in MiB."""
+    import torch
+
+    torch.set_num_threads(1)
+    once = WORKS[work](size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun = perf_counter()
+    once()
+    seconds = perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "MiB": peak / 1024, "more MiB": (peak - before) / 1024}))
+
+
+def table() -> pd.DataFrame:
+    rows = []
+    for work, sizes in POINTS.items():
+        for size in sizes:
+            words = [sys.executable, "-m", "benchmarks.growth", work, str(size)]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603 our own words
+            rows.append({"work": work, "size": size, **json.loads(done.stdout.splitlines()[-1])})
+            print(rows[-1], file=sys.stderr, flush=True)
+    return pd.DataFrame(rows)
+
+
+def exponent(sizes: pd.Series, values: pd.Series) -> float:
+    """Of the power law through the last three points."""
+    return float(np.polyfit(np.log(sizes.iloc[-3:]), np.log(values.iloc[-3:].clip(lower=1e-9)), 1)[0])
+
+
+def picture(points: pd.DataFrame, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    for ax, (work, here) in zip(figure.subplots(2, 3).ravel(), points.groupby("work", sort=False), strict=True):
+        ax.loglog(here["size"], here["seconds"], "o-", color="#0072B2")
+        ax.set_title(f"{work}\ntime to the power {exponent(here['size'], here['seconds']):.2f}", size=9, loc="left")
+        ax.set_ylabel("seconds", color="#0072B2")
+        beside = ax.twinx()
+        beside.plot(here["size"], here["MiB"], "s--", color="#D55E00")
+        beside.set(ylim=(0, 1100))
+        beside.set_ylabel("peak memory, MiB", color="#D55E00")
+        beside.axhline(1024, color="#D55E00", lw=0.5)
+    figure.suptitle("One thread; memory of the whole process, 1 GiB marked", size=11, x=0.01, ha="left")
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    if len(sys.argv) == 3 and sys.argv[1] in WORKS:
+        point(sys.argv[1], int(sys.argv[2]))
+        return
+    try:
+        folder = Path(given(sys.argv[1:], {"out": "outputs/bench"}, "a setting: use out=FOLDER")["out"])
+        folder.mkdir(parents=True, exist_ok=True)
+        points = table()
+        points.to_csv(folder / "growth.csv", index=False, float_format="%.4g")
+        picture(points, folder / "growth.png")
+        print(folder / "growth.png")
+    except (OSError, ValueError) as error:
+        sys.exit(f"benchmarks.growth: {sentence(error, elsewhere='out=FOLDER')}")
+
+
+if __name__ == "__main__":
+    main()
