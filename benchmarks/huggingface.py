@@ -34,7 +34,7 @@ def sized(symbols: int, context: int, **settings: Any) -> GPT2Config:
 
 def twin(ours: Transformer) -> GPT2LMHeadModel:
     """The same function as `ours`, with its weights."""
-    made = gpt2(len(world().vocabulary), ours.context)
+    made = gpt2(len(ours.tokens.weight), ours.context)
     state = {"transformer.wte.weight": ours.tokens.weight, "lm_head.weight": ours.tokens.weight}
     assert ours.places is not None
     state["transformer.wpe.weight"] = ours.places.weight
@@ -79,10 +79,11 @@ def train(tokens: str, mine: GPT2LMHeadModel) -> Once:
     return once
 
 
-def decode(kind: str) -> Once:
+def decode(kind: str, tokens: str) -> Once:
     """Prompts padded on the left, greedy, until every row of the batch has ended or the context is full."""
-    mine = twin(trained())
-    batch = tested(kind, 1024)
+    ours = trained(tokens)
+    mine = twin(ours)
+    batch = own_tokens(ours, tested(kind, 1024))
     length = batch.prompt_length
     prompts = np.full((len(batch), int(length.max())), PAD, dtype=np.int64)
     for row, tokens, size in zip(prompts, batch.tokens, length, strict=True):
@@ -92,7 +93,7 @@ def decode(kind: str) -> Once:
 
     @torch.inference_mode()
     def once() -> int:
-        mine.generate(input_ids=read, attention_mask=mask, max_length=64, do_sample=False)
+        mine.generate(input_ids=read, attention_mask=mask, max_length=ours.context, do_sample=False)
         return len(read)
 
     return once
@@ -102,4 +103,4 @@ WORKS: dict[str, Work] = {
     work: lambda tokens=tokens: train(tokens, gpt2(*size_of(tokens)))  # type: ignore[misc]
     for work, tokens in STEPS.items()
 }
-WORKS |= {f"greedy completion, {kind}": lambda kind=kind: decode(kind) for kind in KINDS}  # type: ignore[misc]
+WORKS |= {f"greedy completion, {kind}": lambda kind=kind: decode(kind, "symbols") for kind in KINDS}  # type: ignore[misc]

@@ -41,9 +41,9 @@ def tested(kind: str, count: int) -> Batch:
 
 
 @cache
-def trained() -> Transformer:
-    """The default model trained to its mark, from the store once it is there."""
-    todo = default()
+def trained(tokens: str = "symbols") -> Transformer:
+    """The default model trained to its mark, from the store once it is there; in pieces with the paper's context."""
+    todo = default(tokens, words=("model.context=256",) if tokens == "pieces" else ())
     run.trained(todo, Path("outputs/models"), "benchmark", 0)
     model: Transformer = todo.model
     return model

@@ -24,7 +24,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "replay": {"batch", "task", "vocabulary"},
     "diagnose": {"batch", "task", "vocabulary"},
     "discrepancy": {"batch", "seeds", "task", "vocabulary"},
-    "score": {"vocabulary"},
+    "score": {"vocabulary", "kernels"},
     "evaluate": {"model", "batch", "vocabulary"},
     "train": {"evaluate", "model", "task", "batch", "seeds", "vocabulary"},
     "measure": {
