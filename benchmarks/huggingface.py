@@ -86,8 +86,8 @@ def decode(kind: str, tokens: str) -> Once:
     batch = own_tokens(ours, tested(kind, 1024))
     length = batch.prompt_length
     prompts = np.full((len(batch), int(length.max())), PAD, dtype=np.int64)
-    for row, tokens, size in zip(prompts, batch.tokens, length, strict=True):
-        row[len(row) - size :] = tokens[:size]
+    for row, its, size in zip(prompts, batch.tokens, length, strict=True):
+        row[len(row) - size :] = its[:size]
     read = torch.from_numpy(prompts)
     mask = (read != PAD).long()
 
