@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.__main__ import moved, read, table
+from benchmarks.growth import POINTS, WORKS, exponent, picture
 from benchmarks.ours import train
 from tests.conftest import ROOT
 
@@ -58,3 +61,40 @@ def test_a_real_round(tmp_path):
     rates = json.loads((tmp_path / "new" / "bench.json").read_text())["rows per second"]["training step, 18 tokens"]
     assert {"ours", "products"} <= set(rates)
     assert all(rate[0] > 0 for rate in rates.values())
+
+
+def test_the_exponent_is_that_of_the_end():
+    sizes = pd.Series([1, 2, 4, 8, 16, 32])
+    assert exponent(sizes, pd.Series([5.0, 5, 5, 64, 256, 1024])) == pytest.approx(2)
+
+
+def test_growth_is_drawn_for_every_work(tmp_path):
+    assert list(POINTS) == list(WORKS)
+    rows = [(work, size, size / 1e3, 300.0) for work, sizes in POINTS.items() for size in sizes]
+    picture(pd.DataFrame(rows, columns=["work", "size", "seconds", "MiB"]), tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("work", ["letters of an element", "rules of a composition"])
+def test_long_elements_and_chains_are_drawn_without_counting_them(work):
+    """26 to the 12 elements cannot be listed; drawing some takes as long as the numbers that it writes."""
+    size = POINTS[work][-1]
+    batch = WORKS[work](size)()
+    assert len(batch) == 100_000
+    assert len(np.unique(batch.tokens[:1000], axis=0)) > 900
+
+
+@pytest.mark.slow
+def test_a_point_is_measured_in_a_process_of_its_own():
+    words = [sys.executable, "-m", "benchmarks.growth", "rows drawn", "4096"]
+    found = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    assert found["seconds"] > 0
+    assert 50 < found["MiB"] < 4000
+
+
+def test_growth_names_a_wrong_setting():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.growth", "speed=1"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("benchmarks.growth: speed=1")
