@@ -71,17 +71,19 @@ def read(words: list[str]) -> dict[str, str]:
 
 def run(names: list[str], quick: bool, workers: int, output: str) -> int:
     """Runs what is not finished of these experiments, then writes claims and figures; returns the exit code."""
-    failed, begun, spent = [], monotonic(), 0.0
+    failed, taken, spent = [], 0.0, 0.0  # minutes taken, and those that it takes elsewhere
     home = Path(output) / ("paper_quick" if quick else "paper")
     for number, name in enumerate(names, 1):
         done = home / name / "done.json"
         if finished(done, quick) is None:
-            pace = (monotonic() - begun) / 60 / spent if spent else (1 / 3 if quick else 1.0) * 2 / workers
+            pace = taken / spent if spent else (1 / 3 if quick else 1.0) * 2 / workers
             left = pace * sum(MINUTES[later] for later in names[number - 1 :])
             print(f"\n== {name} ({number} of {len(names)}, about {left:.0f} minutes left)", flush=True)
-            if not experiment(name, quick, workers, output, done):
+            begun = monotonic()
+            if experiment(name, quick, workers, output, done):
+                taken, spent = taken + (monotonic() - begun) / 60, spent + MINUTES[name]
+            else:
                 failed.append(name)
-            spent += MINUTES[name]
     return close(home, quick, failed)
 
 
