@@ -123,7 +123,7 @@ class Transformer(nn.Module):
             )
         self.context, self.heads, self.width = context, heads, width
         self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
-        self.precision: Precision = "float32"  # of its products; the weights are always float32
+        self.precision: Precision = "float32"  # of its layers' products; weights, stream and logits are float32
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.places = nn.Embedding(context, width) if positions == "learned" else None
         self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
@@ -138,11 +138,10 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """(B, T) ids to (B, T, V) logits; with a cache, the tokens go on from those it holds, one at a time."""
-        with self.arithmetic():
-            return self.logits(self.hidden(tokens, cache))
+        return self.logits(self.hidden(tokens, cache))
 
     def arithmetic(self) -> AbstractContextManager:
-        """What to compute its outputs in: with products in bfloat16, where its precision says so."""
+        """What to compute its layers in: with products in bfloat16, where its precision says so."""
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.tokens.weight.device.type, torch.bfloat16)
@@ -157,8 +156,9 @@ class Transformer(nn.Module):
         if self.places is not None:
             stream = stream + self.places.weight[start:end]
         angles = None if self.angles is None else self.angles[start:end]
-        for layer, block in enumerate(self.blocks):
-            stream = block(stream, layer, angles, cache)
+        with self.arithmetic():
+            for layer, block in enumerate(self.blocks):
+                stream = block(stream, layer, angles, cache)
         if cache:
             cache.length = end
         return self.norm(stream)

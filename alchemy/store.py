@@ -5,7 +5,7 @@ import json
 import shutil
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -59,7 +59,9 @@ def digest(content: object, size: int) -> str:
 
 
 def fingerprint(settings: Settings) -> str:
-    """16 hex digits of everything that decides a model's weights: task, model, recipe, seed, code, device, threads."""
+    """16 hex digits of everything that decides a model's weights: task, model, recipe, seed, code, device, precision,
+    threads, tokens.
+    """
     return digest(settings, 16)
 
 
@@ -166,7 +168,7 @@ def load(folder: Path, model: Any, settings: Settings) -> Settings:
 
 def code_digest(*modules: str) -> str:
     """Digest of the source of modules, so that no model and no result outlives the code that made it."""
-    sources = [Path(str(import_module(name).__file__)).read_bytes() for name in modules]
+    sources = [Path(str(find_spec(name).origin)).read_bytes() for name in modules]  # type: ignore[union-attr]
     return hashlib.sha256(b"\0".join(sources)).hexdigest()
 
 

@@ -103,7 +103,7 @@ def render(task: Task, where: Distribution, elements: NDArray[np.int16], which: 
     """Rows of problems of `where`: elements (B, l), and the place of each one's composition (B,)."""
     if len(where.compositions) == 1:
         return task.render(elements, where.compositions[0])
-    order = np.argsort(which.astype(np.int16), kind="stable")
+    order = np.argsort(which.astype(np.uint16) if len(where.compositions) <= 1 << 16 else which, kind="stable")
     rows = np.split(order, np.cumsum(np.bincount(which, minlength=len(where.compositions)))[:-1])
     blocks = [task.render(elements[some], asked) for some, asked in zip(rows, where.compositions, strict=True)]
     return interleave(blocks, rows)

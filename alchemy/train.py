@@ -227,6 +227,5 @@ def lay_out(rows: Batch, recipe: Recipe, steps: int, model: Transformer) -> Iter
 
 def loss_of(model: Transformer, tokens: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy, in nats, of the targets (B, t) that count, after the last t of the tokens (B, T)."""
-    with model.arithmetic():
-        logits = model.logits(model.hidden(tokens)[:, -wanted.shape[1] :])
-        return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
+    logits = model.logits(model.hidden(tokens)[:, -wanted.shape[1] :])
+    return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)

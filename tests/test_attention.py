@@ -5,6 +5,8 @@ import sys
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from alchemy import attention
 from alchemy.attention import FEWEST, LONGEST, Short, attend, fits
@@ -69,12 +71,30 @@ def test_what_it_is_not_made_for_goes_to_pytorch(mixed):
     assert attend(mixed).shape == (*mixed.shape[:2], *mixed.shape[3:])
 
 
-def test_it_is_used_for_the_default_model(monkeypatch):
+def test_it_is_used_for_the_default_model(cipher, monkeypatch):
     used = []
     monkeypatch.setattr(attention.Short, "apply", lambda mixed: used.append(1) or of_torch(mixed))
-    assert fits(torch.randn(128, 17, 3, 4, 8))
-    attend(torch.randn(128, 17, 3, 4, 8))
-    assert used
+    settings = OmegaConf.load(ROOT / "conf" / "model" / "gpt.yaml")
+    model = instantiate(settings)(vocabulary_size=len(cipher.vocabulary))
+    model(torch.zeros(64, 17, dtype=torch.long))
+    assert len(used) == settings.layers
+
+
+def test_several_threads_go_to_pytorch():
+    mixed = torch.randn(FEWEST, 5, 3, 2, 8)
+    assert fits(mixed)
+    torch.set_num_threads(2)
+    try:
+        assert not fits(mixed)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_there_is_no_second_derivative():
+    mixed = torch.randn(FEWEST, 5, 3, 2, 8, requires_grad=True)
+    (slope,) = torch.autograd.grad(attend(mixed).square().sum(), mixed, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
 
 
 def test_it_compiles_where_nothing_can_be_kept(tmp_path):
@@ -83,7 +103,8 @@ def test_it_compiles_where_nothing_can_be_kept(tmp_path):
         "import numba.core.caching as c\n"
         "def none(*_): raise RuntimeError('no locator')\n"
         "c.FunctionCache.__init__ = none\n"
-        "import torch; from alchemy.attention import attend\n"
+        "import torch; torch.set_num_threads(1)\n"
+        "from alchemy.attention import attend\n"
         "print(attend(torch.ones(32, 2, 3, 1, 4)).sum().item())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

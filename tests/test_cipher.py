@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from alchemy.diagnose import verify
 from alchemy.seeds import stream
 from alchemy.shift import AXES, corrupt, describe, recompose
-from alchemy.task import draw
+from alchemy.task import draw, render
 from alchemy.vocabulary import ANSWER
 from tasks.cipher import Cipher
 
@@ -144,3 +145,14 @@ def test_the_rows_of_this_format_never_change(cipher):
     """If this fails, one seed no longer gives the rows it gave: say so in the release, then mend this."""
     rows = draw(cipher, corrupt(cipher, 4), 1_000, stream(0, "test")).tokens
     assert sha256(rows.tobytes()).hexdigest()[:16] == "371070ecf7781ae6"
+
+
+@pytest.mark.parametrize("count", [40_000, 70_000])
+def test_each_of_very_many_compositions_gets_its_own_rows(cipher, count):
+    """More than a signed, and than an unsigned number of two bytes can tell apart."""
+    plain = replace(cipher, cot=False)
+    compositions = tuple(islice(product(range(3), repeat=11), count))
+    where = replace(plain.train, compositions=compositions)
+    elements, which = plain.problems(where, 50, stream(0, "rows"))
+    for row, element, place in zip(render(plain, where, elements, which).tokens, elements, which, strict=True):
+        assert row.tolist() == plain.render(element[None], compositions[place]).tokens[0].tolist()

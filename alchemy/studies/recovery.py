@@ -46,12 +46,14 @@ def run(
     for done, (shift, level, amount) in enumerate(cells, 1):
         where = shift.at(task, level)
         number = int(amount if rows else amount * task.size(where))
-        lesson = different(task, where, number, seed) if number else None
-        if lesson and len(lesson) < number:
-            log.warning("left out: %d rows of %s %s, which has only %d", number, shift.axis, level, len(lesson))
-            continue
         here = known.under(rows=number)
         if where not in here:
+            lesson = different(task, where, number, seed) if number else None
+            if lesson and len(lesson) < number:
+                what = f"{number} rows of {shift.axis} {level}, which has {len(lesson)}"
+                log.warning("left out: %s; lower study.rows or study.shares", what)
+                report(done, len(cells), what)
+                continue
             model = tuned(task, trained.model, where, lesson, recipe, seed) if lesson else trained.model
             here[where] = measure(task, model, where, count, seed)
         at: dict[str, str | int | float] = {"seed": seed, "rows": number}
