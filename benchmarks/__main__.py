@@ -70,13 +70,14 @@ def main() -> None:
     try:
         settings = read(sys.argv[1:])
         old = json.loads(Path(settings["compare"]).read_text(encoding="utf-8")) if settings["compare"] else None
+        before = flat(old) if old else {}
         out = Path(settings["out"])
         out.parent.mkdir(parents=True, exist_ok=True)
         facts = measure(int(settings["rounds"]), settings["only"])
         write_aside(out, json.dumps(facts, indent=1))
         print("\n".join(table(facts)))
         if old:
-            print("\n" + "\n".join(moved(old, facts)))
+            print("\n" + "\n".join(moved(before, flat(facts))))
         print(f"\n{out}")
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"benchmarks: {sentence(error, elsewhere='out=FILE')}")
@@ -94,7 +95,7 @@ def measure(rounds: int, only: str) -> dict[str, Any]:
     """Every work by every contender that has it, in turns; then what only takes time once."""
     found = find_spec("transformers")
     if not found:
-        print("huggingface is left out: make bench installs its package", file=sys.stderr)
+        print("huggingface and released are left out: make bench installs their package", file=sys.stderr)
     contenders = [Contender(name) for name in CONTENDERS if found or name not in ("huggingface", "released")]
     figures: Figures = {}
     for work in dict.fromkeys(work for contender in contenders for work in contender.works):
@@ -108,8 +109,11 @@ def measure(rounds: int, only: str) -> dict[str, Any]:
         figures["two processes at once"] = {"ours": side_by_side(contenders[0], rounds)}
     for contender in contenders:
         contender.close()
-    counted = {"rows to 0.999": [float(rows) for rows, _ in learnt]} if learnt else {}
-    seconds = {"seconds to 0.999": [spent for _, spent in learnt]} if learnt else {}
+    reached = [(float(rows), spent) for rows, spent in learnt if rows]
+    counted = {"rows to 0.999": [rows for rows, _ in reached]} if reached else {}
+    seconds = {"seconds to 0.999": [spent for _, spent in reached]} if reached else {}
+    if len(reached) < len(learnt):
+        print(f"{len(learnt) - len(reached)} of {len(learnt)} seeds did not reach 0.999", file=sys.stderr)
     seconds |= {} if only else waits(rounds)
     return {"machine": machine(), "rows per second": figures, "rows": counted, "seconds": seconds}
 
@@ -130,18 +134,23 @@ def side_by_side(one: Contender, rounds: int) -> list[float]:
 
 def waits(rounds: int) -> dict[str, list[float]]:
     """Seconds that a user waits: for an import, the help, and from nothing to the mirage measured."""
+    mirage = ["-m", "alchemy", "shift.axis=task", "shift.levels=[0,1]"]
     commands = {
         "import alchemy": ["-c", "import alchemy"],
         "python -m alchemy --help": ["-m", "alchemy", "--help"],
-        "from nothing to level 0 and CMP measured": ["-m", "alchemy", "shift.axis=task", "shift.levels=[0,1]"],
+        "from nothing to level 0 and CMP measured": mirage,
+        "the same at the first use, which compiles": mirage,
     }
     seconds: dict[str, list[float]] = {}
     for name, words in commands.items():
         for number in range(min(rounds, 5)):
             with tempfile.TemporaryDirectory() as folder:
-                own = [f"output={folder}", f"seed={10 + number}"] if "measured" in name else []
+                own = [f"output={folder}", f"seed={10 + number}"] if words is mirage else []
+                env = os.environ | ({"NUMBA_CACHE_DIR": folder} if "compiles" in name else {})
                 begun = perf_counter()
-                subprocess.run([sys.executable, *words, *own], check=True, capture_output=True)  # noqa: S603
+                done = subprocess.run([sys.executable, *words, *own], capture_output=True, text=True, env=env)  # noqa: S603, PLW1510
+                if done.returncode:
+                    raise ValueError(f"{' '.join(words)} failed: {done.stderr.strip().splitlines()[-1]}")
                 seconds.setdefault(name, []).append(perf_counter() - begun)
                 print(f"{name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
     return seconds
@@ -178,9 +187,8 @@ def spread(values: list[float]) -> str:
     return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
-def moved(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def moved(before: dict[str, list[float]], now: dict[str, list[float]]) -> list[str]:
     """What changed against an earlier run: figures whose ranges do not touch."""
-    before, now = flat(old), flat(new)
     lines = [
         f"{name}: {spread(was)} before, {spread(now[name])} now, "
         f"{statistics.median(now[name]) / statistics.median(was):.2f} times"
@@ -191,11 +199,13 @@ def moved(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def flat(facts: dict[str, Any]) -> dict[str, list[float]]:
-    """The values of every figure by one name."""
+    """The values of every figure by one name. Raises ValueError for what no benchmark wrote."""
+    if not {"rows per second", "seconds"} <= set(facts):
+        raise ValueError("compare= names no result of a benchmark: name a bench.json that one wrote")
     rates = facts["rows per second"].items()
     return (
         {f"{work}, {name}": values for work, its in rates for name, values in its.items()}
-        | facts["rows"]
+        | facts.get("rows", {})
         | facts["seconds"]
     )
 

@@ -1,8 +1,10 @@
 """Hugging Face's GPT-2, trained by the step of its Trainer and completing by `generate`: what the released code uses.
 
-Here it is the same function as ours: without dropout, with the same GELU. benchmarks.released has its defaults.
+Here it is the same function as ours, of the same size: without dropout, with the same GELU. benchmarks.released has
+its defaults.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,7 @@ from alchemy.seeds import stream
 from alchemy.task import draw
 from alchemy.vocabulary import END, PAD
 from benchmarks.contender import Once, Work
-from benchmarks.rows import BATCH, KINDS, SEED, STEPS, default, tested, trained, world
-
-RELEASED_SYMBOLS, RELEASED_CONTEXT = 298, 256  # arXiv:2508.01191, released configuration
+from benchmarks.rows import BATCH, COMPLETIONS, SEED, STEPS, default, tested, trained, world
 
 
 def gpt2(symbols: int, context: int) -> GPT2LMHeadModel:
@@ -51,16 +51,12 @@ def twin(ours: Transformer) -> GPT2LMHeadModel:
     return made
 
 
-def size_of(tokens: str) -> tuple[int, int]:
-    """Symbols and context."""
-    pieces = tokens == "pieces"
-    return (RELEASED_SYMBOLS, RELEASED_CONTEXT) if pieces else (len(world().vocabulary), default().model.context)
-
-
-def train(tokens: str, mine: GPT2LMHeadModel) -> Once:
-    """The Trainer's step: the model's own loss over all tokens, clipping, AdamW, a schedule."""
+def train(tokens: str, make: Callable[[int, int], GPT2LMHeadModel]) -> Once:
+    """The Trainer's step, of a model made for as many symbols and as long a context as ours: its own loss over all
+    tokens, clipping, AdamW, a schedule.
+    """
     ours = default(tokens).model
-    mine.train()
+    mine = make(len(ours.tokens.weight), ours.context).train()
     rows = own_tokens(ours, draw(world(), world().train, 8 * BATCH, stream(SEED, "train"), "train"))
     batches = torch.from_numpy(rows.tokens.astype(np.int64)).split(BATCH)
     optimizer = torch.optim.AdamW(mine.parameters(), lr=1e-3, fused=True)
@@ -100,7 +96,10 @@ def decode(kind: str, tokens: str) -> Once:
 
 
 WORKS: dict[str, Work] = {
-    work: lambda tokens=tokens: train(tokens, gpt2(*size_of(tokens)))  # type: ignore[misc]
+    work: lambda tokens=tokens: train(tokens, gpt2)  # type: ignore[misc]
     for work, tokens in STEPS.items()
 }
-WORKS |= {f"greedy completion, {kind}": lambda kind=kind: decode(kind, "symbols") for kind in KINDS}  # type: ignore[misc]
+WORKS |= {
+    work: lambda kind=kind, tokens=tokens: decode(kind, tokens)  # type: ignore[misc]
+    for work, (kind, tokens) in COMPLETIONS.items()
+}

@@ -10,7 +10,7 @@ from sacrebleu.metrics.bleu import BLEU
 from alchemy.score import split_text
 from alchemy.vocabulary import PAD
 from benchmarks.contender import Once, Work
-from benchmarks.rows import KINDS, SEED, world, written
+from benchmarks.rows import KINDS, SCORED, SEED, world, written
 
 WRITTEN = 50_000  # rows
 
@@ -43,7 +43,7 @@ def generate() -> Once:
 
 def metrics(kind: str) -> Once:
     decode = world().vocabulary.decode
-    texts = [[decode(row[row != PAD]) for row in pair] for pair in zip(*written(kind, 2000), strict=True)]
+    texts = [[decode(row[row != PAD]) for row in pair] for pair in zip(*written(kind, SCORED), strict=True)]
     smooth = SmoothingFunction().method1
 
     def once() -> int:

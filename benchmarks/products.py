@@ -1,4 +1,6 @@
-"""Nothing but the matrix products of a training step, of the same shapes: the limit of whatever computes with them."""
+"""Nothing but the matrix products of a training step with the loss on all tokens, of the same shapes: the limit of
+whatever computes with them.
+"""
 
 import torch
 

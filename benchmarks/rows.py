@@ -20,6 +20,10 @@ LEARNT = {f"default model to 0.999, seed {seed}": seed for seed in range(SEED, S
 BATCH = 1024
 KINDS = {"in distribution": ("task", 0), "new composition": ("task", 1), "noised prompts": ("format", 3)}
 STEPS = {"training step, 18 tokens": "symbols", "training step, 31 tokens": "pieces"}
+COMPLETIONS = {f"greedy completion, {kind}": (kind, "symbols") for kind in KINDS} | {
+    f"greedy completion in pieces, context 256, {kind}": (kind, "pieces") for kind in KINDS
+}
+SCORED = 10_000  # rows
 
 
 def default(tokens: str = "symbols", seed: int = SEED, words: tuple[str, ...] = ()) -> Plan:

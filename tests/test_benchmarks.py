@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.__main__ import moved, read, table
+from benchmarks.__main__ import flat, moved, read, table
 from benchmarks.growth import POINTS, WORKS, exponent, picture
 from benchmarks.ours import train
 from tests.conftest import ROOT
@@ -23,16 +23,24 @@ FACTS = {
 
 def test_the_table_has_medians_spreads_and_ratios():
     text = "\n".join(table(FACTS))
-    assert "| training | 300 (290 to 310) | 100.00 (99.00 to 101.00) |  |  | huggingface 3.00 |" in text
+    assert "| training | 300 (290 to 310) | 100.00 (99.00 to 101.00) |  |  |  | huggingface 3.00 |" in text
     assert "| import | 0.20 (0.10 to 0.30) |" in text
     assert "| rows to 0.999 | 16,000 (12,800 to 19,200) |" in text
 
 
 def test_what_moved_is_what_left_its_range():
     new = json.loads(json.dumps(FACTS))
-    assert moved(FACTS, new) == ["nothing moved beyond its spread"]
+    assert moved(flat(FACTS), flat(new)) == ["nothing moved beyond its spread"]
     new["rows per second"]["training"]["ours"] = [600.0, 620.0, 580.0]
-    assert moved(FACTS, new) == ["training, ours: 300 (290 to 310) before, 600 (580 to 620) now, 2.00 times"]
+    assert moved(flat(FACTS), flat(new)) == [
+        "training, ours: 300 (290 to 310) before, 600 (580 to 620) now, 2.00 times"
+    ]
+
+
+def test_what_is_compared_may_be_older_but_must_be_a_benchmark():
+    assert flat({name: value for name, value in FACTS.items() if name != "rows"})["import"] == [0.2, 0.1, 0.3]
+    with pytest.raises(ValueError, match="compare="):
+        flat({"cells": []})
 
 
 @pytest.mark.parametrize("word", ["rounds=0", "rounds=x", "fast=yes", "out="])
