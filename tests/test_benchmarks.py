@@ -11,6 +11,8 @@ import pytest
 from benchmarks.__main__ import flat, moved, read, table
 from benchmarks.growth import POINTS, WORKS, exponent, picture
 from benchmarks.ours import train
+from benchmarks.recipes import CANDIDATES, line
+from benchmarks.rows import default
 from tests.conftest import ROOT
 
 FACTS = {
@@ -106,3 +108,14 @@ def test_growth_names_a_wrong_setting():
     )
     assert done.returncode == 1
     assert done.stderr.startswith("benchmarks.growth: speed=1")
+
+
+def test_a_recipe_is_searched_by_rows_and_a_failure_is_no_number():
+    assert line("train.batch=32", [(16_000, 5.0), (float("inf"), 30.0), (12_800, 4.0)]) == (
+        "| train.batch=32 | 16, -, 13 | 5.0 |"
+    )
+
+
+@pytest.mark.parametrize("words", CANDIDATES)
+def test_every_recipe_searched_can_be_built(words):
+    assert default(seed=20, words=tuple(words.split())).recipe.batch in (32, 64, 128)
