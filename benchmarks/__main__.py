@@ -134,7 +134,7 @@ def side_by_side(one: Contender, rounds: int) -> list[float]:
 
 def waits(rounds: int) -> dict[str, list[float]]:
     """Seconds that a user waits: for an import, the help, and from nothing to the mirage measured."""
-    mirage = ["-m", "alchemy", "shift.axis=task", "shift.levels=[0,1]"]
+    mirage = ["-m", "alchemy", "shift.axis=task", "shift.levels=[0,1]", "train.mark=0.999"]
     commands = {
         "import alchemy": ["-c", "import alchemy"],
         "python -m alchemy --help": ["-m", "alchemy", "--help"],

@@ -112,6 +112,8 @@ def picture(points: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(11, 6), layout="constrained")
     for ax, (work, here) in zip(figure.subplots(2, 3).ravel(), points.groupby("work", sort=False), strict=True):
         ax.loglog(here["size"], here["seconds"], "o-", color="#0072B2")
+        ax.set_xticks(here["size"], [f"{size:,}" for size in here["size"]], size=7, rotation=30)
+        ax.minorticks_off()
         ax.set_title(f"{work}\ntime to the power {exponent(here['size'], here['seconds']):.2f}", size=9, loc="left")
         ax.set_ylabel("seconds", color="#0072B2")
         beside = ax.twinx()
