@@ -8,14 +8,14 @@ oracle of the tests.
 Shapes: B rows, T tokens, H heads, E width of a head.
 """
 
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from alchemy import kernels
 
 LONGEST, WIDEST, FEWEST = 64, 16, 32  # tokens, width of a head, and rows from which on the kernel is the faster one
 
@@ -34,13 +34,6 @@ def fits(mixed: Tensor) -> bool:
     return suited and mixed.device.type == "cpu" and mixed.dtype == torch.float32
 
 
-@cache
-def kernels() -> ModuleType:
-    from alchemy import kernels  # compiles at its first use, and takes half a second to import
-
-    return kernels
-
-
 class Short(torch.autograd.Function):
     """The compiled kernel and its gradient."""
 
@@ -49,9 +42,8 @@ class Short(torch.autograd.Function):
         B, T, _, H, E = mixed.shape
         mixed = mixed.contiguous()
         read = mixed.new_empty(B, T, H, E)
-        wide = kernels().WIDE
-        weights = mixed.new_empty(-(-B // wide), H, T * (T + 1) // 2, wide)
-        kernels().forward(mixed.detach().numpy(), read.numpy(), weights.numpy())
+        weights = mixed.new_empty(-(-B // kernels.WIDE), H, T * (T + 1) // 2, kernels.WIDE)
+        kernels.forward(mixed.detach().numpy(), read.numpy(), weights.numpy())
         ctx.save_for_backward(mixed, weights)
         return read
 
@@ -60,5 +52,5 @@ class Short(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         mixed, weights = ctx.saved_tensors
         found = torch.empty_like(mixed)
-        kernels().backward(mixed.detach().numpy(), weights.numpy(), gradient.contiguous().numpy(), found.numpy())
+        kernels.backward(mixed.detach().numpy(), weights.numpy(), gradient.contiguous().numpy(), found.numpy())
         return found

@@ -28,7 +28,7 @@ POINTS = {
     "rows of a batch": (32, 64, 128, 256, 512, 1024, 2048),
     "problems measured": (2_000, 20_000, 200_000, 456_976),
 }
-DRAWN, STEPS = 100_000, 8
+DRAWN = 100_000  # rows
 
 
 def drawn(rows: int, length: int, rules: int) -> Callable[[], object]:
@@ -44,13 +44,11 @@ def drawn(rows: int, length: int, rules: int) -> Callable[[], object]:
 
 def trained(width: int, batch: int) -> Callable[[], object]:
     """A few steps of the trainer."""
-    from alchemy.train import fit
-    from benchmarks.rows import SEED, default
+    from benchmarks.rows import default, steps
 
-    todo = default(words=(f"model.width={width}",))
-    recipe = replace(todo.recipe, steps=STEPS, batch=batch, check_every=STEPS, check_problems=1, mark=None)
-    fit(todo.task, todo.model, recipe, SEED, report=lambda _: None)
-    return lambda: fit(todo.task, todo.model, recipe, SEED, report=lambda _: None)
+    once = steps(default(words=(f"model.width={width}",)), batch)
+    once()
+    return once
 
 
 def measured(count: int) -> Callable[[], object]:

@@ -6,18 +6,14 @@ problems are right, looked at every 3,200 rows, a dash where that takes more tha
 
 import statistics
 import sys
-from dataclasses import replace
 
 import torch
 
 from alchemy.errors import sentence
-from alchemy.model import initialise
 from alchemy.plan import given
-from alchemy.seeds import stream
-from alchemy.train import fit
-from benchmarks.rows import default
+from alchemy.train import Progress
+from benchmarks.rows import MARK, default, learn
 
-MOST, EVERY = 102_400, 3_200  # rows
 CANDIDATES = (
     "",  # the default
     "train.batch=128 train.warmup=50 train.betas=[0.9,0.95]",
@@ -32,19 +28,9 @@ CANDIDATES = (
 )
 
 
-def learn(words: str, seed: int) -> tuple[float, float]:
-    """Rows and seconds to 0.999; infinitely many rows where it is not reached."""
-    todo = default(seed=seed, words=tuple(words.split()))
-    batch = todo.recipe.batch
-    recipe = replace(todo.recipe, mark=0.999, steps=MOST // batch, check_every=EVERY // batch)
-    initialise(todo.model, stream(seed, "weights"))
-    last = fit(todo.task, todo.model, recipe, seed, report=lambda _: None)[-1]
-    return last.rows if last.exact_match >= 0.999 else float("inf"), last.seconds
-
-
-def line(words: str, found: list[tuple[float, float]]) -> str:
-    rows = [f"{rows / 1000:.0f}" if rows < float("inf") else "-" for rows, _ in found]
-    seconds = statistics.median(seconds for _, seconds in found)
+def line(words: str, found: list[Progress]) -> str:
+    rows = [f"{last.rows / 1000:.0f}" if last.exact_match >= MARK else "-" for last in found]
+    seconds = statistics.median(last.seconds for last in found)
     return f"| {words or 'the default'} | {', '.join(rows)} | {seconds:.1f} |"
 
 
@@ -58,7 +44,10 @@ def main() -> None:
         sys.exit(f"benchmarks.recipes: {sentence(error)}")
     print("| recipe | thousand rows to 0.999, by seed | seconds, median |\n|---|---|---|")
     for words in CANDIDATES:
-        print(line(words, [learn(words, int(seed)) for seed in text.split(",")]), flush=True)
+        print(
+            line(words, [learn(default(seed=int(seed), words=tuple(words.split()))) for seed in text.split(",")]),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What every contender works on: the default world and model, and the rows of each kind of work, from one seed."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -9,11 +11,12 @@ from hydra import compose, initialize_config_dir
 from alchemy import run
 from alchemy.batch import Batch
 from alchemy.evaluate import complete
-from alchemy.model import Transformer
+from alchemy.model import Transformer, initialise
 from alchemy.plan import CONF, Plan, plan
 from alchemy.seeds import stream
 from alchemy.shift import AXES
 from alchemy.task import Task, draw
+from alchemy.train import Progress, fit
 
 SEED = 10  # not one of those that the gallery reports, nor of those that the recipe was searched on
 LEARNT = {f"default model to 0.999, seed {seed}": seed for seed in range(SEED, SEED + 5)}
@@ -24,6 +27,8 @@ COMPLETIONS = {f"greedy completion, {kind}": (kind, "symbols") for kind in KINDS
     f"greedy completion in pieces, context 256, {kind}": (kind, "pieces") for kind in KINDS
 }
 SCORED = 10_000  # rows
+MARK, MOST, EVERY = 0.999, 102_400, 3_200  # of held-out problems right; rows, and rows between two looks
+TAKEN = 8  # steps
 
 
 def default(tokens: str = "symbols", seed: int = SEED, words: tuple[str, ...] = ()) -> Plan:
@@ -31,6 +36,22 @@ def default(tokens: str = "symbols", seed: int = SEED, words: tuple[str, ...] = 
     own = [f"seed={seed}", f"tokens={tokens}", "shift.axis=task", "shift.levels=[0]"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return plan(compose("config", [*own, *words]))
+
+
+def learn(todo: Plan) -> Progress:
+    """Where a model stands, from fresh weights, when it first has MARK of held-out problems right, looked at every
+    EVERY rows; after MOST rows, if it never has.
+    """
+    seed, batch = todo.settings["seed"], todo.recipe.batch
+    recipe = replace(todo.recipe, mark=MARK, steps=MOST // batch, check_every=EVERY // batch)
+    initialise(todo.model, stream(seed, "weights"))
+    return fit(todo.task, todo.model, recipe, seed, report=lambda _: None)[-1]
+
+
+def steps(todo: Plan, batch: int) -> Callable[[], int]:
+    """The trainer itself, for TAKEN steps of `batch` fresh rows and one held-out problem; returns the rows."""
+    recipe = replace(todo.recipe, steps=TAKEN, batch=batch, check_every=TAKEN, check_problems=1, mark=None)
+    return lambda: fit(todo.task, todo.model, recipe, SEED, report=lambda _: None)[-1].rows
 
 
 @cache

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alchemy.train import Progress
 from benchmarks.__main__ import flat, moved, read, table
 from benchmarks.growth import POINTS, WORKS, exponent, picture
-from benchmarks.ours import train
 from benchmarks.recipes import CANDIDATES, line
-from benchmarks.rows import default
+from benchmarks.rows import default, steps
 from tests.conftest import ROOT
 
 FACTS = {
@@ -60,7 +60,7 @@ def test_a_comparison_with_nothing_ends_before_anything_is_measured():
 
 
 def test_a_training_step_is_a_real_one():
-    assert train("symbols")() == 8 * 1024
+    assert steps(default(words=("train.loss=all",)), 1024)() == 8 * 1024
 
 
 @pytest.mark.slow
@@ -110,10 +110,12 @@ def test_growth_names_a_wrong_setting():
     assert done.stderr.startswith("benchmarks.growth: speed=1")
 
 
+FOUND = ((16_000, 0.9993, 5.0), (102_400, 0.9, 30.0), (12_800, 1.0, 4.0))
+
+
 def test_a_recipe_is_searched_by_rows_and_a_failure_is_no_number():
-    assert line("train.batch=32", [(16_000, 5.0), (float("inf"), 30.0), (12_800, 4.0)]) == (
-        "| train.batch=32 | 16, -, 13 | 5.0 |"
-    )
+    found = [Progress(1, rows, 0.1, right, spent) for rows, right, spent in FOUND]
+    assert line("train.batch=32", found) == ("| train.batch=32 | 16, -, 13 | 5.0 |")
 
 
 @pytest.mark.parametrize("words", CANDIDATES)
