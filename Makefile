@@ -23,6 +23,7 @@ test: .venv/.ready
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q --no-compile -r requirements.lock
 	.venv/bin/python -m pip install -q --no-compile --no-deps --no-build-isolation -e .
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "import alchemy.run, alchemy.train, alchemy.measure, alchemy.paper, torch._dynamo" # compiles what a run imports
 	@touch $@
 
 .venv/.bench: .venv/.ready requirements.bench.lock

@@ -75,6 +75,19 @@ def test_complete_equals_plain_greedy_row_by_row(cipher, positions):
             assert mine[mine != PAD].tolist() == plain_greedy(model, tokens[:length].tolist())
 
 
+@pytest.mark.parametrize("first", [slice(None), slice(None, None, -1)])
+def test_completions_do_not_depend_on_how_many_rows_are_tried_on_gold(cipher, monkeypatch, first):
+    """With rows that follow gold first the others are tried too; with the others first, they are all decoded."""
+    model = half_trained("learned")
+    batch = draw(cipher, cipher.train, 200, stream(0, "test"))
+    batch = batch[np.argsort(~follows_gold(model, batch), kind="stable")][first]
+    alone = [complete(model, batch[row : row + 1])[0] for row in range(200)]
+    for tried in (1, 199, 200):
+        monkeypatch.setattr("alchemy.evaluate.TRIED", tried)
+        for written, mine in zip(complete(model, batch), alone, strict=True):
+            assert written[written != PAD].tolist() == mine[mine != PAD].tolist()
+
+
 def test_the_model_of_these_tests_is_neither_perfect_nor_dumb(cipher):
     """The tests above say something only if rows end at many places, and some, but not all, follow gold."""
     model = half_trained("learned")
