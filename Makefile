@@ -1,8 +1,8 @@
-# `make heatmap`, `make paper` and `make test` set up .venv by themselves, once.
+# `make heatmap`, `make paper` and `make test` set up .venv by themselves, once. `make slow` is the rest of the tests.
 PYTHON ?= python3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: heatmap paper bench test clean
+.PHONY: heatmap paper bench test slow clean
 
 heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
@@ -17,7 +17,10 @@ test: .venv/.ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5
+	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m "not slow"
+
+slow: .venv/.slurm
+	.venv/bin/python -m pytest -n 2 --durations=5 -m slow
 
 .venv/.ready: pyproject.toml requirements.lock
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -26,8 +29,8 @@ test: .venv/.ready
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "import alchemy.run, alchemy.train, alchemy.measure, alchemy.paper, torch._dynamo" # compiles what a run imports
 	@touch $@
 
-.venv/.bench: .venv/.ready requirements.bench.lock
-	.venv/bin/python -m pip install -q --no-compile -r requirements.bench.lock
+.venv/.%: .venv/.ready requirements.%.lock
+	.venv/bin/python -m pip install -q --no-compile -r requirements.$*.lock
 	@touch $@
 
 clean:

@@ -3,7 +3,9 @@
 import difflib
 import os
 import re
+import signal
 import sys
+import traceback
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported; a second thread slows small models
@@ -13,10 +15,10 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alchemy.plan import CONF
+from alchemy.plan import CONF, VERSION
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+@hydra.main(version_base=VERSION, config_path=str(CONF), config_name="config")
 def entry(cfg: DictConfig) -> None:
     from alchemy.run import job
 
@@ -25,12 +27,18 @@ def entry(cfg: DictConfig) -> None:
 
 def main() -> None:
     """The command `alchemy`; every failure is one sentence on stderr and an exit code other than 0."""
+    if sys.argv[1:2] == ["rerun"]:
+        from alchemy.rerun import main as rerun
+
+        return rerun(sys.argv[2:])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     tracing = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to us
     try:
         entry()
-    except KeyboardInterrupt:
-        sys.exit("alchemy: stopped; trained models and measured cells are kept, the same command goes on from there")
+    except KeyboardInterrupt as stop:
+        done = f" with {stop}" if str(stop) else ""
+        sys.exit(f"alchemy: stopped{done}; models and measured cells are kept, the same command goes on from there")
     except Exception as error:
         if tracing:
             raise
@@ -49,13 +57,19 @@ def explain(error: Exception) -> str:
         return f"{error.override!r} cannot be read: write it as key=value, such as seed=1 (lists as [1,2], no spaces)"
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", str(error))):
         return unknown_setting(found.group(1), error)
-    if "Config group override must be" in str(error):
+    if found := re.match(r"Error merging override (\S+)", str(error)):
+        return f"{found.group(1)} is of another kind than that setting: python -m alchemy --cfg job shows what it is"
+    if "Config group override" in str(error) or (isinstance(error, TypeError) and in_hydra(error)):
         return "a group takes the name of one of its options, such as model=gpt: python -m alchemy --help lists them"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return sentence(error)
-    if type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool"):
-        return "a worker process was ended from outside (out of memory?): the same command goes on from what is done"
     return sentence(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {sentence(error)}"
+
+
+def in_hydra(error: Exception) -> bool:
+    """Whether an error arose in Hydra's own composing, which does not expect every value."""
+    trace = traceback.extract_tb(error.__traceback__)
+    return bool(trace) and "_internal" in trace[-1].filename
 
 
 def unknown_setting(name: str, error: Exception) -> str:

@@ -4,12 +4,14 @@
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -86,9 +88,15 @@ def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
 
 
 def pictures(
-    cells: pd.DataFrame, table: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str]
+    cells: pd.DataFrame,
+    table: pd.DataFrame,
+    runs: list[dict[str, Any]],
+    swept: list[str],
+    lacking: pd.DataFrame | None = None,
 ) -> Iterator[tuple[str, Figure]]:
-    """Every picture that the cells and the table of every seed's records give, with its name."""
+    """Every picture that the cells, and the table of every seed's records, give, with its name; cells that are lacking
+    are marked in the heatmaps.
+    """
     over = next((name for name in STUDIED if name in swept), None)
     if over:
         yield (
@@ -97,23 +105,40 @@ def pictures(
         )
         return
     caption = caption_of(runs)
+    whole = cells if lacking is None or lacking.empty else pd.concat([cells, lacking])
     for metric in ("exact_match", "edit_distance"):
         for part in PARTS:
             name = f"heatmap{'' if metric == 'exact_match' else '_' + metric}{'' if part == 'full' else '_' + part}"
             if ((cells["metric"] == metric) & (cells["part"] == part)).any():
-                yield name, heatmap(cells, metric, part, caption, swept)
+                yield name, heatmap(whole, metric, part, caption, swept)
     if (cells["part"] == "diagnosis").any():
         yield "diagnosis", bars(cells, swept)
     for numeric in numbers(cells, swept):
         yield f"map_{numeric}", phase(cells, table, swept, numeric)
 
 
+def holes(cells: pd.DataFrame, lacking: list[dict[str, str]]) -> pd.DataFrame:
+    """The cells, without a mean, that failed jobs lack whose swept settings no finished job has."""
+    keys = list(lacking[0]) if lacking else []
+    if not keys:
+        return cells[:0]
+    measured = list(cells[keys].itertuples(index=False, name=None))
+    like = cells[[settings == measured[0] for settings in measured]].assign(mean=np.nan, seeds=0)
+    missing = {tuple(settings.values()) for settings in lacking} - set(measured)
+    return pd.concat([cells[:0], *(like.assign(**dict(zip(keys, values, strict=True))) for values in sorted(missing))])
+
+
 def draw_all(
-    cells: pd.DataFrame, table: pd.DataFrame, runs: list[dict[str, Any]], swept: list[str], folder: Path
+    cells: pd.DataFrame,
+    table: pd.DataFrame,
+    runs: list[dict[str, Any]],
+    swept: list[str],
+    folder: Path,
+    lacking: pd.DataFrame | None = None,
 ) -> Path:
     """Draws every picture into `folder`; returns the path of the first."""
     files = []
-    for name, figure in pictures(cells, table, runs, swept):
+    for name, figure in pictures(cells, table, runs, swept, lacking):
         files.append(folder / f"{name}.png")
         save(figure, files[-1])
     return files[0]
@@ -141,19 +166,23 @@ def finish(folder: Path) -> int:
         for number, run in failed.items():
             name = f"job {number} ({' '.join(run.get('overrides', []))}): " if number >= 0 else ""
             print(f"alchemy: {name}{run.get('error', 'did not finish: start the same command again')}", file=sys.stderr)
+            if number >= 0 and run.get("began"):
+                print(f"  that job alone: python -m alchemy {shlex.join(run['overrides'])}", file=sys.stderr)
         if good:
-            report(folder, good)
+            report(folder, good, failed)
     except (ValueError, OSError) as error:
         print(f"alchemy: {sentence(error)}", file=sys.stderr)
         return 1
     return int(bool(failed))
 
 
-def report(folder: Path, runs: dict[int, dict[str, Any]]) -> None:
-    table = load(folder, variants(runs))
+def report(folder: Path, runs: dict[int, dict[str, Any]], failed: dict[int, dict[str, Any]]) -> None:
+    swept = variants(runs | {number: run for number, run in failed.items() if "overrides" in run})
+    table = load(folder, {number: swept[number] for number in runs})
     names, cells = apart(table), summarise(table)
     write_aside(folder / "cells.csv", cells.to_csv(index=False))
-    picture = draw_all(cells, table, list(runs.values()), names, folder)
+    lacking = [swept[number] for number in failed if number in swept]
+    picture = draw_all(cells, table, list(runs.values()), names, folder, holes(cells, lacking))
     print(table_text(cells, names))
     print(f"every cell with its interval: {folder / 'cells.csv'}")
     print(picture, flush=True)

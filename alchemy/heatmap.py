@@ -25,7 +25,8 @@ LEVEL_NAMES = {("task", 1): "CMP", ("task", 2): "POOD", ("task", 3): "OOD"}
 
 def heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: list[str]) -> Figure:
     """One row per shift, one column per level; a cell shows the mean over seeds, the lowest and the highest seed, the
-    replay oracle's score, and what the level means. Format noise, whose levels are percentages, has a panel of its own.
+    replay oracle's score, and what the level means; one without a mean is a hole, and is marked as one. Format noise,
+    whose levels are percentages, has a panel of its own.
     """
     chosen = cells[(cells["metric"] == metric) & (cells["part"] == part)]
     keys = [*swept, "axis", "kind", "domain"]
@@ -74,8 +75,12 @@ def draw_panel(
         means, ax=ax, vmin=0, vmax=1, cmap=colours, cbar=False, linewidths=1.5, linecolor="white",
         xticklabels=False, yticklabels=False,
     )  # fmt: skip
+    most = panel["seeds"].max()
     for cell in panel.to_dict("records"):
         row = tuple(cell[key] for key in keys)
+        if np.isnan(cell["mean"]):
+            mark_hole(ax, levels.index(cell["level"]), rows.index(row))
+            continue
         note = cell["setting"]
         if is_format and cell["level"]:
             note = f"{extra['untouched'][(*row, cell['level'])]:.0%} untouched"
@@ -84,7 +89,7 @@ def draw_panel(
         elif (problems := extra["problems"].get((*row, cell["level"]), np.inf)) < 1000:
             note = f"{note} ({problems:.0f} problems)"
         oracle = extra["replay"].get((*row, cell["level"]))
-        write_cell(ax, levels.index(cell["level"]), rows.index(row), cell, oracle, note, colours)
+        write_cell(ax, levels.index(cell["level"]), rows.index(row), cell, most, oracle, note, colours)
     ax.set_facecolor("0.93")
     if 0 in levels:
         ax.add_patch(
@@ -105,14 +110,24 @@ def draw_panel(
     ax.set_title(title, loc="left", size=11)
 
 
-def write_cell(ax: Any, x: int, y: int, cell: dict[Any, Any], oracle: float | None, note: str, colours: Any) -> None:
-    """The numbers of one cell: its mean, the lowest to the highest seed, the replay oracle's score, and a note."""
+def mark_hole(ax: Any, x: int, y: int) -> None:
+    ax.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="0.6", hatch="//", lw=0))
+    ax.text(x + 0.5, y + 0.5, "not measured", size=8, ha="center", va="center", backgroundcolor="0.93")
+
+
+def write_cell(
+    ax: Any, x: int, y: int, cell: dict[Any, Any], most: int, oracle: float | None, note: str, colours: Any
+) -> None:
+    """The numbers of one cell: its mean, the lowest to the highest seed (and of how many, if other cells have `most`),
+    the replay oracle's score, and a note.
+    """
     red, green, blue, _ = colours(cell["mean"])
     ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
     centred = {"ha": "center", "va": "center", "color": ink}
     ax.text(x + 0.5, y + 0.23, f"{cell['mean']:.2f}", size=12, weight="bold", **centred)
-    if cell["seeds"] > 1:
-        ax.text(x + 0.5, y + 0.48, f"{cell['lowest']:.2f} to {cell['highest']:.2f}", size=8, **centred)
+    seeds = [f"{cell['lowest']:.2f} to {cell['highest']:.2f}"] if cell["seeds"] > 1 else []
+    seeds += [f"{cell['seeds']} of {most} seeds"] if cell["seeds"] < most else []
+    ax.text(x + 0.5, y + 0.48, ", ".join(seeds), size=8, **centred)
     if oracle is not None:
         ax.text(x + 0.5, y + 0.67, f"replay {oracle:.2f}", size=7.5, style="italic", **centred)
     ax.text(x + 0.5, y + 0.86, note, size=7.5, **centred)

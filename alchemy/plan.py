@@ -20,6 +20,9 @@ from alchemy.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
+VERSION = "1.3"  # of Hydra's behaviour
+KINDS_OF_A_RUN: dict[str, type] = dict.fromkeys(("seed", "threads", "workers"), int)
+KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output"), str) | {"force": bool}
 LONGEST_NAME = 4  # rules of a composition that is asked for by name
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
@@ -43,8 +46,8 @@ def plan(cfg: DictConfig) -> Plan:
     for name in ("task", "model", "train", "study", "shift"):
         if not OmegaConf.is_dict(cfg.get(name)):
             raise ValueError(f"{name}={cfg.get(name)} is no group of settings: leave it out, or name an option of it")
-    for name, kind in (("seed", int), ("threads", int), ("workers", int), ("name", str), ("output", str)):
-        check(name, cfg[name], kind)
+    for name, kind in KINDS_OF_A_RUN.items():
+        check(name, cfg.get(name), kind)
     for name, least in (("seed", 0), ("threads", 1), ("workers", 1)):
         if cfg[name] < least:
             raise ValueError(f"{name}={cfg[name]} is too small: set {name} to {least} or more")
@@ -125,7 +128,10 @@ def build(group: str, node: DictConfig) -> Any:
 def build_model(task: Task, node: DictConfig, tokens: str, precision: str) -> Any:
     """An untrained model that reads the symbols of `task`, as they are or in pieces. Raises ValueError, as `build`."""
     tokenizer = Tokenizer(task.vocabulary) if tokens == "pieces" else None
-    model = build("model", node)(vocabulary_size=len(tokenizer or task.vocabulary))
+    try:
+        model = build("model", node)(vocabulary_size=len(tokenizer or task.vocabulary))
+    except TypeError as error:
+        raise ValueError(f"model lacks a setting that it needs, so leave it in ({error})") from None
     model.tokenizer, model.precision = tokenizer, precision
     return model
 
@@ -177,6 +183,9 @@ def chosen_shifts(task: Task, node: DictConfig) -> tuple[Shift, ...]:
     """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them."""
     if not OmegaConf.is_dict(node.grid):
         raise ValueError(f"shift.grid={node.grid} must give the levels of each axis: set shift.levels instead")
+    for name in ("axis", "kind", "domain"):
+        for value in listed(node.get(name)):
+            check(f"shift.{name}", value, str)
     axes = listed(node.axis)
     axes = [str(axis) for axis in node.grid] if axes == ["all"] else axes
     kinds, domains = listed(node.kind), listed(node.domain)

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.errors import sentence
 from alchemy.plan import Plan, plan
+from alchemy.provenance import provenance
 from alchemy.records import write, write_aside
 from alchemy.seeds import stream
 from alchemy.task import Task, draw
@@ -34,6 +35,7 @@ def job(cfg: DictConfig) -> None:
     folder = Path(hydra.runtime.output_dir)
     number = 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
     facts: dict[str, Any] = {"overrides": list(hydra.overrides.task), "began": False, "status": "failed"}
+    facts |= provenance()
     begun = perf_counter()
     try:
         todo = plan(cfg)
@@ -61,7 +63,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     record = trained(todo, models, f"job {number}: seed {cfg.seed}", number % cfg.workers)
     code = code_digest(*MEASURING, *todo.worlds, cfg.study._target_.rpartition(".")[0])
     key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
-    cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key)
+    cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
     model = store.Trained(todo.model, models / record["fingerprint"])
     with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
         records = list(todo.study(todo.task, model, cfg.seed, todo.shifts, cells, show))

@@ -182,21 +182,23 @@ class Known(Protocol):
 
 
 class Cells:
-    """Measured values of one model by Distribution, a small JSON file each; `key` is whatever else decides them."""
+    """Measured values of one model by Distribution, a small JSON file each; `key` is whatever else decides them. With
+    `force`, what was measured before is not known.
+    """
 
-    def __init__(self, folder: Path, key: object) -> None:
-        self.folder, self.key = folder, key
+    def __init__(self, folder: Path, key: object, force: bool = False) -> None:
+        self.folder, self.key, self.force = folder, key, force
 
     def under(self, **circumstances: object) -> "Cells":
         """The cells of this model under circumstances of a study's own, such as the rows it was fine-tuned on."""
-        return Cells(self.folder, [self.key, circumstances])
+        return Cells(self.folder, [self.key, circumstances], self.force)
 
     def path(self, where: Distribution) -> Path:
         return self.folder / f"{digest([self.key, asdict(where)], 24)}.json"
 
     def __contains__(self, where: object) -> bool:
         try:
-            return isinstance(where, Distribution) and self[where]["full"]["exact_match"][0] >= 0
+            return not self.force and isinstance(where, Distribution) and self[where]["full"]["exact_match"][0] >= 0
         except (OSError, ValueError, KeyError, TypeError):  # absent, or not what was written: measured again
             return False
 

@@ -1,16 +1,27 @@
 """Hydra's hooks: check a run before anything is written, and finish a run or sweep once its jobs have ended."""
 
+import json
+import logging
 import shutil
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
 
 from alchemy.errors import sentence
-from alchemy.plan import plan
-from alchemy.records import job_folder, jobs
+from alchemy.plan import VERSION, plan
+from alchemy.records import job_folder, jobs, write_aside
+from alchemy.run import job
+
+log = logging.getLogger(__name__)
 
 
 class Finish(Callback):
@@ -58,6 +69,53 @@ def close(folder: Path) -> None:
         remove_if_empty(folder)
     if status:
         sys.exit(status)
+
+
+def watch(configs: Sequence[DictConfig], ends: Iterable[tuple[int, Any, str]]) -> list[float | None]:
+    """Follows the jobs of a sweep to their ends, as `alchemy.workers.spread` gives them, and says how far it is;
+    returns what they return. One that was ended from outside is failed by its run.json, like one that failed of itself.
+    """
+    values: list[float | None] = [None] * len(configs)
+    begun, done = monotonic(), 0
+    try:
+        for number, value, lost in ends:
+            values[number] = value
+            if lost:
+                fail(configs[number], lost)
+            done += 1
+            left = (monotonic() - begun) / done * (len(configs) - done)
+            log.info("%d of %d jobs done%s", done, len(configs), f", some {left:.0f} s left" if left else "")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{done} of {len(configs)} jobs done") from None
+    return values
+
+
+def run_one(config: DictConfig) -> float | None:
+    """Hydra's way with one job, in a process of its own."""
+    version.setbase(VERSION)
+    setup_globals()
+    JobRuntime.instance().set("name", config.hydra.job.name)
+    context = HydraContext(config_loader=None, callbacks=Callbacks(config))  # type: ignore[arg-type]
+    done = run_job(job, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    return done.return_value
+
+
+def folder_of(config: DictConfig) -> Path:
+    return Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
+
+
+def ended(config: DictConfig) -> bool:
+    """Whether a job has written how it ended."""
+    return (folder_of(config) / "run.json").exists()
+
+
+def fail(config: DictConfig, error: str) -> None:
+    """Writes the run.json of a job that cannot do so itself."""
+    folder = folder_of(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    overrides = OmegaConf.to_container(config.hydra.overrides.task)
+    facts = {"overrides": overrides, "began": True, "status": "failed", "error": error}
+    write_aside(folder / "run.json", json.dumps(facts, indent=1))
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -66,13 +66,17 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "vocabulary",
     },
     "plan": {"seeds", "shift", "store", "task", "tokenizer"},
-    "run": {"errors", "plan", "records", "shift", "task", "seeds", "model", "progress", "store", "train"},
-    "sweep": {"errors", "figures", "plan", "records"},
-    "__main__": {"errors", "plan", "run"},
+    "run": {"errors", "plan", "records", "shift", "task", "seeds", "model", "progress", "provenance", "store", "train"},
+    "workers": set(),
+    "cluster": set(),
+    "provenance": set(),
+    "sweep": {"errors", "figures", "plan", "records", "run"},
+    "rerun": {"errors", "plan", "provenance", "run"},
+    "__main__": {"errors", "plan", "rerun", "run"},
     "__init__": set(),
 }
 STUDIES = {"batch", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
-HYDRA = {"__main__", "interop", "plan", "run", "sweep"}
+HYDRA = {"__main__", "interop", "plan", "rerun", "run", "sweep"}
 NO_TORCH = {
     "errors",
     "seeds",

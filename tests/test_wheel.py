@@ -18,7 +18,7 @@ def test_the_wheel_runs_from_another_folder(tmp_path):
     wheel = next((tmp_path / "dist").glob("shift_alchemy-*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"alchemy", "tasks"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"alchemy", "tasks", "hydra_plugins"}
     assert "alchemy/conf/experiment/mirage.yaml" in names
     assert "tasks/cipher.py" in names
 

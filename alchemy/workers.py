@@ -1,0 +1,97 @@
+"""Processes of their own for the jobs of a sweep: one that is killed costs its job, and no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from threading import Thread
+from typing import Any
+
+GRACE = 3.0  # seconds that a process has to end after it was told to
+
+Work = Callable[[Any], Any]
+
+
+class Worker:
+    """A process that waits for jobs, one after another, and answers what came of each."""
+
+    def __init__(self, work: Work) -> None:
+        context = get_context("spawn")  # a fork would share PyTorch's threads
+        self.line, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(work, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.number = -1  # of the job that it has
+
+    def start(self, number: int, job: Any) -> None:
+        self.number = number
+        self.line.send(job)
+
+    def ended(self) -> str:
+        """How the process ended, in words."""
+        self.process.join(GRACE)
+        code = self.process.exitcode or 0
+        if code == -signal.SIGKILL:
+            return "its process was killed (signal 9), as happens when memory runs out"
+        return f"its process was ended by signal {-code}" if code < 0 else f"its process left with exit code {code}"
+
+    def stop(self) -> None:
+        self.line.close()
+        self.process.terminate()
+        self.process.join(GRACE)
+        self.process.kill()
+
+
+def serve(work: Work, line: Connection) -> None:
+    """The life of a worker. An interrupt from the keyboard is for the parent, who ends its workers; when it is gone
+    itself, so are they.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Thread(target=leave_with_parent, daemon=True).start()
+    while True:
+        try:
+            job = line.recv()
+        except EOFError:
+            return
+        line.send(work(job))
+
+
+def leave_with_parent() -> None:
+    parent = parent_process()
+    assert parent
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def spread(work: Work, jobs: Sequence[Any], workers: int) -> Iterator[tuple[int, Any, str]]:
+    """Has `work(job)` done for every job, so many at a time, each worker with one job at once. Yields, as they end,
+    the job's number, its answer, and "" or how its process ended before the answer. `work`, jobs and answers are
+    pickled. Closing the generator ends all workers.
+    """
+    waiting = list(enumerate(jobs))[::-1]
+    team: list[Worker] = []
+    try:
+        while waiting or team:
+            while waiting and len(team) < workers:
+                team.append(Worker(work))
+                team[-1].start(*waiting.pop())
+            ready = wait([worker.line for worker in team] + [worker.process.sentinel for worker in team])
+            for worker in [worker for worker in team if worker.line in ready or worker.process.sentinel in ready]:
+                try:
+                    yield worker.number, worker.line.recv(), ""
+                    if waiting:
+                        worker.start(*waiting.pop())
+                        continue
+                except (EOFError, OSError):
+                    yield worker.number, None, worker.ended()
+                team.remove(worker)
+                worker.stop()
+    finally:
+        for worker in team:
+            worker.stop()
+        sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""What Hydra finds by the name of this folder."""

@@ -1,0 +1,279 @@
+"""What goes wrong from outside, for real: nothing finished is lost or done twice, and nothing damaged is used.
+
+benchmarks/faults.py does the same at many more moments.
+"""
+
+import json
+import os
+import pickle
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from alchemy.__main__ import explain
+from alchemy.plan import CONF, plan
+from alchemy.rerun import compare
+from alchemy.seeds import stream
+from alchemy.workers import spread
+from tests.jobs import answer
+from tests.test_command import alchemy, cells, environment
+
+SWEEP = ["-m", "seed=0,1", "model.width=8,16", "shift.axis=task", "shift.levels=[0,1]", "study.count=64"]
+SWEEP += ["train.mark=null", "train.steps=120", "train.check_every=4", "train.check_problems=64", "model.heads=2"]
+SWEEP += ["model.layers=1", "train.batch=32"]
+
+
+def start(folder, *words):
+    """The command in a process group of its own, as a shell starts it."""
+    command = [sys.executable, "-m", "alchemy", *words]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(), start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def workers(pid):
+    """Ids of the worker processes of a sweep."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def wait_for(found, seconds=60):
+    end = time.monotonic() + seconds
+    while not (it := found()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+    return it
+
+
+def table(folder, done):
+    return (folder / done.stdout.splitlines()[-1]).with_name("cells.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = alchemy(folder, *SWEEP)
+    assert done.returncode == 0, done.stderr
+    return table(folder, done)
+
+
+def go_on(folder, undisturbed, known=()):
+    """The same command again ends in the undisturbed table, and trains none of the `known` models again."""
+    again = alchemy(folder, *SWEEP)
+    assert again.returncode == 0, again.stderr
+    assert table(folder, again) == undisturbed
+    for weights, written in dict(known).items():
+        assert weights.stat().st_mtime_ns == written, f"{weights} was trained again"
+    return again
+
+
+def finished(folder):
+    return {path: path.stat().st_mtime_ns for path in (folder / "outputs" / "models").glob("[!.]*/model.safetensors")}
+
+
+def test_a_killed_worker_costs_its_job_alone(tmp_path, undisturbed):
+    sweep = start(tmp_path, *SWEEP)
+    wait_for(lambda: list((tmp_path / "outputs" / "models").glob(".*.lock")))
+    os.kill(workers(sweep.pid)[0], signal.SIGKILL)
+    stdout, stderr = sweep.communicate(timeout=120)
+    assert sweep.returncode == 1
+    assert "Traceback" not in stderr
+    [said] = [line for line in stderr.splitlines() if line.startswith("alchemy: ")]
+    assert "its process was killed (signal 9), as happens when memory runs out" in said
+    folder = (tmp_path / stdout.splitlines()[-1]).parent
+    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("?/run.json"))]
+    assert sorted(run["status"] for run in runs) == ["failed", "ok", "ok", "ok"]
+    assert {row["seeds"] for row in cells(folder / "cells.csv")} == {"1", "2"}
+    [command] = [line.partition("python -m alchemy ")[2] for line in stderr.splitlines() if "that job alone" in line]
+    alone = alchemy(tmp_path, *shlex.split(command))
+    assert alone.returncode == 0, alone.stderr
+    assert len(finished(tmp_path)) == 4
+    assert go_on(tmp_path, undisturbed, finished(tmp_path)).stdout.count("done before") == 4
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_stopped_sweep_says_how_far_it_is_and_goes_on(tmp_path, undisturbed, sign):
+    sweep = start(tmp_path, *SWEEP)
+    known = wait_for(lambda: finished(tmp_path))
+    (os.killpg if sign == signal.SIGINT else os.kill)(sweep.pid, sign)  # a terminal tells the whole group
+    begun, team = time.monotonic(), workers(sweep.pid)
+    _, stderr = sweep.communicate(timeout=30)
+    assert time.monotonic() - begun < 10
+    assert sweep.returncode == 1
+    assert "of 4 jobs done; models and measured cells are kept, the same command goes on from there" in stderr
+    assert "Traceback" not in stderr
+    assert not [pid for pid in team if Path(f"/proc/{pid}/exe").exists()], "workers were left behind"
+    go_on(tmp_path, undisturbed, known)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [2.0, 5.0, 7.0, 9.0])
+def test_a_killed_sweep_goes_on_to_the_same_table(tmp_path, undisturbed, moment):
+    sweep = start(tmp_path, *SWEEP)
+    time.sleep(moment)
+    sweep.kill()  # its workers end by themselves
+    sweep.communicate(timeout=30)
+    go_on(tmp_path, undisturbed, finished(tmp_path))
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_share_what_they_train(tmp_path, undisturbed):
+    both = [start(tmp_path, *SWEEP) for _ in range(2)]
+    said = [sweep.communicate(timeout=180) for sweep in both]
+    for sweep, (stdout, stderr) in zip(both, said, strict=True):
+        assert sweep.returncode == 0, stderr
+        assert (tmp_path / stdout.splitlines()[-1]).with_name("cells.csv").read_text() == undisturbed
+    assert sum(stdout.count("rows in") for stdout, _ in said) == 4
+    assert sum(stdout.count("done before") for stdout, _ in said) == 4
+
+
+def test_force_measures_again_and_a_job_comes_out_again(tmp_path):
+    words = [word for word in SWEEP if word not in ("-m", "seed=0,1", "model.width=8,16")] + ["model.width=8"]
+    done = alchemy(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / "cells").glob("*/*.json")}
+    assert kept
+    for more, same in (([], True), (["force=true"], False)):
+        again = alchemy(tmp_path, *words, *more)
+        assert table(tmp_path, again) == table(tmp_path, done)
+        assert ({path: path.stat().st_mtime_ns for path in kept} == kept) is same
+    folder = (tmp_path / done.stdout.splitlines()[-1]).parent
+    facts = json.loads((folder / "run.json").read_text())
+    assert {"versions", "commit", "dirty", "machine", "began_at", "settings", "seed"} <= set(facts)
+    [said] = compare(folder)
+    assert said.endswith("numbers are the same again")
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    changed = json.loads(lines[0]) | {"value": 0.123}
+    (folder / "records.jsonl").write_text("\n".join([json.dumps(changed), *lines[1:]]) + "\n")
+    again = alchemy(tmp_path, "rerun", str(folder))
+    assert again.returncode == 1
+    assert again.stdout.splitlines()[0].endswith(f"1 of {len(lines)} numbers differ")
+    assert "nothing else is known to have changed" in again.stdout
+    with pytest.raises(ValueError, match="nowhere holds no finished job"):
+        compare(Path("nowhere"))
+
+
+def test_every_job_has_one_answer_or_one_end():
+    jobs = [1, "die", 2, "leave", 3, "die"]
+    came = {number: (value, lost) for number, value, lost in spread(answer, jobs, 2)}
+    assert [came[number][0] for number in range(6)] == [2, None, 4, None, 6, None]
+    assert [bool(came[number][1]) for number in range(6)] == [False, True, False, True, False, True]
+    assert "exit code 7" in came[3][1]
+
+
+class Trap:
+    def __reduce__(self):
+        return os.mkdir, ("trapped",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "cell.json", "training.safetensors"])
+@pytest.mark.parametrize("harm", ["cut", "flip", "pickle", "header"])
+def test_what_is_damaged_is_never_used(tmp_path, name, harm):
+    """In every store: the same command gives the same numbers, and no code of a file is run."""
+    words = [word for word in SWEEP if word not in ("-m", "seed=0,1", "model.width=8,16")] + ["model.width=8"]
+    done = alchemy(tmp_path, *words)
+    rng = random.Random(f"{name} {harm}")
+    [path] = [
+        path
+        for path in (tmp_path / "outputs").rglob("*.json" if name == "cell.json" else "model.*")
+        if (
+            path.parent.parent.name == "cells"
+            if name == "cell.json"
+            else path.name == name.replace("training", "model")
+        )
+    ][:1]
+    if name.startswith("training"):  # as if stopped while it trained
+        home = path.parent
+        path = home.with_name(f".{home.name}.partial") / name
+        path.parent.mkdir()
+        path.write_bytes((home / "model.safetensors").read_bytes())
+        path.with_suffix(".json").write_text(json.dumps({"sha256": "0" * 64, "checks": []}))
+        for file in home.iterdir():
+            file.unlink()
+        home.rmdir()
+    content = bytearray(path.read_bytes())
+    if harm == "cut":
+        content = content[: rng.randrange(len(content))]
+    elif harm == "flip":
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    elif harm == "pickle":
+        content = bytearray(pickle.dumps(Trap()))
+    else:
+        content = bytearray(b"\xff" * 7 + b"\x7f" + b'{"__metadata__":{}}')
+    path.write_bytes(content)
+    again = alchemy(tmp_path, *words)
+    assert again.returncode == 0, again.stderr
+    assert table(tmp_path, again) == table(tmp_path, done)
+    assert not list(tmp_path.rglob("trapped"))
+
+
+WORDS = [
+    "0",
+    "-1",
+    "null",
+    "true",
+    "nan",
+    "inf",
+    "''",
+    "[]",
+    "[0,0]",
+    "{}",
+    "x",
+    "1e400",
+    "/",
+    "..",
+    "ß",
+    "[",
+    "a=b",
+    "${",
+]
+KEYS = [
+    "seed",
+    "workers",
+    "name",
+    "tokens",
+    "precision",
+    "device",
+    "output",
+    "force",
+    "launcher",
+    "nowhere",
+    "shift.axis",
+]
+KEYS += ["task", "task.length", "task.rules", "task.training", "task.cot", "model", "model.width", "model.positions"]
+KEYS += ["train", "train.batch", "train.betas", "train.loss", "train.padding", "study", "study.count", "shift"]
+KEYS += ["shift.levels", "shift.kind", "shift.domain", "shift.grid", "model.context", "study.temperature", "threads"]
+
+
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 5))])
+def test_bad_settings_are_answered_in_one_sentence(part):
+    """A hundred in each part, five hundred in all."""
+    rng = stream(part, "mistakes")
+    refused = 0
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        for _ in range(100):
+            pairs = [(rng.choice(KEYS), rng.choice(WORDS)) for _ in range(rng.integers(1, 3))]
+            words = [f"{rng.choice(['', '', '', '+', '~'])}{key}={value}" for key, value in pairs]
+            try:
+                plan(compose("config", words))
+            except (ValueError, OSError, HydraException, OmegaConfBaseException, TypeError) as error:
+                said = explain(error)
+                assert "\n" not in said, words
+                assert 10 < len(said) < 600, words
+                assert not re.match(r"[A-Z]\w+: ", said), f"{words}: {said}"
+                refused += 1
+            except Exception as error:
+                pytest.fail(f"{words}: {type(error).__name__}: {error}")
+    assert refused > 60
