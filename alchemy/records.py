@@ -156,3 +156,11 @@ def variants(runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, str]]:
     keys = {key for chosen in settings.values() for key in chosen}
     moving = sorted(key for key in keys if len({chosen.get(key) for chosen in settings.values()}) > 1)
     return {number: {key: chosen.get(key, "-") for key in moving} for number, chosen in settings.items()}
+
+
+if __name__ == "__main__":
+    import sys
+
+    from alchemy.query import main
+
+    sys.exit(main())

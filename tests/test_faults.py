@@ -138,6 +138,57 @@ def test_two_sweeps_at_once_share_what_they_train(tmp_path, undisturbed):
     assert sum(stdout.count("done before") for stdout, _ in said) == 4
 
 
+@pytest.mark.slow
+def test_sixteen_ask_for_one_model_whose_trainer_is_killed(tmp_path):
+    """It is trained to its end once, by another; and the fifteen have one result."""
+    words = [word for word in SWEEP if word not in ("-m", "seed=0,1", "model.width=8,16")] + ["train.steps=1500"]
+    team = [start(tmp_path, *words, f"name=run{number}") for number in range(16)]
+    locks = wait_for(lambda: list((tmp_path / "outputs" / "models").glob(".*.lock")), 120)
+    holder = wait_for(lambda: [pid for pid in holders(locks[0]) if pid in {process.pid for process in team}])[0]
+    time.sleep(1)
+    os.kill(holder, signal.SIGKILL)
+    said = [process.communicate(timeout=400) for process in team]
+    ends = [process.returncode for process in team]
+    assert sorted(ends) == [-signal.SIGKILL] + [0] * 15
+    assert sum(stdout.count("rows in") for stdout, _ in said) == 1
+    tables = {path.read_text() for path in (tmp_path / "outputs").glob("run*/*/cells.csv")}
+    assert len(tables) == 1
+
+
+def holders(lock):
+    """Ids of the processes that hold a lock on a file, as the kernel has them."""
+    number = str(lock.stat().st_ino)
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return [int(words[4]) for words in lines if words[1] != "->" and words[5].rpartition(":")[2] == number]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, of half a megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a full disk needs the right to mount one")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [0, 8, 40, 80, 120, 200, 400])
+def test_a_full_disk_is_one_sentence_and_space_is_all_it_takes_to_go_on(small_disk, kilobytes, undisturbed):
+    (small_disk / "films").write_bytes(bytes((512 - kilobytes) * 1024))
+    full = alchemy(small_disk, *SWEEP)
+    assert full.returncode == 1
+    assert "Traceback" not in full.stderr
+    assert "No space left on device" in full.stderr
+    known = finished(small_disk)
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    go_on(small_disk, undisturbed, known)
+
+
 def test_force_measures_again_and_a_job_comes_out_again(tmp_path):
     words = [word for word in SWEEP if word not in ("-m", "seed=0,1", "model.width=8,16")] + ["model.width=8"]
     done = alchemy(tmp_path, *words)
