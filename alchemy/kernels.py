@@ -24,12 +24,16 @@ TERMS = tuple(np.float32(term) for term in (1 / 120, 1 / 24, 1 / 6, 0.5, 1, 1)) 
 BIAS, MANTISSA = np.float32(127), np.float32(1 << 23)  # of a float's exponent
 
 
+# Sums in any order, numbers finite; but divisions exact: some processors' quick reciprocal is off by the last bit.
+EXACT_DIVISION = {"nnan", "ninf", "nsz", "contract", "reassoc"}
+
+
 def compiled(function: Callable[..., None]) -> Any:
     """Compiled at its first use and kept on disk, where there is a place for it."""
     try:
-        return njit(fastmath=True, error_model="numpy", cache=True)(function)
+        return njit(fastmath=EXACT_DIVISION, error_model="numpy", cache=True)(function)
     except RuntimeError:  # no folder to keep it in can be written
-        return njit(fastmath=True, error_model="numpy")(function)
+        return njit(fastmath=EXACT_DIVISION, error_model="numpy")(function)
 
 
 @compiled

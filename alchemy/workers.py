@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -92,6 +91,7 @@ def spread(work: Work, jobs: Sequence[Any], workers: int) -> Iterator[tuple[int,
                 team.remove(worker)
                 worker.stop()
     finally:
+        for worker in team:  # all at once, then each awaited
+            worker.process.terminate()
         for worker in team:
             worker.stop()
-        sys.stderr.flush()

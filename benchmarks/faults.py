@@ -54,8 +54,8 @@ def main() -> None:
             same += table(Path(folder)) == undisturbed
             again += sum(trained(Path(folder))[path] != written for path, written in known.items())
         print(
-            f"killed {number} times, the last after {moment:.1f} s with {len(known)} of 12 models trained: {same} same tables, "
-            f"{again} trainings done twice",
+            f"killed {number} times: {same} same tables, {again} trainings done twice "
+            f"(the last after {moment:.1f} s, with {len(known)} of 12 models trained)",
             flush=True,
         )
     sys.exit(int(same < times or again > 0))
