@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from alchemy.batch import Batch, Role
-from alchemy.diagnose import diagnose
+from alchemy.cells import Cell, Rows, Values
+from alchemy.diagnose import KINDS, Diagnosis, diagnose
 from alchemy.discrepancy import discrepancy
 from alchemy.evaluate import complete
 from alchemy.model import Transformer
@@ -16,8 +17,8 @@ from alchemy.score import METRICS, Scores, score
 from alchemy.seeds import stream
 from alchemy.shift import Shift, describe
 from alchemy.statistics import row_error
-from alchemy.store import Values
 from alchemy.task import Distribution, Task, draw
+from alchemy.vocabulary import PAD
 
 NAMED = 6  # compositions, at most, that a cell names as executed
 RESAMPLED = 100  # times that corpus BLEU is computed on rows drawn again
@@ -25,8 +26,9 @@ RESAMPLED = 100  # times that corpus BLEU is computed on rows drawn again
 
 def measure(
     task: Task, model: Transformer, where: Distribution, count: int, seed: int, temperature: float = 0.0
-) -> Values:
-    """By part and metric, value and standard error over the rows, of completions of `count` test problems of `where`.
+) -> Cell:
+    """By part and metric, value and standard error over the rows, of completions of `count` test problems of `where`;
+    and what each row came to.
 
     full, chain, answer  the four scores of each part; no chain where gold has none: an empty one would count as right
     diagnosis            the share of completions of each kind (see alchemy.diagnose)
@@ -62,7 +64,23 @@ def measure(
     for name, rows in (("right_untouched", same), ("right_touched", ~same)):
         if rows.any():
             values["prompt"][name] = share(right[rows])
-    return values
+    return Cell(values, outcomes(task, batch, completion, found, same))
+
+
+def outcomes(task: Task, batch: Batch, completion: np.ndarray, found: Diagnosis, same: np.ndarray) -> Rows:
+    """Per row: prompt, gold and completion as text; its `kind` (see alchemy.diagnose); the composition alone that it
+    `executes`, if one does; and whether noise left its prompt `untouched`.
+    """
+    prompt = np.where(batch.role <= Role.INSTRUCTION, batch.tokens, PAD)
+    texts = {"prompt": prompt, "gold": batch.completion(), "completion": completion}
+    names = np.array([*map(task.spell, found.maps), ""], dtype=object)
+    return {
+        name: np.array([task.vocabulary.decode(row) for row in rows], dtype=object) for name, rows in texts.items()
+    } | {
+        "kind": np.array(KINDS, dtype=object)[found.kind],
+        "executes": names[np.where(found.compositions == 1, found.executes, -1)],
+        "untouched": same,
+    }
 
 
 def scored(scores: Scores, rng: np.random.Generator) -> dict[str, tuple[float, float]]:

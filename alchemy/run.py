@@ -55,8 +55,9 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     import torch
 
     from alchemy import store
+    from alchemy.cells import Cells
     from alchemy.progress import progress
-    from alchemy.store import MEASURING, Cells, code_digest, digest
+    from alchemy.store import MEASURING, code_digest, digest
 
     torch.set_num_threads(cfg.threads)
     models = Path(cfg.output) / "models"
@@ -76,8 +77,19 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "held_out": asdict(train.held_out) | {"written": held_out_but_written(todo.task)},
         "reached": todo.recipe.mark is None or record["exact_match"] >= todo.recipe.mark,
         "count": cfg.study.get("count"),
+        "rows_of": files_of(todo, cells),
         "seed": cfg.seed,
     }
+
+
+def files_of(todo: Plan, cells: Any) -> dict[str, str]:
+    """Where the rows of each cell are, by shift and level, as far as the study has cells of the model itself."""
+    files = {
+        " ".join((shift.axis, shift.kind, shift.domain, str(level))): cells.path(shift.at(todo.task, level))
+        for shift in todo.shifts
+        for level in shift.levels
+    }
+    return {name: str(path.with_suffix(".parquet")) for name, path in files.items() if path.exists()}
 
 
 def held_out_but_written(task: Task) -> list[str]:

@@ -1,20 +1,18 @@
-"""Where trained models and measured cells are kept: under a fingerprint of all that made them, and nothing else."""
+"""Where trained models are kept: under a fingerprint of all that made them, and nothing else."""
 
 import hashlib
 import json
 import shutil
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from alchemy.records import write_aside
-from alchemy.task import Distribution
 
 Settings = dict[str, Any]
-Values = dict[str, dict[str, tuple[float, float]]]  # part -> metric -> value and its standard error over rows
 
 PAUSE = 30.0  # seconds between two times that a training is put down
 ROWS = (
@@ -50,7 +48,7 @@ MEASURING = (
 
 
 class Damaged(ValueError):
-    """A stored model is not what its own record says."""
+    """A stored model or cell is not what its own record says."""
 
 
 def digest(content: object, size: int) -> str:
@@ -170,41 +168,3 @@ def code_digest(*modules: str) -> str:
     """Digest of the source of modules, so that no model and no result outlives the code that made it."""
     sources = [Path(str(find_spec(name).origin)).read_bytes() for name in modules]  # type: ignore[union-attr]
     return hashlib.sha256(b"\0".join(sources)).hexdigest()
-
-
-class Known(Protocol):
-    """What a study asks of the cells measured so far; a dict will do."""
-
-    def __contains__(self, where: object) -> bool: ...
-    def __getitem__(self, where: Distribution) -> Values: ...
-    def __setitem__(self, where: Distribution, values: Values) -> None: ...
-    def under(self, **circumstances: object) -> "Known": ...
-
-
-class Cells:
-    """Measured values of one model by Distribution, a small JSON file each; `key` is whatever else decides them. With
-    `force`, what was measured before is not known.
-    """
-
-    def __init__(self, folder: Path, key: object, force: bool = False) -> None:
-        self.folder, self.key, self.force = folder, key, force
-
-    def under(self, **circumstances: object) -> "Cells":
-        """The cells of this model under circumstances of a study's own, such as the rows it was fine-tuned on."""
-        return Cells(self.folder, [self.key, circumstances], self.force)
-
-    def path(self, where: Distribution) -> Path:
-        return self.folder / f"{digest([self.key, asdict(where)], 24)}.json"
-
-    def __contains__(self, where: object) -> bool:
-        try:
-            return not self.force and isinstance(where, Distribution) and self[where]["full"]["exact_match"][0] >= 0
-        except (OSError, ValueError, KeyError, TypeError):  # absent, or not what was written: measured again
-            return False
-
-    def __getitem__(self, where: Distribution) -> Values:
-        return json.loads(self.path(where).read_text(encoding="utf-8"))
-
-    def __setitem__(self, where: Distribution, values: Values) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_aside(self.path(where), json.dumps(values))

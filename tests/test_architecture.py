@@ -40,10 +40,12 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "seeds",
         "shift",
         "statistics",
-        "store",
+        "cells",
         "task",
+        "vocabulary",
     },
-    "store": {"records", "task"},
+    "store": {"records"},
+    "cells": {"records", "store", "task"},
     "errors": set(),
     "heatmap": set(),
     "bars": set(),
@@ -67,7 +69,20 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "vocabulary",
     },
     "plan": {"seeds", "shift", "store", "task", "tokenizer"},
-    "run": {"errors", "plan", "records", "shift", "task", "seeds", "model", "progress", "provenance", "store", "train"},
+    "run": {
+        "cells",
+        "errors",
+        "plan",
+        "records",
+        "shift",
+        "task",
+        "seeds",
+        "model",
+        "progress",
+        "provenance",
+        "store",
+        "train",
+    },
     "workers": set(),
     "cluster": set(),
     "provenance": set(),
@@ -76,7 +91,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "__main__": {"errors", "plan", "rerun", "run"},
     "__init__": set(),
 }
-STUDIES = {"batch", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
+STUDIES = {"batch", "cells", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
 HYDRA = {"__main__", "interop", "plan", "rerun", "run", "sweep"}
 NO_TORCH = {
     "errors",

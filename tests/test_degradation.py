@@ -7,6 +7,7 @@ import pytest
 
 from alchemy import measure
 from alchemy.score import PARTS
+from alchemy.seeds import stream
 from alchemy.shift import Shift
 from alchemy.store import Trained
 from alchemy.studies import degradation
@@ -91,6 +92,23 @@ def test_known_cells_are_not_measured_again(cipher, monkeypatch):
     first = list(study(cipher, 3, SHIFTS, known, 40))
     monkeypatch.setattr(measure, "complete", lambda model, batch, temperature, rng: pytest.fail("measured again"))
     assert list(study(cipher, 3, SHIFTS, known, 40)) == first
+
+
+def test_every_row_is_kept_with_what_it_came_to(cipher, monkeypatch):
+    monkeypatch.setattr(measure, "complete", half_right)
+    known = {}
+    list(study(cipher, 3, SHIFTS, known, 40))
+    for where, cell in known.items():
+        batch = draw(cipher, where, 40, stream(3, "test"))
+        assert list(cell.rows["gold"]) == [cipher.vocabulary.decode(row) for row in batch.completion()]
+        assert list(cell.rows["completion"][::2]) == list(cell.rows["gold"][::2])
+        assert set(cell.rows["completion"][1::2]) == {""}
+        assert set(cell.rows["kind"][::2]) == {"right"}
+        assert set(cell.rows["kind"][1::2]) == {"malformed"}
+        assert (cell.rows["kind"] == "right").mean() == cell.values["full"]["exact_match"][0]
+        assert cell.rows["untouched"].mean() == cell.values["prompt"]["untouched"][0]
+        prompts = [cipher.vocabulary.decode(row[:n]) for row, n in zip(batch.tokens, batch.prompt_length, strict=True)]
+        assert list(cell.rows["prompt"]) == prompts
 
 
 def test_other_seeds_measure_other_problems(cipher, monkeypatch):

@@ -1,12 +1,16 @@
 """What is stored is found again, and what is damaged is never used."""
 
+import duckdb
+import numpy as np
 import pytest
 import torch
 
+from alchemy import cells as cells_of
 from alchemy import store
 from alchemy.shift import corrupt
 from tests.conftest import tiny_model
 
+CELL = cells_of.Cell({"full": {"exact_match": (0.5, 0.01)}})
 SETTINGS = {"task": {"length": 4}, "model": {"width": 32}, "train": {"steps": 1}, "seed": 0}
 
 
@@ -101,29 +105,30 @@ def test_snapshots_stay_with_the_model(tmp_path, cipher):
 
 
 def test_circumstances_keep_cells_apart(tmp_path, cipher):
-    cells = store.Cells(tmp_path, "key")
-    cells.under(rows=5)[cipher.train] = {"full": {"exact_match": [0.5, 0.01]}}
+    cells = cells_of.Cells(tmp_path, "key")
+    cells.under(rows=5)[cipher.train] = CELL
     assert cipher.train in cells.under(rows=5)
     assert cipher.train not in cells.under(rows=6)
     assert cipher.train not in cells
 
 
 def test_cells_are_found_by_all_that_decides_them(tmp_path, cipher):
-    cells = store.Cells(tmp_path / "cells", "key")
-    values = {"full": {"exact_match": [0.5, 0.01]}}
+    cells = cells_of.Cells(tmp_path / "cells", "key")
     assert cipher.train not in cells
-    cells[cipher.train] = values
-    assert store.Cells(tmp_path / "cells", "key")[cipher.train] == values
-    assert cipher.train not in store.Cells(tmp_path / "cells", "other key")
+    cells[cipher.train] = CELL
+    assert cells_of.Cells(tmp_path / "cells", "key")[cipher.train].values == {"full": {"exact_match": [0.5, 0.01]}}
+    assert cipher.train not in cells_of.Cells(tmp_path / "cells", "other key")
     assert corrupt(cipher, 1) not in cells
 
 
-def test_a_torn_cell_is_measured_again(tmp_path, cipher):
-    cells = store.Cells(tmp_path, "key")
-    cells[cipher.train] = {"full": {"exact_match": [0.5, 0.01]}}
+@pytest.mark.parametrize("harm", [lambda text: text[:9], lambda text: text.replace("0.5", "0.6"), lambda text: ""])
+def test_a_torn_or_changed_cell_is_measured_again(tmp_path, cipher, caplog, harm):
+    cells = cells_of.Cells(tmp_path, "key")
+    cells[cipher.train] = CELL
     path = cells.path(cipher.train)
-    path.write_text(path.read_text()[:9])
+    path.write_text(harm(path.read_text()))
     assert cipher.train not in cells
+    assert f"{path} has changed since it was written" in caplog.text
 
 
 def test_the_measuring_code_is_part_of_a_cell():
@@ -134,6 +139,19 @@ def test_the_measuring_code_is_part_of_a_cell():
 
 @pytest.mark.parametrize("content", ["{}", '{"full": 1}', "[]", '{"full": {}}'])
 def test_a_cell_that_is_something_else_is_measured_again(tmp_path, cipher, content):
-    cells = store.Cells(tmp_path, "key")
+    cells = cells_of.Cells(tmp_path, "key")
     cells.path(cipher.train).write_text(content)
     assert cipher.train not in cells
+
+
+def test_a_cell_keeps_its_values_and_its_rows(tmp_path, cipher):
+    cells = cells_of.Cells(tmp_path / "cells", "key")
+    rows = {"prompt": np.array(["A B", "ß ‘"], dtype=object), "untouched": np.array([True, False])}
+    assert cipher.train not in cells
+    cells[cipher.train] = cells_of.Cell({"full": {"exact_match": (0.5, 0.1)}}, rows)
+    assert cipher.train in cells
+    assert cells[cipher.train].values["full"]["exact_match"] == [0.5, 0.1]
+    path = cells.path(cipher.train)
+    assert sorted(tmp_path.rglob("*.*")) == [path, path.with_suffix(".parquet")], "something was left aside"
+    assert duckdb.sql(f"FROM '{path.with_suffix('.parquet')}'").fetchall() == [("A B", True), ("ß ‘", False)]
+    assert cipher.train not in cells_of.Cells(tmp_path / "cells", "key", force=True)

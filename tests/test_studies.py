@@ -8,9 +8,10 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from alchemy.cells import Cells
 from alchemy.seeds import stream
 from alchemy.shift import Shift
-from alchemy.store import Cells, Partial, Trained
+from alchemy.store import Partial, Trained
 from alchemy.studies import recovery, trajectory
 from alchemy.task import draw, in_side
 from alchemy.train import Recipe, fit

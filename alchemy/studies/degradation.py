@@ -5,10 +5,11 @@ Source: arXiv:2508.01191; the heatmap of where chain of thought breaks is drawn 
 
 from collections.abc import Callable, Iterator, Sequence
 
+from alchemy.cells import Known
 from alchemy.measure import measure, records
 from alchemy.records import Record
 from alchemy.shift import Shift
-from alchemy.store import Known, Trained
+from alchemy.store import Trained
 from alchemy.task import Task
 
 
@@ -33,5 +34,5 @@ def run(
         where = shift.at(task, level)
         if where not in known:
             known[where] = measure(task, trained.model, where, count, seed, temperature)
-        yield from records(task, shift, level, known[where], count, {"seed": seed})
+        yield from records(task, shift, level, known[where].values, count, {"seed": seed})
         report(done, len(cells), f"{shift.axis} {level}")

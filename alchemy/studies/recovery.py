@@ -10,12 +10,13 @@ from copy import deepcopy
 import numpy as np
 
 from alchemy.batch import Batch, concatenate
+from alchemy.cells import Known
 from alchemy.measure import measure, records
 from alchemy.model import Transformer
 from alchemy.records import Record
 from alchemy.seeds import stream
 from alchemy.shift import Shift
-from alchemy.store import Known, Trained
+from alchemy.store import Trained
 from alchemy.task import Distribution, Task, draw
 from alchemy.train import Recipe, fit
 
@@ -59,7 +60,7 @@ def run(
         at: dict[str, str | int | float] = {"seed": seed, "rows": number}
         if shares:
             at["share"] = amount
-        yield from records(task, shift, level, here[where], count, at)
+        yield from records(task, shift, level, here[where].values, count, at)
         report(done, len(cells), f"{shift.axis} {level}, {number} rows")
 
 

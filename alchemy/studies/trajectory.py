@@ -5,10 +5,11 @@ It measures the snapshots that training kept (train.snapshots), as the degradati
 
 from collections.abc import Callable, Iterator, Sequence
 
+from alchemy.cells import Known
 from alchemy.measure import measure, records
 from alchemy.records import Record
 from alchemy.shift import Shift
-from alchemy.store import Known, Trained
+from alchemy.store import Trained
 from alchemy.task import Task
 
 
@@ -37,5 +38,5 @@ def run(
             where = shift.at(task, level)
             if where not in here:
                 here[where] = measure(task, model, where, count, seed)
-            yield from records(task, shift, level, here[where], count, {"seed": seed, "rows": rows})
+            yield from records(task, shift, level, here[where].values, count, {"seed": seed, "rows": rows})
             report(number * len(cells) + done, len(snapshots) * len(cells), f"{rows:,} rows, {shift.axis} {level}")
