@@ -1,6 +1,7 @@
 """`python -m alchemy`: compose the configuration, run one job or a sweep of them, and draw what came out."""
 
 import difflib
+import logging
 import os
 import re
 import signal
@@ -31,6 +32,7 @@ def main() -> None:
         from alchemy.rerun import main as rerun
 
         return rerun(sys.argv[2:])
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for a trace on the screen
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     tracing = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to us

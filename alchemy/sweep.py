@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra.core.utils import JobRuntime, run_job, setup_globals
+from hydra.core.utils import JobRuntime, JobStatus, run_job, setup_globals
 from hydra.experimental.callback import Callback
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
@@ -92,11 +92,14 @@ def watch(configs: Sequence[DictConfig], ends: Iterable[tuple[int, Any, str]]) -
 
 def run_one(config: DictConfig) -> float | None:
     """Hydra's way with one job, in a process of its own."""
+    logging.raiseExceptions = False  # as in alchemy.__main__
     version.setbase(VERSION)
     setup_globals()
     JobRuntime.instance().set("name", config.hydra.job.name)
     context = HydraContext(config_loader=None, callbacks=Callbacks(config))  # type: ignore[arg-type]
     done = run_job(job, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    if done.status is not JobStatus.COMPLETED:  # not even run.json could be written
+        raise done._return_value  # the property of that name would write to the screen
     return done.return_value
 
 

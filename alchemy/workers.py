@@ -10,6 +10,8 @@ from multiprocessing.connection import Connection, wait
 from threading import Thread
 from typing import Any
 
+from alchemy.errors import sentence
+
 GRACE = 3.0  # seconds that a process has to end after it was told to
 
 Work = Callable[[Any], Any]
@@ -57,7 +59,10 @@ def serve(work: Work, line: Connection) -> None:
             job = line.recv()
         except EOFError:
             return
-        line.send(work(job))
+        try:
+            line.send((work(job), ""))
+        except Exception as error:
+            line.send((None, sentence(error)))
 
 
 def leave_with_parent() -> None:
@@ -69,8 +74,8 @@ def leave_with_parent() -> None:
 
 def spread(work: Work, jobs: Sequence[Any], workers: int) -> Iterator[tuple[int, Any, str]]:
     """Has `work(job)` done for every job, so many at a time, each worker with one job at once. Yields, as they end,
-    the job's number, its answer, and "" or how its process ended before the answer. `work`, jobs and answers are
-    pickled. Closing the generator ends all workers.
+    the job's number, its answer, and "" or why there is none: its error, or how its process ended. `work`, jobs and
+    answers are pickled. Closing the generator ends all workers.
     """
     waiting = list(enumerate(jobs))[::-1]
     team: list[Worker] = []
@@ -82,7 +87,7 @@ def spread(work: Work, jobs: Sequence[Any], workers: int) -> Iterator[tuple[int,
             ready = wait([worker.line for worker in team] + [worker.process.sentinel for worker in team])
             for worker in [worker for worker in team if worker.line in ready or worker.process.sentinel in ready]:
                 try:
-                    yield worker.number, worker.line.recv(), ""
+                    yield worker.number, *worker.line.recv()
                     if waiting:
                         worker.start(*waiting.pop())
                         continue

@@ -9,4 +9,6 @@ def answer(job):
         os.kill(os.getpid(), signal.SIGKILL)
     if job == "leave":
         os._exit(7)
+    if job == "raise":
+        raise ValueError("no such job")
     return job * 2

@@ -83,7 +83,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "store",
         "train",
     },
-    "workers": set(),
+    "workers": {"errors"},
     "cluster": set(),
     "provenance": set(),
     "sweep": {"errors", "figures", "plan", "records", "run"},

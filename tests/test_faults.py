@@ -102,7 +102,8 @@ def test_a_killed_worker_costs_its_job_alone(tmp_path, undisturbed):
     assert go_on(tmp_path, undisturbed, finished(tmp_path)).stdout.count("done before") == 4
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_sweep_says_how_far_it_is_and_goes_on(tmp_path, undisturbed, sign):
     sweep = start(tmp_path, *SWEEP)
     known = wait_for(lambda: finished(tmp_path))
@@ -215,11 +216,12 @@ def test_force_measures_again_and_a_job_comes_out_again(tmp_path):
 
 
 def test_every_job_has_one_answer_or_one_end():
-    jobs = [1, "die", 2, "leave", 3, "die"]
+    jobs = [1, "die", 2, "leave", 3, "raise"]
     came = {number: (value, lost) for number, value, lost in spread(answer, jobs, 2)}
     assert [came[number][0] for number in range(6)] == [2, None, 4, None, 6, None]
     assert [bool(came[number][1]) for number in range(6)] == [False, True, False, True, False, True]
     assert "exit code 7" in came[3][1]
+    assert came[5][1] == "no such job"
 
 
 class Trap:
