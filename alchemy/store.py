@@ -111,7 +111,9 @@ class Partial:
         self.folder.mkdir(parents=True, exist_ok=True)
         content = save(model.state_dict())
         weights = hashlib.sha256(content).hexdigest()
-        record = {"fingerprint": fingerprint(settings), "settings": settings, "sha256": weights, **facts}
+        kept = {path.name: sha256(path) for path in sorted((self.folder / "snapshots").glob("*.safetensors"))}
+        record = {"fingerprint": fingerprint(settings), "settings": settings, "sha256": weights, "snapshots": kept}
+        record |= facts
         write_aside(self.folder / "model.safetensors", content)
         write_aside(self.folder / "model.json", json.dumps(record, indent=1))
         for name in ("training.safetensors", "training.json"):
@@ -134,9 +136,12 @@ class Trained:
         return dict(sorted(found.items()))
 
     def at(self, snapshot: Path) -> Any:
-        """A copy of the model with the weights of a snapshot."""
+        """A copy of the model with the weights of a snapshot. Raises Damaged if they are not what was written."""
         from safetensors.torch import load_file
 
+        record = json.loads((self.home / "model.json").read_text(encoding="utf-8"))
+        if record["snapshots"].get(snapshot.name) != sha256(snapshot):
+            raise Damaged(f"{snapshot} has changed since it was written: remove {self.home}, and it is trained again")
         model = deepcopy(self.model)
         model.load_state_dict(load_file(snapshot))
         return model
@@ -162,6 +167,10 @@ def load(folder: Path, model: Any, settings: Settings) -> Settings:
     except (SafetensorError, RuntimeError) as error:
         raise Damaged(f"{folder / 'model.safetensors'} does not fit its settings ({error})") from error
     return record
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def code_digest(*modules: str) -> str:

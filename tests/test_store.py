@@ -102,6 +102,9 @@ def test_snapshots_stay_with_the_model(tmp_path, cipher):
     for rows, path in trained.snapshots().items():
         for mine, its in zip(trained.at(path).parameters(), tiny_model(cipher, rows).parameters(), strict=True):
             assert torch.equal(mine, its)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(store.Damaged, match="has changed since it was written"):
+        trained.at(path)
 
 
 def test_circumstances_keep_cells_apart(tmp_path, cipher):
