@@ -1,8 +1,9 @@
-# `make heatmap`, `make paper` and `make test` set up .venv by themselves, once. `make slow` is the rest of the tests.
+# `make heatmap`, `make paper` and `make test` set up .venv by themselves, once. `make slow` and
+# `make ray` are the rest of the tests.
 PYTHON ?= python3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: heatmap paper bench test slow clean
+.PHONY: heatmap paper bench test slow ray clean
 
 heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
@@ -22,6 +23,15 @@ test: .venv/.ready
 slow: .venv/.slurm
 	.venv/bin/python -m pytest -n 2 --durations=5 -m slow
 
+ray: .venv-ray/.ready
+	.venv-ray/bin/python -m pytest -m slow tests/test_engines.py
+
+.venv-ray/.ready: requirements.ray.lock
+	test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install -q --no-compile --no-deps -r requirements.ray.lock
+	.venv-ray/bin/python -m pip install -q --no-compile --no-deps --no-build-isolation -e .
+	@touch $@
+
 .venv/.ready: pyproject.toml requirements.lock
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q --no-compile -r requirements.lock
@@ -34,4 +44,4 @@ slow: .venv/.slurm
 	@touch $@
 
 clean:
-	rm -rf .venv outputs/* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-ray outputs/* .mypy_cache .pytest_cache .ruff_cache

@@ -20,10 +20,10 @@ from alchemy.plan import CONF, VERSION
 
 
 @hydra.main(version_base=VERSION, config_path=str(CONF), config_name="config")
-def entry(cfg: DictConfig) -> None:
+def entry(cfg: DictConfig) -> float:
     from alchemy.run import job
 
-    job(cfg)
+    return job(cfg)
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
-"""Jobs of a sweep on a Slurm cluster, many of them in each of Slurm's jobs, by submitit."""
+"""Jobs of a sweep on a cluster: on Slurm's by submitit, many of them in each of its jobs, or on Ray's."""
 
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ class Chunk:
         return DelayedSubmission(self)
 
 
-def spread(
+def spread_on_slurm(
     work: Work, jobs: Sequence[Any], done: Done, size: int, requeues: int, parameters: dict[str, Any], folder: Path
 ) -> Iterator[tuple[int, None, str]]:
     """Has `work(job)` done for every job, `size` of them in each job of a Slurm array, put back into the queue up to
@@ -89,3 +90,37 @@ def queued(names: list[str]) -> list[str]:
         log.warning("squeue does not answer (%s)", error)
         return names
     return [name for name in names if name in answer.stdout.split()]
+
+
+def spread_on_ray(
+    work: Work, jobs: Sequence[Any], requeues: int, parameters: dict[str, Any]
+) -> Iterator[tuple[int, None, str]]:
+    """Has `work(job)` done for every job, each a task of a Ray cluster that is begun again up to `requeues` times when
+    its process or node dies. Yields, as they end, the job's number, None, and "" or why it was not done. `parameters`
+    are those of ray.init. Closing the generator ends the tasks. Raises ValueError if Ray or its cluster is not there.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("launcher=ray needs Ray: pip install 'shift-alchemy[ray]'") from None
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.WARNING, include_dashboard=False, **parameters)
+    except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"Ray does not begin ({error}): correct hydra.launcher.parameters") from None
+    task = ray.remote(num_cpus=1, max_retries=requeues)(run_there)
+    left = {task.remote(work, job, str(Path.cwd())): number for number, job in enumerate(jobs)}
+    try:
+        while left:
+            for answer in ray.wait(list(left))[0]:
+                number = left.pop(answer)
+                try:
+                    yield number, ray.get(answer), ""
+                except ray.exceptions.RayError as error:
+                    yield number, None, f"Ray gave it up ({str(error).splitlines()[0]})"
+    finally:
+        ray.shutdown()
+
+
+def run_there(work: Work, job: Any, folder: str) -> None:
+    os.chdir(folder)  # a node may stand in another
+    work(job)

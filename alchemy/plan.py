@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 VERSION = "1.3"  # of Hydra's behaviour
 KINDS_OF_A_RUN: dict[str, type] = dict.fromkeys(("seed", "threads", "workers"), int)
-KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output"), str) | {"force": bool}
+KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output"), str) | {
+    "force": bool,
+    "hunt": float,
+}
 LONGEST_NAME = 4  # rules of a composition that is asked for by name
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout

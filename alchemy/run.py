@@ -9,6 +9,7 @@ import json
 import logging
 import traceback
 from dataclasses import asdict
+from math import nan
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from alchemy.errors import sentence
 from alchemy.plan import Plan, plan
 from alchemy.provenance import provenance
-from alchemy.records import write, write_aside
+from alchemy.records import COORDINATES, Record, write, write_aside
 from alchemy.seeds import stream
 from alchemy.task import Task, draw
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def job(cfg: DictConfig) -> None:
-    """Runs one job in the folder that Hydra made for it, and writes run.json at its end, whatever happens."""
+def job(cfg: DictConfig) -> float:
+    """Runs one job in the folder that Hydra made for it, and writes run.json at its end, whatever happens. Returns its
+    distance from `hunt`, NaN if it failed: what a sweeper that searches, such as Optuna's, makes small.
+    """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     number = 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
@@ -48,6 +51,7 @@ def job(cfg: DictConfig) -> None:
         write_aside(trace, traceback.format_exc())
         facts |= {"began": True, "error": f"{type(error).__name__}: {sentence(error)} (trace in {trace})"}
     write_aside(folder / "run.json", json.dumps(facts | {"seconds": round(perf_counter() - begun, 2)}, indent=1))
+    return facts.get("distance", nan)
 
 
 def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, Any]:
@@ -78,8 +82,21 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "reached": todo.recipe.mark is None or record["exact_match"] >= todo.recipe.mark,
         "count": cfg.study.get("count"),
         "rows_of": files_of(todo, cells),
+        "distance": abs(last_levels(todo, records) - cfg.hunt),
         "seed": cfg.seed,
     }
+
+
+def last_levels(todo: Plan, records: list[Record]) -> float:
+    """Mean exact match, of chain and answer, at the last level of each shift."""
+    ends = {(shift.axis, shift.kind, shift.domain, shift.levels[-1]) for shift in todo.shifts if shift.levels}
+    found = [
+        record.value
+        for record in records
+        if (record.metric, record.at["part"]) == ("exact_match", "full")
+        and tuple(record.at[name] for name in COORDINATES) in ends
+    ]
+    return sum(found) / len(found) if found else nan
 
 
 def files_of(todo: Plan, cells: Any) -> dict[str, str]:

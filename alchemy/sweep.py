@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from math import nan
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -57,7 +58,10 @@ def close(folder: Path) -> None:
     from alchemy.figures import finish  # drawing takes seconds to import: not in a training process
 
     status = finish(folder)
-    runs = jobs(folder) if status else {}
+    try:
+        runs = jobs(folder) if status else {}
+    except ValueError:  # it has said so
+        sys.exit(status)
     if runs and all(run.get("began") is False for run in runs.values()):
         for number in runs:
             home = job_folder(folder, number)
@@ -71,15 +75,14 @@ def close(folder: Path) -> None:
         sys.exit(status)
 
 
-def watch(configs: Sequence[DictConfig], ends: Iterable[tuple[int, Any, str]]) -> list[float | None]:
+def watch(configs: Sequence[DictConfig], ends: Iterable[tuple[int, Any, str]]) -> list[float]:
     """Follows the jobs of a sweep to their ends, as `alchemy.workers.spread` gives them, and says how far it is;
-    returns what they return. One that was ended from outside is failed by its run.json, like one that failed of itself.
+    returns the distance that each found. One that was ended from outside is failed by its run.json, like one that
+    failed of itself.
     """
-    values: list[float | None] = [None] * len(configs)
     begun, done = monotonic(), 0
     try:
-        for number, value, lost in ends:
-            values[number] = value
+        for number, _, lost in ends:
             if lost:
                 fail(configs[number], lost)
             done += 1
@@ -87,10 +90,10 @@ def watch(configs: Sequence[DictConfig], ends: Iterable[tuple[int, Any, str]]) -
             log.info("%d of %d jobs done%s", done, len(configs), f", some {left:.0f} s left" if left else "")
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{done} of {len(configs)} jobs done") from None
-    return values
+    return [distance(config) for config in configs]
 
 
-def run_one(config: DictConfig) -> float | None:
+def run_one(config: DictConfig) -> None:
     """Hydra's way with one job, in a process of its own."""
     logging.raiseExceptions = False  # as in alchemy.__main__
     version.setbase(VERSION)
@@ -100,7 +103,6 @@ def run_one(config: DictConfig) -> float | None:
     done = run_job(job, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
     if done.status is not JobStatus.COMPLETED:  # not even run.json could be written
         raise done._return_value  # the property of that name would write to the screen
-    return done.return_value
 
 
 def folder_of(config: DictConfig) -> Path:
@@ -110,6 +112,11 @@ def folder_of(config: DictConfig) -> Path:
 def ended(config: DictConfig) -> bool:
     """Whether a job has written how it ended."""
     return (folder_of(config) / "run.json").exists()
+
+
+def distance(config: DictConfig) -> float:
+    """What run.json says of a job's distance from `hunt`; NaN if it failed."""
+    return json.loads((folder_of(config) / "run.json").read_text(encoding="utf-8")).get("distance", nan)
 
 
 def fail(config: DictConfig, error: str) -> None:

@@ -1,6 +1,7 @@
-"""A launcher whose jobs each live and die alone: `hydra/launcher=packed`, or `launcher=local` and `launcher=slurm`.
+"""A launcher whose jobs each live and die alone: `hydra/launcher=packed`, or `launcher=local`, `slurm` and `ray`.
 
-Hydra's own ends the whole sweep with a killed job, and so does joblib's; submitit's starts all local jobs at once.
+Hydra's own ends the whole sweep with a killed job, and so does joblib's; submitit's starts all local jobs at once;
+Ray's has each job write into the folder that its node happens to stand in.
 """
 
 import logging
@@ -21,20 +22,24 @@ log = logging.getLogger(__name__)
 class Settings:
     _target_: str = "hydra_plugins.packed.launcher.PackedLauncher"
     workers: int = 2  # processes at a time, on this machine
-    slurm: bool = False  # hand the jobs to Slurm instead
+    engine: str = "local"  # or slurm, or ray
     jobs_each: int = 8  # jobs in each of Slurm's
-    requeues: int = 3  # times that Slurm may stop one of its jobs and have it go on
-    parameters: dict[str, Any] = field(default_factory=dict)  # of Slurm's jobs, as submitit names them
+    requeues: int = 3  # times that a cluster may stop a job and have it go on
+    parameters: dict[str, Any] = field(default_factory=dict)  # of Slurm's jobs, as submitit names them; of ray.init
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="packed", node=Settings, provider="alchemy")
 
 
 class PackedLauncher(Launcher):
-    """So many worker processes at a time, each with one job after another; or Slurm's jobs, with several in each."""
+    """So many worker processes at a time, each with one job after another; or Slurm's jobs, with several in each; or
+    Ray's tasks.
+    """
 
-    def __init__(self, workers: int, slurm: bool, jobs_each: int, requeues: int, parameters: DictConfig) -> None:
-        self.workers, self.slurm, self.jobs_each, self.requeues = workers, slurm, jobs_each, requeues
+    def __init__(self, workers: int, engine: str, jobs_each: int, requeues: int, parameters: DictConfig) -> None:
+        if engine not in ("local", "slurm", "ray"):
+            raise ValueError(f"hydra.launcher.engine={engine} is unknown: use launcher=local, slurm or ray")
+        self.workers, self.engine, self.jobs_each, self.requeues = workers, engine, jobs_each, requeues
         self.parameters: Any = OmegaConf.to_container(parameters)
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:  # noqa: ARG002 Hydra's words
@@ -53,16 +58,18 @@ class PackedLauncher(Launcher):
                 config.hydra.job.id, config.hydra.job.num = str(number), number
                 config.hydra.sweep.dir = self.config.hydra.sweep.dir  # its time is the sweep's, not the job's
             configs.append(config)
-        if self.slurm:
+        if self.engine == "slurm":
             folder = Path(self.config.hydra.sweep.dir) / "slurm"
             how = self.jobs_each, self.requeues, self.parameters, folder.absolute()
-            ends = cluster.spread(sweep.run_one, configs, sweep.ended, *how)
+            ends = cluster.spread_on_slurm(sweep.run_one, configs, sweep.ended, *how)
+        elif self.engine == "ray":
+            ends = cluster.spread_on_ray(sweep.run_one, configs, self.requeues, self.parameters)
         else:
             ends = workers.spread(sweep.run_one, configs, self.workers)
         return [returned(value) for value in sweep.watch(configs, ends)]
 
 
-def returned(value: float | None) -> JobReturn:
+def returned(value: float) -> JobReturn:
     """Hydra is told of no failure: it would end the sweep without its picture. run.json says how each job ended."""
     answer = JobReturn()
     answer.status, answer.return_value = JobStatus.COMPLETED, value
