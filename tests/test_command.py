@@ -28,7 +28,7 @@ def alchemy(folder, *words, module="alchemy"):
     """Runs the command in `folder` as a process of its own."""
     command = [sys.executable, "-m", module, *words]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=environment(), timeout=240, check=False
+        command, cwd=folder, capture_output=True, text=True, env=environment(), timeout=600, check=False
     )
 
 

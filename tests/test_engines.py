@@ -41,9 +41,9 @@ def test_a_sweep_on_a_ray_cluster_of_two_nodes_ends_in_the_same_table(plain, tmp
 
 def test_a_killed_ray_worker_is_replaced(plain, tmp_path):
     sweep = start(tmp_path, *SWEEP, "launcher=ray", "+hydra.launcher.parameters.num_cpus=2")
-    lock = wait_for(lambda: list((tmp_path / "outputs" / "models").glob(".*.lock")), 120)[0]
+    lock = wait_for(lambda: list((tmp_path / "outputs" / "models").glob(".*.lock")))[0]
     os.kill(wait_for(lambda: holders(lock))[0], signal.SIGKILL)
-    stdout, stderr = sweep.communicate(timeout=300)
+    stdout, stderr = sweep.communicate(timeout=600)
     assert sweep.returncode == 0, stderr
     assert (tmp_path / stdout.splitlines()[-1]).with_name("cells.csv").read_text() == plain
 

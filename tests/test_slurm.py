@@ -18,7 +18,8 @@ from tests.test_faults import SWEEP, finished, start, table, wait_for
 
 LACKING = [name for name in ("slurmctld", "slurmd", "munged", "squeue") if not shutil.which(name)]
 LACKING += ["submitit"] * (importlib.util.find_spec("submitit") is None) + ["root"] * (os.geteuid() != 0)
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=f"Slurm cannot start here without {LACKING}")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark += [pytest.mark.skipif(bool(LACKING), reason=f"Slurm cannot start here without {LACKING}")]
 
 ON_SLURM = [*SWEEP, "launcher=slurm", "hydra.launcher.jobs_each=2", "hydra.launcher.parameters.mem=2GB"]
 ON_SLURM += ["hydra.launcher.parameters.time=10"]
@@ -43,14 +44,17 @@ def slurm(tmp_path_factory):
         "PartitionName=lab Nodes=ALL Default=YES State=UP",
     ]  # fmt: skip
     (home / "slurm.conf").write_text("\n".join(settings) + "\n")
-    run("install", "-d", "-o", "munge", "-g", "munge", "/run/munge")
-    if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode:
-        run("runuser", "-u", "munge", "--", "munged")
     os.environ["SLURM_CONF"] = str(home / "slurm.conf")
-    run("slurmctld")
-    for node in ("n1", "n2"):
-        run("slurmd", "-N", node)
-    wait_for(lambda: run("sinfo", "--noheader", "--format=%T %D").split() == ["idle", "2"])
+    try:
+        run("install", "-d", "-o", "munge", "-g", "munge", "/run/munge")
+        if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode:
+            run("runuser", "-u", "munge", "--", "munged")
+        run("slurmctld")
+        for node in ("n1", "n2"):
+            run("slurmd", "-N", node)
+        wait_for(lambda: run("sinfo", "--noheader", "--format=%T %D").split() == ["idle", "2"])
+    except (AssertionError, subprocess.SubprocessError) as error:
+        pytest.skip(f"Slurm does not start on this machine: {error} {getattr(error, 'stderr', '')}")
     yield home
     for name in ("n1", "n2", "controller"):
         os.kill(int((home / f"{name}.pid").read_text()), signal.SIGTERM)
@@ -82,7 +86,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(slurm, plain, tmp_path):
     sweep = start(tmp_path, *ON_SLURM)
     known = wait_for(lambda: finished(tmp_path))
     run("scancel", "--signal=USR2", running()[0])  # what Slurm sends before it stops a job
-    stdout, stderr = sweep.communicate(timeout=400)
+    stdout, stderr = sweep.communicate(timeout=700)
     assert sweep.returncode == 0, stderr
     logs = "".join(path.read_text() for path in tmp_path.rglob("slurm/*log.*"))
     assert "requeue" in logs.lower()
@@ -95,7 +99,7 @@ def test_a_killed_job_is_named_and_the_others_are_done(slurm, plain, tmp_path):
     wait_for(running)
     time.sleep(2)
     run("scancel", "--signal=KILL", "--full", running()[0])
-    _, stderr = sweep.communicate(timeout=400)
+    _, stderr = sweep.communicate(timeout=700)
     assert sweep.returncode == 1
     assert "ended without it" in stderr
     again = alchemy(tmp_path, *ON_SLURM)
@@ -107,7 +111,7 @@ def test_a_stopped_sweep_leaves_nothing_in_the_queue(slurm, tmp_path):
     sweep = start(tmp_path, *ON_SLURM)
     wait_for(running)
     os.killpg(sweep.pid, signal.SIGINT)
-    _, stderr = sweep.communicate(timeout=30)
+    _, stderr = sweep.communicate(timeout=120)
     assert sweep.returncode == 1
     assert "the same command goes on from there" in stderr
     wait_for(lambda: not run("squeue", "--noheader").strip())
