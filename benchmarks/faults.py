@@ -22,7 +22,18 @@ from alchemy.plan import given
 SWEEP = ["-m", "alchemy", "-m", "seed=0,1,2", "model.width=8,12,16,20", "shift.axis=task", "shift.levels=[0,1]"]
 SWEEP += ["study.count=64", "train.mark=null", "train.steps=120", "train.check_every=4", "train.check_problems=64"]
 SWEEP += ["train.batch=32", "model.layers=1", "model.heads=2"]
-SURVIVING = ("write_aside", "fingerprint", "code_digest", "provenance", "put_down", "acquire", "load", "__contains__")
+SURVIVING = (
+    "outcomes",
+    "write_parquet",
+    "write_aside",
+    "fingerprint",
+    "code_digest",
+    "provenance",
+    "put_down",
+    "acquire",
+    "load",
+    "__contains__",
+)
 
 
 def main() -> None:
