@@ -85,9 +85,10 @@ def write_parquet(path: Path, rows: Rows) -> None:
 
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with duckdb.connect(config={"threads": 1}) as lab:
-            lab.register("rows", rows)
-            lab.table("rows").write_parquet(str(aside))
+        lab = duckdb.default_connection()  # a new one would take as long as all the rest
+        lab.register("rows", rows)
+        lab.table("rows").write_parquet(str(aside))
+        lab.unregister("rows")
         aside.replace(path)
     except duckdb.IOException as error:
         raise OSError(f"{path} cannot be written ({str(error).splitlines()[0]})") from None

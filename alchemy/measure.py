@@ -73,14 +73,11 @@ def outcomes(task: Task, batch: Batch, completion: np.ndarray, found: Diagnosis,
     """
     prompt = np.where(batch.role <= Role.INSTRUCTION, batch.tokens, PAD)
     texts = {"prompt": prompt, "gold": batch.completion(), "completion": completion}
+    columns: Rows = {name: np.array(task.vocabulary.decode_rows(rows), dtype=object) for name, rows in texts.items()}
+    columns["kind"] = np.array(KINDS, dtype=object)[found.kind]
     names = np.array([*map(task.spell, found.maps), ""], dtype=object)
-    return {
-        name: np.array([task.vocabulary.decode(row) for row in rows], dtype=object) for name, rows in texts.items()
-    } | {
-        "kind": np.array(KINDS, dtype=object)[found.kind],
-        "executes": names[np.where(found.compositions == 1, found.executes, -1)],
-        "untouched": same,
-    }
+    columns["executes"] = names[np.where(found.compositions == 1, found.executes, -1)]
+    return columns | {"untouched": same}
 
 
 def scored(scores: Scores, rng: np.random.Generator) -> dict[str, tuple[float, float]]:

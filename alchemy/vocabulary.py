@@ -59,3 +59,10 @@ class Vocabulary:
     def decode(self, ids: ArrayLike) -> str:
         """Symbols with single spaces between them, padding left out."""
         return " ".join(self.symbols[i] for i in np.asarray(ids).tolist() if i != PAD)
+
+    def decode_rows(self, rows: NDArray[np.int16]) -> list[str]:
+        """The text of each row (B, C), as `decode` has it, in one pass over all of them."""
+        ended = np.concatenate([rows, np.full((len(rows), 1), len(self), dtype=np.int16)], axis=1)
+        names = [*self.symbols, "\n"]
+        text = " ".join([names[i] for i in ended[ended != PAD].tolist()])
+        return [line.strip() for line in text.split("\n")[:-1]]
