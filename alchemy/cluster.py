@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -40,7 +40,7 @@ class Chunk:
 
 def spread_on_slurm(
     work: Work, jobs: Sequence[Any], done: Done, size: int, requeues: int, parameters: dict[str, Any], folder: Path
-) -> Iterator[tuple[int, None, str]]:
+) -> Generator[tuple[int, None, str], None, None]:
     """Has `work(job)` done for every job, `size` of them in each job of a Slurm array, put back into the queue up to
     `requeues` times when Slurm stops it. Yields, as they end, the job's number, None, and "" or why it was never
     `done(job)`. `parameters` are submitit's, such as time or partition; its files go into `folder`. Closing the
@@ -94,7 +94,7 @@ def queued(names: list[str]) -> list[str]:
 
 def spread_on_ray(
     work: Work, jobs: Sequence[Any], requeues: int, parameters: dict[str, Any]
-) -> Iterator[tuple[int, None, str]]:
+) -> Generator[tuple[int, None, str], None, None]:
     """Has `work(job)` done for every job, each a task of a Ray cluster that is begun again up to `requeues` times when
     its process or node dies. Yields, as they end, the job's number, None, and "" or why it was not done. `parameters`
     are those of ray.init. Closing the generator ends the tasks. Raises ValueError if Ray or its cluster is not there.

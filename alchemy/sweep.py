@@ -4,7 +4,8 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from math import nan
 from pathlib import Path
 from time import monotonic
@@ -75,19 +76,20 @@ def close(folder: Path) -> None:
         sys.exit(status)
 
 
-def watch(configs: Sequence[DictConfig], ends: Iterable[tuple[int, Any, str]]) -> list[float]:
+def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], None, None]) -> list[float]:
     """Follows the jobs of a sweep to their ends, as `alchemy.workers.spread` gives them, and says how far it is;
     returns the distance that each found. One that was ended from outside is failed by its run.json, like one that
     failed of itself.
     """
     begun, done = monotonic(), 0
     try:
-        for number, _, lost in ends:
-            if lost:
-                fail(configs[number], lost)
-            done += 1
-            left = (monotonic() - begun) / done * (len(configs) - done)
-            log.info("%d of %d jobs done%s", done, len(configs), f", some {left:.0f} s left" if left else "")
+        with closing(ends):
+            for number, _, lost in ends:
+                if lost:
+                    fail(configs[number], lost)
+                done += 1
+                left = (monotonic() - begun) / done * (len(configs) - done)
+                log.info("%d of %d jobs done%s", done, len(configs), f", some {left:.0f} s left" if left else "")
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{done} of {len(configs)} jobs done") from None
     return [distance(config) for config in configs]

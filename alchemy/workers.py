@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from threading import Thread
@@ -72,7 +72,7 @@ def leave_with_parent() -> None:
     os._exit(1)
 
 
-def spread(work: Work, jobs: Sequence[Any], workers: int) -> Iterator[tuple[int, Any, str]]:
+def spread(work: Work, jobs: Sequence[Any], workers: int) -> Generator[tuple[int, Any, str], None, None]:
     """Has `work(job)` done for every job, so many at a time, each worker with one job at once. Yields, as they end,
     the job's number, its answer, and "" or why there is none: its error, or how its process ended. `work`, jobs and
     answers are pickled. Closing the generator ends all workers.
