@@ -38,8 +38,13 @@ def start(folder, *words):
     command = [sys.executable, "-m", "alchemy", *words]
     return subprocess.Popen(
         command, cwd=folder, env=environment(), start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts,  # noqa: PLW1509 no threads here
     )  # fmt: skip
+
+
+def heed_interrupts():
+    """As a shell in the foreground starts a command; what runs in the background is told to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def workers(pid):
