@@ -2,14 +2,13 @@
 
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 from numpy.typing import NDArray
 
-from alchemy.records import write_aside
+from alchemy.records import aside, write_aside
 from alchemy.store import Damaged, digest
 from alchemy.task import Distribution
 
@@ -83,14 +82,12 @@ def write_parquet(path: Path, rows: Rows) -> None:
     """Writes columns whole or not at all."""
     import duckdb
 
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    lab = duckdb.default_connection()  # a new one would take as long as all the rest
+    lab.register("rows", rows)
     try:
-        lab = duckdb.default_connection()  # a new one would take as long as all the rest
-        lab.register("rows", rows)
-        lab.table("rows").write_parquet(str(aside))
-        lab.unregister("rows")
-        aside.replace(path)
+        with aside(path) as other:
+            lab.table("rows").write_parquet(str(other))
     except duckdb.IOException as error:
         raise OSError(f"{path} cannot be written ({str(error).splitlines()[0]})") from None
     finally:
-        aside.unlink(missing_ok=True)
+        lab.unregister("rows")

@@ -10,12 +10,13 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from alchemy.workers import Work
+
 log = logging.getLogger(__name__)
 
 PAUSE = 2.0  # seconds between two looks at the queue
 LAG = 30.0  # seconds after a job left the queue until its files must be seen (network file systems are late)
 
-Work = Callable[[Any], Any]
 Done = Callable[[Any], bool]
 
 

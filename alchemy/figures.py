@@ -3,7 +3,6 @@
 `python -m alchemy.figures outputs/NAME/TIME` draws a finished run or sweep again.
 """
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from alchemy.curves import curves
 from alchemy.errors import sentence
 from alchemy.heatmap import PARTS, heatmap
 from alchemy.phase import numbers, phase
-from alchemy.records import apart, jobs, load, summarise, variants, write_aside
+from alchemy.records import apart, aside, jobs, load, summarise, variants, write_aside
 
 NAMED = 60  # letters at most of compositions that a caption names one by one
 STUDIED = ("share", "rows")  # coordinates that studies add, to be drawn as curves; a share has its rows beside it
@@ -146,12 +145,8 @@ def draw_all(
 
 def save(figure: Figure, path: Path) -> None:
     """Writes a picture whole or not at all."""
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    try:
-        figure.savefig(aside, dpi=110)
-        aside.rename(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(path) as other:
+        figure.savefig(other, dpi=110, format="png")
 
 
 def finish(folder: Path) -> int:

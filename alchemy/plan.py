@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from inspect import isclass, signature
 from itertools import product
 from pathlib import Path
@@ -14,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.seeds import stream
 from alchemy.shift import AXES, Shift, describe, number_of
-from alchemy.store import TRAINING, code_digest
+from alchemy.store import TRAINING, code_digest, sha256
 from alchemy.task import Task, draw, span
 from alchemy.tokenizer import Tokenizer
 
@@ -76,7 +75,7 @@ def plan(cfg: DictConfig) -> Plan:
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
     code = {"code": code_digest(*TRAINING, *worlds)}
     if source := cfg.task.get("source"):
-        made_by["source"] = sha256(Path(source).read_bytes()).hexdigest()
+        made_by["source"] = sha256(Path(source))
     return Plan(task, model, recipe, study, shifts, groups | made_by | code, worlds)
 
 

@@ -28,10 +28,14 @@ def code() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
+    return {"machine": {"host": platform.node(), "processor": processor(), "cores": os.cpu_count()}}
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor()
-    return {"machine": {"host": platform.node(), "processor": processor, "cores": os.cpu_count()}}
+    return names[0] if names else platform.processor()
 
 
 def git(*words: str) -> str | None:

@@ -5,12 +5,12 @@ folder that a row is from. Swept settings are columns too: quote their names, as
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from alchemy.errors import sentence
+from alchemy.records import aside
 
 SHOWN = 40  # rows printed
 
@@ -69,9 +69,5 @@ def export(found: Any, path: Path) -> None:
         raise ValueError(f"--export {path} must end in .parquet or .csv")
     if not path.parent.is_dir():
         raise ValueError(f"--export {path}: there is no folder {path.parent}")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        (found.write_csv if path.suffix == ".csv" else found.write_parquet)(str(aside))
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(path) as other:
+        (found.write_csv if path.suffix == ".csv" else found.write_parquet)(str(other))

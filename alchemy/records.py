@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,18 +31,24 @@ class Record:
     at: dict[str, str | int | float]
 
 
-def write_aside(path: Path, content: Iterable[str] | bytes) -> None:
-    """Writes a file whole or not at all, piece by piece if it is pieces: under another name, then renamed."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Another name to write a file under, which is then renamed: whole or, if the writing raises, not at all."""
+    other = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with aside.open("wb") as file:
-            pieces = [content] if isinstance(content, str | bytes) else content
-            file.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        yield other
+        other.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        other.unlink(missing_ok=True)
+
+
+def write_aside(path: Path, content: Iterable[str] | bytes) -> None:
+    """Writes a file whole or not at all, piece by piece if it is pieces."""
+    with aside(path) as other, other.open("wb") as file:
+        pieces = [content] if isinstance(content, str | bytes) else content
+        file.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write(path: Path, records: Iterable[Record]) -> None:

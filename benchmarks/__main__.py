@@ -19,6 +19,7 @@ from typing import Any
 
 from alchemy.errors import sentence
 from alchemy.plan import given
+from alchemy.provenance import processor
 from alchemy.records import write_aside
 from benchmarks.rows import LEARNT
 
@@ -159,9 +160,7 @@ def waits(rounds: int) -> dict[str, list[float]]:
 def machine() -> dict[str, str]:
     from importlib.metadata import version
 
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    facts = {"processor": names[0] if names else platform.processor(), "cores": str(os.cpu_count())}
+    facts = {"processor": processor(), "cores": str(os.cpu_count())}
     packages = {name: version(name) for name in ("torch", "numpy", "transformers") if find_spec(name)}
     return {"date": str(date.today()), **facts, "python": platform.python_version(), **packages}
 

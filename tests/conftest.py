@@ -66,3 +66,14 @@ def tiny_model(task, seed=0, positions="learned", context=64, size=None):
 
 def conformance(name: str):
     return json.loads((ROOT / "tests" / "conformance" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The table of the sweep of tests/test_faults.py, in one process that nothing happens to."""
+    from tests.test_faults import SWEEP, alchemy, table
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = alchemy(folder, *SWEEP, "workers=1")
+    assert done.returncode == 0, done.stderr
+    return table(folder, done)

@@ -17,15 +17,7 @@ LACKING = [name for name in ("ray", "optuna") if not importlib.util.find_spec(na
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=f"needs {LACKING}: see the head of this file")]
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plain")
-    done = alchemy(folder, *SWEEP, "workers=1")
-    assert done.returncode == 0, done.stderr
-    return table(folder, done)
-
-
-def test_a_sweep_on_a_ray_cluster_of_two_nodes_ends_in_the_same_table(plain, tmp_path):
+def test_a_sweep_on_a_ray_cluster_of_two_nodes_ends_in_the_same_table(undisturbed, tmp_path):
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -36,16 +28,16 @@ def test_a_sweep_on_a_ray_cluster_of_two_nodes_ends_in_the_same_table(plain, tmp
         cluster.shutdown()
     assert done.returncode == 0, done.stderr
     assert len(finished(tmp_path)) == 4
-    assert table(tmp_path, done) == plain
+    assert table(tmp_path, done) == undisturbed
 
 
-def test_a_killed_ray_worker_is_replaced(plain, tmp_path):
+def test_a_killed_ray_worker_is_replaced(undisturbed, tmp_path):
     sweep = start(tmp_path, *SWEEP, "launcher=ray", "+hydra.launcher.parameters.num_cpus=2")
     lock = wait_for(lambda: list((tmp_path / "outputs" / "models").glob(".*.lock")))[0]
     os.kill(wait_for(lambda: holders(lock))[0], signal.SIGKILL)
     stdout, stderr = sweep.communicate(timeout=600)
     assert sweep.returncode == 0, stderr
-    assert (tmp_path / stdout.splitlines()[-1]).with_name("cells.csv").read_text() == plain
+    assert (tmp_path / stdout.splitlines()[-1]).with_name("cells.csv").read_text() == undisturbed
 
 
 def test_optuna_hunts_for_the_level_at_which_a_shift_breaks(tmp_path):

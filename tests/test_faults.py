@@ -65,14 +65,6 @@ def table(folder, done):
     return (folder / done.stdout.splitlines()[-1]).with_name("cells.csv").read_text()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    done = alchemy(folder, *SWEEP)
-    assert done.returncode == 0, done.stderr
-    return table(folder, done)
-
-
 def go_on(folder, undisturbed, known=()):
     """The same command again ends in the undisturbed table, and trains none of the `known` models again."""
     again = alchemy(folder, *SWEEP)

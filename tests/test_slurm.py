@@ -61,20 +61,11 @@ def slurm(tmp_path_factory):
     del os.environ["SLURM_CONF"]
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """The same sweep, one process on this machine."""
-    folder = tmp_path_factory.mktemp("plain")
-    done = alchemy(folder, *SWEEP, "workers=1")
-    assert done.returncode == 0, done.stderr
-    return table(folder, done)
-
-
-def test_a_sweep_on_slurm_ends_in_the_same_table(slurm, plain, tmp_path):
+def test_a_sweep_on_slurm_ends_in_the_same_table(slurm, undisturbed, tmp_path):
     done = alchemy(tmp_path, *ON_SLURM)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "4 jobs in 2 of Slurm's" in done.stdout
-    assert table(tmp_path, done) == plain
+    assert table(tmp_path, done) == undisturbed
 
 
 def running():
@@ -82,7 +73,7 @@ def running():
     return [line.split()[0] for line in lines if line.endswith("RUNNING")]
 
 
-def test_a_preempted_job_is_queued_again_and_goes_on(slurm, plain, tmp_path):
+def test_a_preempted_job_is_queued_again_and_goes_on(slurm, undisturbed, tmp_path):
     sweep = start(tmp_path, *ON_SLURM)
     known = wait_for(lambda: finished(tmp_path))
     run("scancel", "--signal=USR2", running()[0])  # what Slurm sends before it stops a job
@@ -90,11 +81,11 @@ def test_a_preempted_job_is_queued_again_and_goes_on(slurm, plain, tmp_path):
     assert sweep.returncode == 0, stderr
     logs = "".join(path.read_text() for path in tmp_path.rglob("slurm/*log.*"))
     assert "requeue" in logs.lower()
-    assert (tmp_path / stdout.splitlines()[-1]).with_name("cells.csv").read_text() == plain
+    assert (tmp_path / stdout.splitlines()[-1]).with_name("cells.csv").read_text() == undisturbed
     assert {path: path.stat().st_mtime_ns for path in known} == known
 
 
-def test_a_killed_job_is_named_and_the_others_are_done(slurm, plain, tmp_path):
+def test_a_killed_job_is_named_and_the_others_are_done(slurm, undisturbed, tmp_path):
     sweep = start(tmp_path, *ON_SLURM)
     wait_for(running)
     time.sleep(2)
@@ -104,7 +95,7 @@ def test_a_killed_job_is_named_and_the_others_are_done(slurm, plain, tmp_path):
     assert "ended without it" in stderr
     again = alchemy(tmp_path, *ON_SLURM)
     assert again.returncode == 0, again.stderr
-    assert table(tmp_path, again) == plain
+    assert table(tmp_path, again) == undisturbed
 
 
 def test_a_stopped_sweep_leaves_nothing_in_the_queue(slurm, tmp_path):
