@@ -21,7 +21,7 @@ test: .venv/.ready
 	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m "not slow"
 
 slow: .venv/.slurm
-	.venv/bin/python -m pytest -n 2 --dist loadgroup --durations=5 -m slow
+	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m slow
 
 ray: .venv-ray/.ready
 	.venv-ray/bin/python -m pytest -m slow tests/test_engines.py

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
@@ -18,8 +17,8 @@ from tests.test_faults import SWEEP, finished, start, table, wait_for
 
 LACKING = [name for name in ("slurmctld", "slurmd", "munged", "squeue") if not shutil.which(name)]
 LACKING += ["submitit"] * (importlib.util.find_spec("submitit") is None) + ["root"] * (os.geteuid() != 0)
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
-pytestmark += [pytest.mark.skipif(bool(LACKING), reason=f"Slurm cannot start here without {LACKING}")]
+WITHOUT = pytest.mark.skipif(bool(LACKING), reason=f"Slurm cannot start here without {LACKING}")
+pytestmark = [pytest.mark.slow, WITHOUT]
 
 ON_SLURM = [*SWEEP, "launcher=slurm", "hydra.launcher.jobs_each=2", "hydra.launcher.parameters.mem=2GB"]
 ON_SLURM += ["hydra.launcher.parameters.time=10"]
@@ -87,9 +86,8 @@ def test_a_preempted_job_is_queued_again_and_goes_on(slurm, undisturbed, tmp_pat
 
 def test_a_killed_job_is_named_and_the_others_are_done(slurm, undisturbed, tmp_path):
     sweep = start(tmp_path, *ON_SLURM)
-    wait_for(running)
-    time.sleep(2)
-    run("scancel", "--signal=KILL", "--full", running()[0])
+    wait_for(lambda: list((tmp_path / "outputs" / "models").glob(".*.lock")))
+    os.kill(int(run("pgrep", "--newest", "--full", f"submitit.core._submit {tmp_path}")), signal.SIGKILL)
     _, stderr = sweep.communicate(timeout=700)
     assert sweep.returncode == 1
     assert "ended without it" in stderr
