@@ -47,6 +47,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "store": {"records"},
     "cells": {"records", "store", "task"},
     "errors": set(),
+    "track": {"errors"},
     "heatmap": set(),
     "bars": set(),
     "curves": set(),
@@ -68,7 +69,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "store",
         "vocabulary",
     },
-    "plan": {"seeds", "shift", "store", "task", "tokenizer"},
+    "plan": {"seeds", "shift", "store", "task", "tokenizer", "track"},
     "run": {
         "cells",
         "errors",
@@ -81,6 +82,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "progress",
         "provenance",
         "store",
+        "track",
         "train",
     },
     "workers": {"errors"},
@@ -94,6 +96,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
 STUDIES = {"batch", "cells", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
 HYDRA = {"__main__", "interop", "plan", "rerun", "run", "sweep"}
 NO_TORCH = {
+    "track",
     "errors",
     "seeds",
     "vocabulary",
