@@ -22,7 +22,6 @@ from alchemy.phase import numbers, phase
 from alchemy.records import apart, aside, jobs, load, summarise, variants, write_aside
 
 NAMED = 60  # letters at most of compositions that a caption names one by one
-STUDIED = ("share", "rows")  # coordinates that studies add, to be drawn as curves; a share has its rows beside it
 
 
 def caption_of(runs: list[dict[str, Any]]) -> str:
@@ -78,6 +77,8 @@ def kept_out(held_out: dict[str, Any]) -> str:
 def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
     """A short table: exact match of the full text by shift and level, the mean over seeds."""
     chosen = cells[(cells["metric"] == "exact_match") & (cells["part"] == "full")]
+    if chosen.empty:
+        return "exact match of parts of a study's own: see the picture"
     keys = [*swept, "axis", "kind", "domain"]
     lines = ["exact match of chain and answer, mean over seeds, by level (0 is training)"]
     for row, group in groupby(chosen.to_dict("records"), key=lambda cell: [cell[key] for key in keys]):
@@ -96,12 +97,9 @@ def pictures(
     """Every picture that the cells, and the table of every seed's records, give, with its name; cells that are lacking
     are marked in the heatmaps.
     """
-    over = next((name for name in STUDIED if name in swept), None)
-    if over:
-        yield (
-            f"curves_{over}",
-            curves(cells, table, [name for name in swept if name not in STUDIED or name == over], over),
-        )
+    if over := studied(table, swept):
+        beside = "rows" if over == "share" else None  # a share has its rows beside it
+        yield f"curves_{over}", curves(cells, table, [name for name in swept if name != beside], over)
         return
     caption = caption_of(runs)
     whole = cells if lacking is None or lacking.empty else pd.concat([cells, lacking])
@@ -114,6 +112,14 @@ def pictures(
         yield "diagnosis", bars(cells, swept)
     for numeric in numbers(cells, swept):
         yield f"map_{numeric}", phase(cells, table, swept, numeric)
+
+
+def studied(table: pd.DataFrame, names: list[str]) -> str | None:
+    """The coordinate of a study's own, such as the rows that a model has seen, to draw curves over: a share, or the
+    number with the most values. What was swept is text.
+    """
+    own = [name for name in names if pd.api.types.is_numeric_dtype(table[name])]
+    return "share" if "share" in own else max(own, key=lambda name: table[name].nunique(), default=None)
 
 
 def holes(cells: pd.DataFrame, lacking: list[dict[str, str]]) -> pd.DataFrame:
