@@ -93,7 +93,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "__main__": {"errors", "plan", "rerun", "run"},
     "__init__": set(),
 }
-STUDIES = {"batch", "cells", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
+STUDIES = {"batch", "cells", "evaluate", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
 HYDRA = {"__main__", "interop", "plan", "rerun", "run", "sweep"}
 NO_TORCH = {
     "track",
