@@ -25,6 +25,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "mlflow": ("mlflow", "sqlalchemy", "alembic", "sqlparse"),
 }
 PATIENCE = 30.0  # seconds that one job waits for another to have written into mlflow's file
+MAKING = 300.0  # and for another to have made it, which takes some ten seconds
 AT_ONCE = 100  # settings that mlflow takes in one go
 LONGEST = 6000  # letters of a setting that it takes
 
@@ -202,7 +203,7 @@ class Mlflow:
         job.output.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(job.output / ".mlflow.lock", timeout=PATIENCE)
         params = [Param(key, value[:LONGEST]) for key, value in flat(job.settings)]
-        with self.lock:
+        with self.lock.acquire(timeout=MAKING):
             self.client = MlflowClient(f"sqlite:///{job.output / 'mlflow.db'}")
             name = job.settings["name"]
             if found := self.client.get_experiment_by_name(name):

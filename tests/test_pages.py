@@ -24,6 +24,13 @@ def commands(page):
     return [line for language, text in blocks(page) if not language for line in text.splitlines() if line]
 
 
+def mistakes(page):
+    """(command, what is said to it) of each mistake that a page shows."""
+    for language, text in blocks(page):
+        if language == "console":
+            yield from re.findall(r"^\$ (.+)\n(.+)$", text, re.M)
+
+
 def follow(page, root):
     """Writes every block where its first line says: `# FILE`, or `# FILE, above: LINE`, or `# FILE, below: LINE`."""
     for language, text in blocks(page):
@@ -42,12 +49,10 @@ def follow(page, root):
         file.write_text(known.replace(line + "\n", ("\n\n" if side == "above" else "").join(both)), encoding="utf-8")
 
 
-def type_in(root, command):
-    """Runs one command of a page, on a model as small as can be."""
-    words = [word.strip("'") for word in command.split()]
+def type_in(root, command, *more):
+    """Runs one command of a page as a process of its own."""
+    words = [*command.split(), *more]
     assert words[:2] == ["python", "-m"], command
-    if words[2] == "alchemy":
-        words += [word for word in TINY if not any(mine.startswith(word.partition("=")[0] + "=") for mine in words)]
     known = {**environment(), "PYTHONPATH": str(root)}
     return subprocess.run(
         [sys.executable, *words[1:]], cwd=root, capture_output=True, text=True, env=known, timeout=900, check=False
@@ -69,8 +74,15 @@ def test_a_page_can_be_done_as_it_stands(page, tmp_path):
     follow(page, tmp_path)
     pictures = 0
     for command in commands(page):
-        done = type_in(tmp_path, command)
+        done = type_in(tmp_path, command, *(TINY if "-m alchemy" in command else ()))  # a model as small as can be
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         last = done.stdout.splitlines()[-1]
         pictures += last.endswith(".png") and (tmp_path / last).read_bytes().startswith(b"\x89PNG")
     assert pictures, "no command of the page ends in a picture"
+    before = set(tmp_path.rglob("outputs/*/*"))
+    shown = list(mistakes(page))
+    assert len(shown) >= 4
+    for command, said in shown:
+        done = type_in(tmp_path, command)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, said)
+    assert set(tmp_path.rglob("outputs/*/*")) == before
