@@ -22,13 +22,14 @@ from alchemy.phase import numbers, phase
 from alchemy.records import aside, write_aside
 from alchemy.results import Results, read
 
-STUDIED = ("share", "rows")  # coordinates that studies add, to be drawn as curves; a share has its rows beside it
 FORMATS = ("png", "pdf")  # every picture is written as
 
 
 def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
     """A short table: exact match of the full text by shift and level, the mean over seeds."""
     chosen = cells[(cells["metric"] == "exact_match") & (cells["part"] == "full")]
+    if chosen.empty:
+        return "exact match of parts of a study's own: see the picture"
     keys = [*swept, "axis", "kind", "domain"]
     lines = ["exact match of chain and answer, mean over seeds, by level (0 is training)"]
     for row, group in groupby(chosen.to_dict("records"), key=lambda cell: [cell[key] for key in keys]):
@@ -40,10 +41,9 @@ def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
 def pictures(results: Results) -> Iterator[tuple[str, Figure]]:
     """Every picture that the cells give, with its name; cells that are lacking are marked in the heatmaps."""
     cells, table, swept = results.cells, results.table, results.apart
-    over = next((name for name in STUDIED if name in swept), None)
-    if over:
-        kept = [name for name in swept if name not in STUDIED or name == over]
-        yield f"curves_{over}", curves(cells, table, kept, over)
+    if over := studied(table, swept):
+        beside = "rows" if over == "share" else None  # a share has its rows beside it
+        yield f"curves_{over}", curves(cells, table, [name for name in swept if name != beside], over)
         return
     lacking = results.lacking
     whole = cells if lacking.empty else pd.concat([cells, lacking])
@@ -56,6 +56,14 @@ def pictures(results: Results) -> Iterator[tuple[str, Figure]]:
         yield "diagnosis", bars(cells, swept)
     for numeric in numbers(cells, swept):
         yield f"map_{numeric}", phase(cells, table, swept, numeric)
+
+
+def studied(table: pd.DataFrame, names: list[str]) -> str | None:
+    """The coordinate of a study's own, such as the rows that a model has seen, to draw curves over: a share, or the
+    number with the most values. What was swept is text.
+    """
+    own = [name for name in names if pd.api.types.is_numeric_dtype(table[name])]
+    return "share" if "share" in own else max(own, key=lambda name: table[name].nunique(), default=None)
 
 
 def draw_all(results: Results, folder: Path) -> Path:

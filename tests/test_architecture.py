@@ -47,6 +47,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "store": {"records"},
     "cells": {"records", "store", "task"},
     "errors": set(),
+    "track": {"errors"},
     "heatmap": set(),
     "bars": set(),
     "curves": set(),
@@ -72,7 +73,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "store",
         "vocabulary",
     },
-    "plan": {"seeds", "shift", "store", "task", "tokenizer"},
+    "plan": {"seeds", "shift", "store", "task", "tokenizer", "track"},
     "run": {
         "cells",
         "errors",
@@ -85,6 +86,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "progress",
         "provenance",
         "store",
+        "track",
         "train",
     },
     "workers": {"errors"},
@@ -95,9 +97,10 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "__main__": {"errors", "plan", "rerun", "run"},
     "__init__": set(),
 }
-STUDIES = {"batch", "cells", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
+STUDIES = {"batch", "cells", "evaluate", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
 HYDRA = {"__main__", "interop", "plan", "rerun", "run", "sweep"}
 NO_TORCH = {
+    "track",
     "errors",
     "seeds",
     "vocabulary",

@@ -215,3 +215,14 @@ def test_curves_have_a_panel_a_level_and_a_thin_line_a_seed():
     names = [name for name, _ in pictures(Results(Path(), {0: RUN}, {}, {}, both))]
     assert names == ["curves_share"]
     assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 15
+
+
+def test_a_study_s_own_number_and_parts_are_drawn_unasked():
+    table = grown(lambda number: number / 64).rename(columns={"task.compositions": "edited"}).astype({"edited": int})
+    table = table[table["part"].isin(["full", "answer"]) & (table["metric"] == "exact_match")]
+    table = table.assign(part=table["part"].replace({"full": "follows_chain", "answer": "follows_prompt"}))
+    ((name, figure),) = pictures(Results(Path(), {0: RUN}, {}, {}, table))
+    assert name == "curves_edited"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["follows chain", "follows prompt"]
+    assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 8
+    assert "replay" not in figure.get_suptitle()
