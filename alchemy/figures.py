@@ -1,8 +1,10 @@
 """Figures from records alone: no model is read, nothing is trained.
 
-`python -m alchemy.figures outputs/NAME/TIME` draws a finished run or sweep again.
+`python -m alchemy.figures outputs/NAME/TIME` draws a finished run or sweep again; with `--format pdf` or `svg`, for
+print.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -22,7 +24,7 @@ from alchemy.phase import numbers, phase
 from alchemy.records import aside, write_aside
 from alchemy.results import Results, read
 
-FORMATS = ("png", "pdf")  # every picture is written as
+FORMATS = ("png", "pdf", "svg")
 
 
 def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
@@ -66,10 +68,10 @@ def studied(table: pd.DataFrame, names: list[str]) -> str | None:
     return "share" if "share" in own else max(own, key=lambda name: table[name].nunique(), default=None)
 
 
-def draw_all(results: Results, folder: Path) -> Path:
+def draw_all(results: Results, folder: Path, kind: str = "png") -> Path:
     """Draws every picture into `folder`; returns the path of the first."""
     with styled():
-        drawn = [save(figure, folder / f"{name}.png") for name, figure in pictures(results)]
+        drawn = [save(figure, folder / f"{name}.{kind}") for name, figure in pictures(results)]
     return drawn[0]
 
 
@@ -79,14 +81,13 @@ def styled() -> AbstractContextManager[None]:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Writes a picture, in each of FORMATS beside `path`, whole or not at all; returns `path`."""
-    for kind in FORMATS:
-        with aside(path.with_suffix(f".{kind}")) as other:
-            figure.savefig(other, format=kind)
+    """Writes a picture whole or not at all, in the format of its name's ending; returns `path`."""
+    with aside(path) as other:
+        figure.savefig(other, format=path.suffix[1:])
     return path
 
 
-def finish(folder: Path) -> int:
+def finish(folder: Path, kind: str = "png") -> int:
     """Writes cells.csv, the pictures and the page of all finished jobs in `folder`; the last line printed is
     heatmap.png's path. Returns the exit code: 0, or 1 if a job failed, each of them named on stderr.
     """
@@ -96,7 +97,7 @@ def finish(folder: Path) -> int:
             print(f"alchemy: {failure}", file=sys.stderr)
         if results.good:
             write_aside(folder / "cells.csv", results.cells.to_csv(index=False))
-            picture = draw_all(results, folder)
+            picture = draw_all(results, folder, kind)
             page = report.write(results)
             print(table_text(results.cells, results.apart))
             print(f"every cell with its interval: {folder / 'cells.csv'}")
@@ -108,7 +109,13 @@ def finish(folder: Path) -> int:
     return int(bool(results.failed))
 
 
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m alchemy.figures", description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, metavar="outputs/NAME/TIME", help="the folder of a finished run or sweep")
+    parser.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (png, 200 dots an inch)")
+    chosen = parser.parse_args()
+    return finish(chosen.folder, chosen.format)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.exit("usage: python -m alchemy.figures outputs/NAME/TIME   (the folder of a finished run or sweep)")
-    sys.exit(finish(Path(sys.argv[1])))
+    sys.exit(main())

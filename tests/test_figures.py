@@ -111,7 +111,8 @@ def test_finish_draws_every_picture_and_prints_its_path_last(sweep, capsys):
     assert {path.stem for path in sweep.glob("*.png")} == {*names, "diagnosis"}
     for path in sweep.glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
-        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    assert finish(sweep, "pdf") == 0
+    assert (sweep / "heatmap.pdf").read_bytes().startswith(b"%PDF")
     assert lines[-2].endswith(str(sweep / "report.html"))
     assert (sweep / "report.html").exists()
 
