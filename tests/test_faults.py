@@ -33,9 +33,9 @@ SWEEP += ["train.mark=null", "train.steps=120", "train.check_every=4", "train.ch
 SWEEP += ["model.layers=1", "train.batch=32"]
 
 
-def start(folder, *words):
-    """The command in a process group of its own, as a shell starts it."""
-    command = [sys.executable, "-m", "alchemy", *words]
+def start(folder, *words, before=()):
+    """The command, with words `before` it, in a process group of its own, as a shell starts it."""
+    command = [*before, sys.executable, "-m", "alchemy", *words]
     return subprocess.Popen(
         command, cwd=folder, env=environment(), start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts,  # noqa: PLW1509 no threads here
