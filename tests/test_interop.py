@@ -7,7 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from alchemy.interop import canonical_pair, main, results
+from alchemy.interop import main
+from alchemy.released import canonical_pair, results
 from alchemy.score import score_texts
 from tests.conftest import ROOT, conformance
 
