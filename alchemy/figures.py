@@ -37,9 +37,11 @@ def caption_of(runs: list[dict[str, Any]]) -> str:
         trained = [f"{span_of([len(run['training']) for run in runs])} compositions"]
     kept = sorted({kept_out(run["held_out"]) for run in runs})
     short = [f"seed {run['seed']}: {run['exact_match']:.4f}" for run in runs if not run["reached"]]
+    elsewhere = sorted({run["from"] for run in runs if run.get("from")})
+    how = f"Not trained here ({', '.join(elsewhere)}): training stands for" if elsewhere else "Trained on"
     return "\n".join(
         [
-            f"Trained on {' | '.join(trained)} with {span('length')} atoms per element, {span('rows')} rows; "
+            f"{how} {' | '.join(trained)} with {span('length')} atoms per element, {span('rows')} rows; "
             f"{span('parameters')} parameters; {len(seeds)} seed{'s' * (len(seeds) > 1)} "
             f"({', '.join(map(str, seeds))}).",
             f"Kept out of training: {' | '.join(kept)}, and every test problem.",

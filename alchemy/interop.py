@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.batch import Batch, Role
+from alchemy.build import build, build_model
 from alchemy.errors import sentence
-from alchemy.plan import CONF, build, build_model, needs_room
+from alchemy.plan import CONF, needs_room
 from alchemy.records import write_aside
 from alchemy.released import results
 from alchemy.seeds import stream

@@ -58,9 +58,11 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "claims": {"diagnose", "interop", "noise", "plan", "records", "score", "seeds", "task", "vocabulary"},
     "paper": {"claims", "errors", "laws", "plan", "plates", "records", "store"},
     "released": {"score"},
+    "huggingface": {"batch", "vocabulary"},
     "checkpoint": {"model", "records", "vocabulary"},
     "interop": {
         "batch",
+        "build",
         "checkpoint",
         "errors",
         "evaluate",
@@ -71,7 +73,8 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "store",
         "vocabulary",
     },
-    "plan": {"seeds", "shift", "store", "task", "tokenizer"},
+    "build": {"task", "tokenizer"},
+    "plan": {"build", "seeds", "shift", "store", "task"},
     "run": {
         "cells",
         "errors",
@@ -95,7 +98,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "__init__": set(),
 }
 STUDIES = {"batch", "cells", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
-HYDRA = {"__main__", "interop", "plan", "rerun", "run", "sweep"}
+HYDRA = {"__main__", "build", "interop", "plan", "rerun", "run", "sweep"}
 NO_TORCH = {
     "errors",
     "seeds",
