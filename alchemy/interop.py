@@ -5,6 +5,7 @@
     python -m alchemy.interop load F1F2.jsonl [shift.axis=task ...]
     python -m alchemy.interop load F1F2.jsonl --model FINGERPRINT --out predictions.jsonl
     python -m alchemy.interop export-model FINGERPRINT --format hf --out DIR
+    python -m alchemy.interop export-tasks [shift.axis=task ...] --out DIR
 
 Source: arXiv:2508.01191, the schema of its released data, and of the predictions and results of its released code.
 """
@@ -24,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from alchemy.batch import Batch, Role
 from alchemy.build import build, build_model
 from alchemy.errors import sentence
-from alchemy.plan import CONF, needs_room
+from alchemy.plan import CONF, VERSION, needs_room, plan
 from alchemy.records import write_aside
 from alchemy.released import results
 from alchemy.seeds import stream
@@ -145,7 +146,27 @@ def arguments() -> argparse.ArgumentParser:
     model.add_argument("model", type=Path, help="a folder of outputs/models, or its fingerprint")
     model.add_argument("--format", choices=["hf"], default="hf", help="hf: GPT-2 or LLaMA, for transformers (hf)")
     model.add_argument("--out", type=Path, required=True, help="the new folder")
+    tasks = commands.add_parser("export-tasks", help="write the cells of a run as tasks of the lm-evaluation-harness")
+    tasks.add_argument("settings", nargs="*", help="settings of the run, such as shift.axis=task seed=1")
+    tasks.add_argument("--out", type=Path, required=True, help="the new folder")
     return parser
+
+
+def export_tasks(words: list[str], folder: Path) -> None:
+    """The command export-tasks. Raises ValueError for settings that a run would refuse."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+
+    from alchemy.__main__ import explain
+    from alchemy.harness import write
+
+    try:
+        with initialize_config_dir(version_base=VERSION, config_dir=str(CONF)):
+            cfg = compose("config", words)
+    except HydraException as error:
+        raise ValueError(explain(error)) from None
+    todo = plan(cfg)
+    write(folder, todo.task, todo.model, todo.shifts, cfg.study.count, cfg.seed)
 
 
 def load(chosen: argparse.Namespace) -> int:
@@ -173,6 +194,8 @@ def main(words: list[str] | None = None) -> int:
 
             task, model = restored(chosen.model)
             write(chosen.out, task.vocabulary, model)
+        elif chosen.command == "export-tasks":
+            export_tasks(chosen.settings, chosen.out)
         else:
             task = world(chosen.rotation, chosen.roll, chosen.composition, chosen.length, not chosen.no_cot)
             records = export(task, chosen.count, chosen.seed)
