@@ -18,7 +18,7 @@ from alchemy.records import new_folder, write_aside
 from alchemy.seeds import stream
 from alchemy.shift import Shift, describe
 from alchemy.task import Task, draw
-from alchemy.vocabulary import END, PAD, SPECIALS
+from alchemy.vocabulary import END, PAD, SPECIALS, UNKNOWN
 
 GROUP = "alchemy"
 EXACT = {"metric": "exact_match", "aggregation": "mean"}
@@ -50,13 +50,16 @@ def write(folder: Path, task: Task, model: Any, shifts: Sequence[Shift], count: 
 
 
 def cell(task: Task, model: Any, shift: Shift, level: int, count: int, seed: int) -> tuple[list[str], int]:
-    """The lines of a cell's rows, and how many tokens a completion may have after the longest prompt."""
+    """The lines of a cell's rows, and how many tokens a completion may have after the longest prompt. A prompt that
+    noise deleted whole is the noise token alone, as the harness cannot complete nothing; the lab leaves it at that.
+    """
     batch = draw(task, shift.at(task, level), count, stream(seed, "test"))
     prompts = task.vocabulary.decode_rows(np.where(batch.role <= Role.INSTRUCTION, batch.tokens, PAD))
     golds = task.vocabulary.decode_rows(batch.completion())
-    rows = [json.dumps({"prompt": p, "gold": g}) + "\n" for p, g in zip(prompts, golds, strict=True)]
+    pairs = zip(prompts, golds, strict=True)
+    rows = [json.dumps({"prompt": prompt or SPECIALS[UNKNOWN], "gold": gold}) + "\n" for prompt, gold in pairs]
     own = model.tokenizer.encode(batch) if model.tokenizer else batch
-    return rows, int(model.context - own.prompt_length.max())
+    return rows, int(model.context - max(own.prompt_length.max(), 1))
 
 
 def settings(name: str, what: str, rows: Path, room: int) -> dict[str, Any]:

@@ -60,12 +60,15 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "released": {"score"},
     "huggingface": {"batch", "vocabulary"},
     "checkpoint": {"model", "records", "vocabulary"},
+    "harness": {"batch", "records", "seeds", "shift", "task", "vocabulary"},
     "interop": {
+        "__main__",  # for its words on a mistaken setting
         "batch",
         "build",
         "checkpoint",
         "errors",
         "evaluate",
+        "harness",
         "plan",
         "records",
         "released",
@@ -126,6 +129,7 @@ NO_TORCH = {
     "plates",
     "claims",
     "paper",
+    "harness",
     "interop",
     "released",
 }
