@@ -102,20 +102,25 @@ class Checkpoint:
         return self.model.parameters()
 
     def opened(self) -> tuple[Any, Any]:
-        """Its configuration and its tokenizer. Raises ValueError if transformers cannot read them."""
+        """Its configuration and its tokenizer. Raises ValueError if a file of it cannot be read."""
         from transformers import AutoConfig, AutoTokenizer
 
         quiet()
         try:
             config = AutoConfig.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
             theirs = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+            self.decoding()
         except Exception as error:  # whatever a garbled file leads to
             raise unreadable(self.folder, error) from error
         return config, theirs
 
     def ends(self, theirs: Any) -> tuple[int, ...]:
         """Its end tokens: those that its own decoding stops at, and its tokenizer's."""
-        named: list[Any] = [self.config.eos_token_id, theirs.eos_token_id, self.decoding().get("eos_token_id")]
+        named: list[Any] = [
+            getattr(self.config, "eos_token_id", None),
+            theirs.eos_token_id,
+            self.decoding().get("eos_token_id"),
+        ]
         flat = [token for some in named for token in (some if isinstance(some, list) else [some])]
         return tuple(dict.fromkeys(int(token) for token in flat if token is not None))
 

@@ -20,13 +20,13 @@ from hydra import compose, initialize_config_dir
 from alchemy import checkpoint
 from alchemy.build import build_model
 from alchemy.evaluate import complete
+from alchemy.figures import caption_of
 from alchemy.interop import main
 from alchemy.noise import Noise
 from alchemy.plan import CONF, plan
 from alchemy.seeds import stream
 from alchemy.shift import corrupt
 from alchemy.task import Distribution, draw
-from alchemy.tokenizer import Tokenizer
 from alchemy.vocabulary import END, PAD, UNKNOWN
 from tests.conftest import WORLDS, tiny_model
 from tests.test_command import alchemy
@@ -160,17 +160,6 @@ def test_their_generate_writes_what_ours_writes_and_never_padding(tmp_path):
     assert any(PAD in row[: row.index(END) if END in row else None] for row in written()), "padding is never likely"
 
 
-@pytest.mark.parametrize("positions", ["rotary", "none"])
-def test_what_gpt_2_cannot_be_is_refused(positions, tmp_path):
-    with pytest.raises(ValueError, match=r"GPT-2 has learned positions.*model\.positions=learned"):
-        checkpoint.write(tmp_path / "ckpt", SYMBOLS, tiny_model(CIPHER, positions=positions))
-    pieces = tiny_model(CIPHER, size=len(Tokenizer(SYMBOLS)))
-    pieces.tokenizer = Tokenizer(SYMBOLS)
-    with pytest.raises(ValueError, match="tokens=symbols"):
-        checkpoint.write(tmp_path / "ckpt", SYMBOLS, pieces)
-    assert not list(tmp_path.iterdir())
-
-
 def test_an_export_is_whole_or_not_at_all(trained, tmp_path, monkeypatch, capsys):
     home = next((trained[0] / "outputs" / "models").glob("*/model.json")).parent
     (tmp_path / "used").mkdir()
@@ -203,6 +192,7 @@ def test_an_exported_model_has_the_same_scores_by_its_own_generate(trained):
     run = (folder / done.stdout.splitlines()[-1]).parent
     facts = json.loads((run / "run.json").read_text())
     assert (facts["rows"], facts["from"], facts["exact_match"]) == (0, "ckpt", None)
+    assert "Trained elsewhere (ckpt); level 0 is F1F1, F1F2, F2F1 with 4 atoms" in caption_of([facts])
     cells = {path: path.stat().st_mtime_ns for path in (folder / "outputs" / "cells").rglob("*.json")}
     shutil.copytree(folder / "ckpt", folder / "elsewhere")
     again = alchemy(folder, "model=hf", "model.path=elsewhere", "seed=0", *STUDY)
@@ -303,6 +293,8 @@ def spoilt(stranger, folder, how):
         weights.write_bytes(weights.read_bytes()[:-1000])
     elif how == "config":
         (folder / "config.json").write_text("{oops")
+    elif how == "decoding":
+        (folder / "generation_config.json").write_text("[")
     elif how == "tokenizer":
         (folder / "tokenizer.json").write_text("{}")
     elif how == "another":
@@ -321,6 +313,7 @@ SPOILT = {
     "garbage": "is no file of safetensors",
     "cut": "is no file of safetensors",
     "config": "cannot be read as a causal language model",
+    "decoding": "cannot be read as a causal language model",
     "tokenizer": "cannot be read as a causal language model",
     "another": "cannot be read as a causal language model",
     "empty": "has no config.json",
