@@ -8,7 +8,6 @@ Shapes: B rows, P tokens of the longest prompt, in the checkpoint's own tokens.
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,11 +115,8 @@ class Checkpoint:
 
     def ends(self, theirs: Any) -> tuple[int, ...]:
         """Its end tokens: those that its own decoding stops at, and its tokenizer's."""
-        named: list[Any] = [
-            getattr(self.config, "eos_token_id", None),
-            theirs.eos_token_id,
-            self.decoding().get("eos_token_id"),
-        ]
+        configured = getattr(self.config, "eos_token_id", None)
+        named: list[Any] = [configured, theirs.eos_token_id, self.decoding().get("eos_token_id")]
         flat = [token for some in named for token in (some if isinstance(some, list) else [some])]
         return tuple(dict.fromkeys(int(token) for token in flat if token is not None))
 
@@ -148,11 +144,8 @@ class Checkpoint:
             raise unreadable(self.folder, error) from error
         if lacking := [*found["missing_keys"], *found["mismatched_keys"]]:
             raise ValueError(f"model.path={self.folder} lacks weights of its config.json, such as {min(lacking)}")
-        model.generation_config = GenerationConfig(
-            eos_token_id=list(self.tokenizer.ends) or None,
-            pad_token_id=self.filler,
-            suppress_tokens=self.decoding().get("suppress_tokens"),
-        )
+        ends, never = list(self.tokenizer.ends) or None, self.decoding().get("suppress_tokens")
+        model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=self.filler, suppress_tokens=never)
         return model.eval().to(self.device)
 
     @property
@@ -251,4 +244,4 @@ def quiet() -> None:
     from transformers.utils import logging as theirs
 
     theirs.disable_progress_bar()
-    theirs.set_verbosity(logging.CRITICAL)
+    theirs.set_verbosity_error()
