@@ -39,8 +39,8 @@ def points(folders: Sequence[Path]) -> pd.DataFrame:
     """
     tables = []
     for folder in folders:
-        runs = {number: run for number, run in jobs(folder).items() if run["reached"] and run["rows"]}
-        learnt = {number: run for number, run in runs.items() if run["exact_match"] > LEARNT}
+        reached = {number: run for number, run in jobs(folder).items() if run["reached"]}
+        learnt = {number: run for number, run in reached.items() if (run["exact_match"] or 0) > LEARNT}
         if not learnt:
             continue
         table = load(folder, variants(learnt))
