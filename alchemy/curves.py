@@ -9,11 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 PARTS = {"chain": ("chain", "#0072B2"), "answer": ("answer", "#D55E00"), "full": ("both", "#009E73")}
+OTHERS = ("#CC79A7", "#56B4E9", "#E69F00", "#000000")  # of parts that a study names itself
+REPLAY = "replay_"  # begins the name of the oracle's score of a part
 ACROSS = 4  # panels in a row
 
 
 def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -> Figure:
-    """Exact match over `x`, mean of the seeds with its 95 % interval, and each seed thin; dashed, the replay oracle's.
+    """Exact match over `x`, mean of the seeds with its 95 % interval, and each seed thin; dashed, the replay oracle's,
+    where it was measured. Parts that a study names itself have lines of their own.
 
     A panel per shift, level and other setting; training itself is drawn once.
     """
@@ -23,13 +26,14 @@ def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -
     rows = list(scores[keys].drop_duplicates().itertuples(index=False, name=None))
     across = min(ACROSS, len(rows))
     down = -(-len(rows) // across)
+    lines = parts_of(scores)
     figure = Figure(figsize=(1.0 + 3.6 * across, 1.0 + 2.6 * down), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
     for ax in panels[len(rows) :]:
         ax.set_axis_off()
     for ax, row in zip(panels, rows, strict=False):
         here, each = (pick(frame, keys, row) for frame in (scores, table[table["metric"] == "exact_match"]))
-        for part, (_, colour) in PARTS.items():
+        for part, (_, colour) in lines.items():
             line(ax, here, each, part, x, colour)
         *variant, axis, _, _, level = row
         words = [f"{key}={value}" for key, value in zip(others, variant, strict=True)]
@@ -43,12 +47,20 @@ def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str) -
                 minor_formatter=NullFormatter(),
             )
         sns.despine(ax=ax)
-    handles = [panels[0].plot([], [], color=colour, label=name)[0] for name, colour in PARTS.values()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    figure.suptitle(
-        f"Exact match over {x}: mean and 95 % interval, each seed thin, replay dashed", size=11, x=0.01, ha="left"
-    )
+    handles = [panels[0].plot([], [], color=colour, label=name)[0] for name, colour in lines.values()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
+    dashed = ", replay dashed" if scores["part"].str.startswith(REPLAY).any() else ""
+    title = f"Exact match over {x}: mean and 95 % interval, each seed thin{dashed}"
+    figure.suptitle(title, size=11, x=0.01, ha="left")
     return figure
+
+
+def parts_of(scores: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """By part that was measured, its name in the legend and its colour."""
+    measured = [part for part in scores["part"].unique() if not part.startswith(REPLAY)]
+    known = {part: words for part, words in PARTS.items() if part in measured}
+    own = (part for part in measured if part not in PARTS)
+    return known | {part: (part.replace("_", " "), colour) for part, colour in zip(own, OTHERS, strict=False)}
 
 
 def panel_name(axis: str, level: int, setting: str) -> str:
@@ -77,5 +89,5 @@ def line(ax: Any, here: pd.DataFrame, each: pd.DataFrame, part: str, x: str, col
     ax.fill_between(mean[x], mean["low"].astype(float), mean["high"].astype(float), color=colour, alpha=0.15, lw=0)
     for _, seed in each[each["part"] == part].sort_values(x).groupby("seed"):
         ax.plot(seed[x], seed["value"], color=colour, lw=0.6, alpha=0.6)
-    oracle = here[here["part"] == f"replay_{part}"].sort_values(x)
+    oracle = here[here["part"] == f"{REPLAY}{part}"].sort_values(x)
     ax.plot(oracle[x], oracle["mean"], color=colour, lw=0.9, ls="--")

@@ -35,10 +35,11 @@ class Diagnosis:
     malformed     laid out as no chain and answer at all
 
     `lines` (B,) written, 0 if malformed, and `missing` (B,) lines fewer than asked for. `valid` (B, K): 1 if a line
-    follows by the rule named for it, 0 if not, -1 if there is no such line; `rules` (B, K, R) which rules lead to it.
-    `follows` (B,): the answer follows from the completion's own last line by the rule that it names. `compositions`
-    (B,) how many different compositions of known rules lead from element to answer: 1 names one, more are a tie; and
-    `executes` (B,) the first of them, as its place in `maps`, or -1.
+    follows by the rule named for it, 0 if not, -1 if there is no such line; `rules` (B, K, R) which rules lead to it;
+    `ends` (B, K) how many tokens the completion has up to its end, with what names the next rule. `follows` (B,): the
+    answer follows from the completion's own last line by the rule that it names. `compositions` (B,) how many different
+    compositions of known rules lead from element to answer: 1 names one, more are a tie; and `executes` (B,) the first
+    of them, as its place in `maps`, or -1.
     """
 
     kind: NDArray[np.int8]
@@ -46,6 +47,7 @@ class Diagnosis:
     missing: NDArray[np.int8]
     valid: NDArray[np.int8]
     rules: NDArray[np.bool_]
+    ends: NDArray[np.int16]
     follows: NDArray[np.bool_]
     compositions: NDArray[np.int16]
     executes: NDArray[np.int16]
@@ -82,6 +84,10 @@ class Form:
 
     atoms: tuple[tuple[int, ...], ...]
     rules: tuple[tuple[int, ...], ...]
+
+    @property
+    def ends(self) -> list[int]:
+        return [max(atoms + rules) + 1 for atoms, rules in zip(self.atoms, self.rules, strict=True)]
 
 
 def classes(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> NDArray[np.uint8]:
@@ -159,6 +165,7 @@ def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnos
         missing=np.zeros(B, dtype=np.int8),
         valid=np.full((B, K), -1, dtype=np.int8),
         rules=np.zeros((B, K, R), dtype=bool),
+        ends=np.zeros((B, K), dtype=np.int16),
         follows=np.zeros(B, dtype=bool),
         compositions=np.zeros(B, dtype=np.int16),
         executes=np.full(B, -1, dtype=np.int16),
@@ -193,7 +200,7 @@ def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnos
             right = chain & (states[-1] == gold[laid][:, form.atoms[-1]]).all(axis=1) if text == wanted else chain
             told.kind[some] = np.select([right, replayed, chain], [RIGHT, REPLAYED, WRONG_ANSWER], WRONG_STEP)
             told.lines[some], told.missing[some] = number, len(known[wanted].atoms) - number
-            told.valid[some, :number], told.rules[some, :number] = valid, led
+            told.valid[some, :number], told.rules[some, :number], told.ends[some, :number] = valid, led, form.ends
             told.follows[some] = valid[:, -1]
             if whole:
                 near = group(task, elements.shape[1])

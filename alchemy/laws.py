@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from alchemy.errors import sentence
-from alchemy.figures import save
+from alchemy.figures import save, styled
 from alchemy.fits import LAWS, Array, Law, fit, verdict
 from alchemy.records import apart, jobs, load, variants, write_aside
 
@@ -103,7 +103,8 @@ def report(folders: Sequence[Path], out: Path) -> list[str]:
         for name, value, low, high in zip(LAWS[law.name][1], law.parameters, law.low, law.high, strict=True)
     ]
     write_aside(out / "laws.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.5g"))
-    save(draw(table, found), out / "laws.png")
+    with styled():
+        save(draw(table, found), out / "laws.png")
     return [
         f"{SUCCESS[success]} by {MEASURES[measure][0]}: {verdict(laws)}" for (measure, success), laws in found.items()
     ]

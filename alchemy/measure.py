@@ -1,6 +1,6 @@
 """One cell: how right a model is on one Distribution, why it is wrong, and what a replay of training would score."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -68,16 +68,37 @@ def measure(
 
 
 def outcomes(task: Task, batch: Batch, completion: np.ndarray, found: Diagnosis, same: np.ndarray) -> Rows:
-    """Per row: prompt, gold and completion as text; its `kind` (see alchemy.diagnose); the composition alone that it
-    `executes`, if one does; and whether noise left its prompt `untouched`.
+    """Per row: prompt, gold and completion as text; its `kind` (see alchemy.diagnose); what became of its `steps` (see
+    below); the composition alone that it `executes`, if one does; and whether noise left its prompt `untouched`.
     """
     prompt = np.where(batch.role <= Role.INSTRUCTION, batch.tokens, PAD)
     texts = {"prompt": prompt, "gold": batch.completion(), "completion": completion}
     columns: Rows = {name: np.array(task.vocabulary.decode_rows(rows), dtype=object) for name, rows in texts.items()}
     columns["kind"] = np.array(KINDS, dtype=object)[found.kind]
+    columns["steps"] = np.array([*steps(task.vocabulary.rules, found)], dtype=object)
     names = np.array([*map(task.spell, found.maps), ""], dtype=object)
     columns["executes"] = names[np.where(found.compositions == 1, found.executes, -1)]
     return columns | {"untouched": same}
+
+
+def steps(rules: Sequence[str], found: Diagnosis) -> Iterator[str]:
+    """Of each row, for each line that it writes, after how many tokens of the completion it ends, and whether it is
+    `right` by the rule named for it, or would be by others, which are named, or is `wrong`; then what is `missing`:
+    such as "5 right, 10 [F1], missing".
+    """
+    for number, missing, valid, led, ends in zip(
+        found.lines.tolist(),
+        found.missing.tolist(),
+        found.valid.tolist(),
+        found.rules,
+        found.ends.tolist(),
+        strict=True,
+    ):
+        said = []
+        for line in range(number):
+            others = "right" if valid[line] else " ".join(rules[rule] for rule in np.flatnonzero(led[line]).tolist())
+            said.append(f"{ends[line]} {others or 'wrong'}")
+        yield ", ".join(said + ["missing"] * missing)
 
 
 def scored(scores: Scores, rng: np.random.Generator) -> dict[str, tuple[float, float]]:

@@ -15,12 +15,13 @@ from alchemy.seeds import stream
 from alchemy.shift import AXES, Shift, describe, number_of
 from alchemy.store import TRAINING, code_digest, sha256
 from alchemy.task import Task, draw, span
+from alchemy.track import available
 
 log = logging.getLogger(__name__)
 
 VERSION = "1.3"  # of Hydra's behaviour
 KINDS_OF_A_RUN: dict[str, type] = dict.fromkeys(("seed", "threads", "workers"), int)
-KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output"), str) | {
+KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output", "track"), str) | {
     "force": bool,
     "hunt": float,
 }
@@ -55,6 +56,7 @@ def plan(cfg: DictConfig) -> Plan:
             raise ValueError(f"{name}={cfg[name]} is too small: set {name} to {least} or more")
     if any(not part.strip(".") for part in cfg.name.split("/")):
         raise ValueError(f"name={cfg.name} cannot name a folder: use letters, digits and _, and / for a folder in it")
+    available(cfg.track)
     task = build("task", cfg.task)
     recipe = build("train", cfg.train)
     study = build("study", cfg.study)

@@ -14,7 +14,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from alchemy.errors import sentence
-from alchemy.figures import save
+from alchemy.figures import save, styled
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")  # Okabe and Ito
 METRICS = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
@@ -187,12 +187,12 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
     for name, (where, drawing, title, x_name, metric) in PLATES.items():
         some = table[table["where"].isin(where.split(";"))]
         if some["ours"].notna().any():
-            figure = drawing(some, title, x_name, metric)
-            if name in SCALES:
-                figure.axes[0].set_xscale(**SCALES[name])
-                figure.axes[0].set_xlim(left=some["x"].astype(float).min())
-            save(figure, folder / f"{name}.png")
-            files.append(folder / f"{name}.png")
+            with styled():
+                figure = drawing(some, title, x_name, metric)
+                if name in SCALES:
+                    figure.axes[0].set_xscale(**SCALES[name])
+                    figure.axes[0].set_xlim(left=some["x"].astype(float).min())
+                files.append(save(figure, folder / f"{name}.png"))
     return files
 
 

@@ -43,7 +43,7 @@ def compare(folder: Path) -> list[str]:
             f"{folder} holds no finished job ({sentence(error)}): name a folder with records.jsonl"
         ) from None
     with tempfile.TemporaryDirectory() as elsewhere:
-        cfg.output = elsewhere
+        cfg.output, cfg.track = elsewhere, "none"
         again = work(cfg, plan(cfg), Path(elsewhere), 0)
         after = (Path(elsewhere) / "records.jsonl").read_text(encoding="utf-8").splitlines()
     if before == after:

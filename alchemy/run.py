@@ -12,7 +12,7 @@ from dataclasses import asdict
 from math import nan
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -23,9 +23,7 @@ from alchemy.provenance import provenance
 from alchemy.records import COORDINATES, Record, write, write_aside
 from alchemy.seeds import stream
 from alchemy.task import Task, draw
-
-if TYPE_CHECKING:
-    from alchemy.store import Partial
+from alchemy.track import Job, Tell, Told, tracking
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +64,9 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     torch.set_num_threads(cfg.threads)
     models = Path(cfg.output) / "models"
     what = f"job {number}: seed {cfg.seed}"
-    record = trained(todo, models, what, number % cfg.workers) if todo.recipe else untrained(todo, what)
+    told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
+    with tracking(cfg.track, told) as tell:
+        record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
     code = code_digest(*MEASURING, *todo.worlds, cfg.study._target_.rpartition(".")[0])
     key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
     cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
@@ -116,10 +116,11 @@ def held_out_but_written(task: Task) -> list[str]:
     return [atom for atom in task.train.held_out.atoms if (rows == task.vocabulary.ids[atom]).any()]
 
 
-def trained(todo: Plan, models: Path, what: str, row: int) -> dict[str, Any]:
+def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[str, Any]:
     """Fills `todo.model` with its weights and returns their record: from the store, or by training.
 
-    Of several jobs that want one model, one trains it while the others wait.
+    Of several jobs that want one model, one trains it while the others wait. `tell` gets the training's checks, new or
+    stored.
     """
     from filelock import FileLock
 
@@ -132,11 +133,12 @@ def trained(todo: Plan, models: Path, what: str, row: int) -> dict[str, Any]:
             try:
                 record = store.load(home, todo.model, todo.settings)
                 log.info("%s, training: done before (%s)", what, home)
+                tell(record["checks"])
                 return record
             except store.Damaged as error:
                 log.warning("%s; the model is trained anew", error)
         partial = store.Partial(models / f".{home.name}.partial")
-        facts = train(todo, what, row, partial)
+        facts = train(todo, what, row, Told(partial, tell))
         partial.close(home, todo.model, todo.settings, facts)
         return store.load(home, todo.model, todo.settings)
 
@@ -152,7 +154,7 @@ def untrained(todo: Plan, what: str) -> dict[str, Any]:
     return record | {"sha256": store.digest(files, 64), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
 
 
-def train(todo: Plan, what: str, row: int, desk: Partial) -> dict[str, Any]:
+def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
     """Trains `todo.model` from fresh weights, or from what lies on its desk; returns what there is to say of it."""
     from alchemy.model import initialise
     from alchemy.progress import progress

@@ -69,7 +69,7 @@ def tested(kind: str, count: int) -> Batch:
 def trained(tokens: str = "symbols") -> Transformer:
     """The default model trained to its mark, from the store once it is there; in pieces with the paper's context."""
     todo = default(tokens, words=("model.context=256",) if tokens == "pieces" else ())
-    run.trained(todo, Path("outputs/models"), "benchmark", 0)
+    run.trained(todo, Path("outputs/models"), "benchmark", 0, lambda _: None)
     model: Transformer = todo.model
     return model
 

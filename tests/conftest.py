@@ -1,4 +1,4 @@
-"""Worlds, found from conf/task/*.yaml, and what a README reader would add; small models to go with them."""
+"""Worlds, found from conf/task/*.yaml, and that of docs/how_to_add_a_world.md; small models to go with them."""
 
 import importlib.util
 import json
@@ -17,13 +17,13 @@ from alchemy.seeds import stream
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def readme_world():
-    """The world of the README's example, made from the text as it stands there."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def page_world():
+    """The world of docs/how_to_add_a_world.md, made from the text as it stands there."""
+    text = (ROOT / "docs" / "how_to_add_a_world.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(# tasks/.*?)```", text, re.S)
     settings = re.search(r"```yaml\n(# conf/task/.*?)```", text, re.S)
-    assert code, "the README has lost its example world"
-    assert settings, "the README has lost its example world's settings"
+    assert code, "the page has lost its example world"
+    assert settings, "the page has lost its example world's settings"
     name = re.match(r"# tasks/(\w+)\.py", code.group(1)).group(1)
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(f"tasks.{name}", loader=None))
     sys.modules[module.__name__] = module
@@ -36,7 +36,7 @@ def world(path: Path):
 
 
 WORLDS = {path.stem: world(path) for path in sorted((ROOT / "conf" / "task").glob("*.yaml"))}
-WORLDS["readme"] = readme_world()
+WORLDS["page"] = page_world()
 
 
 @pytest.fixture(params=list(WORLDS.values()), ids=list(WORLDS))

@@ -47,12 +47,17 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "store": {"records"},
     "cells": {"records", "store", "task"},
     "errors": set(),
+    "track": {"errors"},
     "heatmap": set(),
     "bars": set(),
     "curves": set(),
     "fits": {"seeds"},
     "phase": {"curves", "fits"},
-    "figures": {"bars", "curves", "errors", "heatmap", "phase", "records"},
+    "results": {"records"},
+    "findings": {"bars"},
+    "compare": {"records", "statistics"},
+    "report": {"bars", "compare", "errors", "findings", "heatmap", "records", "results"},
+    "figures": {"bars", "curves", "errors", "heatmap", "phase", "records", "report", "results"},
     "laws": {"errors", "figures", "fits", "records"},
     "plates": {"errors", "figures"},
     "claims": {"diagnose", "interop", "noise", "plan", "records", "score", "seeds", "task", "vocabulary"},
@@ -77,7 +82,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "vocabulary",
     },
     "build": {"task", "tokenizer"},
-    "plan": {"build", "seeds", "shift", "store", "task"},
+    "plan": {"build", "seeds", "shift", "store", "task", "track"},
     "run": {
         "cells",
         "errors",
@@ -90,6 +95,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "progress",
         "provenance",
         "store",
+        "track",
         "train",
     },
     "workers": {"errors"},
@@ -100,9 +106,10 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "__main__": {"errors", "plan", "rerun", "run"},
     "__init__": set(),
 }
-STUDIES = {"batch", "cells", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
+STUDIES = {"batch", "cells", "evaluate", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
 HYDRA = {"__main__", "build", "interop", "plan", "rerun", "run", "sweep"}
 NO_TORCH = {
+    "track",
     "errors",
     "seeds",
     "vocabulary",
@@ -124,6 +131,10 @@ NO_TORCH = {
     "curves",
     "fits",
     "phase",
+    "results",
+    "findings",
+    "compare",
+    "report",
     "figures",
     "laws",
     "plates",

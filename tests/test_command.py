@@ -223,6 +223,8 @@ MISTAKES = {
     "workers=0": "workers",
     "name=../x": "name",
     "device=abacus": "use cpu or cuda",
+    "track=paper": "use none, tensorboard or mlflow",
+    "track=null": "track=None must be text",
     "task=cypher": "task= with one of cipher",
     "experiment=nothing": "experiment= with one of diversity",
     "shift.axsi=task": "did you mean shift.axis?",

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from alchemy.diagnose import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, diagnose, group
+from alchemy.measure import steps
 from alchemy.replay import nearest, replay
 from alchemy.seeds import stream
 from alchemy.shift import AXES
@@ -50,25 +51,27 @@ def test_gold_is_right_in_every_world(task):
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "valid"),
+    ("text", "kind", "said"),
     [
-        ("N O P Q [F2] <answer> O P Q N", RIGHT, [1, 1]),
-        ("N O P Q [F2] <answer> A B C D", WRONG_ANSWER, [1, 0]),  # answered by F1
-        ("B C D A [F1] <answer> O P Q N", REPLAYED, [0, 1]),  # F2F1, word for word
-        ("N O P Q [F1] <answer> A B C D", REPLAYED, [1, 1]),  # F1F1
-        ("N O P Q [F1] <answer> O P Q N", WRONG_STEP, [1, 0]),  # the wrong rule is named
-        ("N O P X [F2] <answer> O P X N", WRONG_STEP, [0, 1]),
-        ("N O P Q [F2] <answer> O P Q", MALFORMED, [-1, -1]),
-        ("N O P Q O P Q N", MALFORMED, [-1, -1]),
-        ("<answer>", MALFORMED, [-1, -1]),
-        ("N O P Q", REPLAYED, [1, -1]),  # F1 alone
-        ("X X X X", WRONG_STEP, [0, -1]),
+        ("N O P Q [F2] <answer> O P Q N", RIGHT, "5 right, 10 right"),
+        ("N O P Q [F2] <answer> A B C D", WRONG_ANSWER, "5 right, 10 [F1]"),
+        ("B C D A [F1] <answer> O P Q N", REPLAYED, "5 [F2], 10 right"),  # F2F1, word for word
+        ("N O P Q [F1] <answer> A B C D", REPLAYED, "5 right, 10 right"),  # F1F1
+        ("N O P Q [F1] <answer> O P Q N", WRONG_STEP, "5 right, 10 [F2]"),  # the wrong rule is named
+        ("N O P X [F2] <answer> O P X N", WRONG_STEP, "5 wrong, 10 right"),
+        ("N O P Q [F2] <answer> O P Q", MALFORMED, ""),
+        ("N O P Q O P Q N", MALFORMED, ""),
+        ("<answer>", MALFORMED, ""),
+        ("N O P Q", REPLAYED, "4 right, missing"),  # F1 alone
+        ("X X X X", WRONG_STEP, "4 wrong, missing"),
+        ("N O P Q [F2] [F1] <answer> O P Q N [F1] <answer> B C D A", MALFORMED, ""),
     ],
 )
-def test_a_row_by_hand(text, kind, valid):
-    found = one(make("F1F1", "F1F2", "F2F1"), "A B C D", "F1F2", text)
+def test_a_row_by_hand(text, kind, said):
+    cipher = make("F1F1", "F1F2", "F2F1")
+    found = one(cipher, "A B C D", "F1F2", text)
     assert KINDS[found.kind[0]] == KINDS[kind]
-    assert found.valid[0, :2].tolist() == valid
+    assert [*steps(cipher.vocabulary.rules, found)] == [said]
 
 
 def test_which_rules_lead_to_a_line_and_what_ties():

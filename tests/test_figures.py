@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,50 +11,17 @@ from matplotlib.figure import Figure
 
 from alchemy.bars import bars
 from alchemy.curves import curves
-from alchemy.figures import caption_of, draw_all, finish, pictures, table_text
+from alchemy.figures import draw_all, finish, pictures, table_text
 from alchemy.heatmap import heatmap
 from alchemy.phase import numbers, phase
-from alchemy.records import Record, jobs, load, summarise, variants, write
-
-RUN = {
-    "status": "ok",
-    "overrides": ["seed=0"],
-    "training": ["F1F2"],
-    "length": 4,
-    "held_out": {"atoms": ["M"], "places": 6, "written": []},
-    "rows": 100,
-    "parameters": 54016,
-    "count": 10,
-    "seed": 0,
-    "exact_match": 0.93,
-    "reached": True,
-}
-
-
-def records(seed, values):
-    for axis, level, value in values:
-        kind, domain = ("insert", "all") if axis == "format" else ("-", "-")
-        at = {"axis": axis, "kind": kind, "domain": domain, "level": level, "setting": f"level {level}", "seed": seed}
-        for part in ("full", "chain", "answer"):
-            for metric in ("exact_match", "edit_distance"):
-                yield Record(metric, value, 0.0, 10, {**at, "part": part})
-                yield Record(metric, 0.25, 0.0, 10, {**at, "part": f"replay_{part}"})
-        for metric in ("untouched", "problems"):
-            yield Record(metric, value, 0.0, 10, {**at, "part": "prompt"})
-        yield Record("rate", 0.25, 0.0, 10, {**at, "part": "replay"})
-        for kind, share in (("right", value), ("replayed", 1 - value), ("wrong_step", 0.0)):
-            yield Record(kind, share, 0.0, 10, {**at, "part": "diagnosis"})
-        yield Record("F1" if seed else "F2", 1.0, 0.0, 10, {**at, "part": "executed"})
+from alchemy.records import jobs, load, summarise, variants, write
+from alchemy.results import Results, caption_of
+from tests.made import RUN, make, records
 
 
 @pytest.fixture
 def sweep(tmp_path):
-    for number, shift in enumerate((0.5, 0.2, 0.8)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        write(folder / "records.jsonl", records(number, [("task", 0, 1.0), ("task", 1, shift), ("format", 2, shift)]))
-        (folder / "run.json").write_text(json.dumps({**RUN, "overrides": [f"seed={number}"], "seed": number}))
-    return tmp_path
+    return make(tmp_path)
 
 
 def test_a_cell_is_the_mean_over_seeds_with_its_interval(sweep):
@@ -143,6 +111,9 @@ def test_finish_draws_every_picture_and_prints_its_path_last(sweep, capsys):
     assert {path.stem for path in sweep.glob("*.png")} == {*names, "diagnosis"}
     for path in sweep.glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    assert lines[-2].endswith(str(sweep / "report.html"))
+    assert (sweep / "report.html").exists()
 
 
 def test_finish_draws_what_there_is_and_names_what_failed(sweep, capsys):
@@ -177,7 +148,8 @@ def test_variants_are_rows_of_their_own(sweep, tmp_path):
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(rows) == 2
     assert "model.width=1" in rows[1]
-    assert draw_all(cells, load(sweep, swept), [RUN], ["model.width"], tmp_path) == tmp_path / "heatmap.png"
+    results = Results(sweep, {0: RUN, 1: RUN, 2: RUN}, {}, swept, load(sweep, swept))
+    assert draw_all(results, tmp_path) == tmp_path / "heatmap.png"
 
 
 def test_a_composition_that_a_seed_does_not_name_was_executed_by_none_of_its_rows(sweep):
@@ -240,6 +212,17 @@ def test_curves_have_a_panel_a_level_and_a_thin_line_a_seed():
     figure = curves(summarise(table), table, ["rows"], "rows")
     assert len(figure.axes) == 2
     both = table.assign(share=table["rows"] / 64)
-    names = [name for name, _ in pictures(summarise(both), both, [RUN], ["rows", "share"])]
+    names = [name for name, _ in pictures(Results(Path(), {0: RUN}, {}, {}, both))]
     assert names == ["curves_share"]
     assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 15
+
+
+def test_a_study_s_own_number_and_parts_are_drawn_unasked():
+    table = grown(lambda number: number / 64).rename(columns={"task.compositions": "edited"}).astype({"edited": int})
+    table = table[table["part"].isin(["full", "answer"]) & (table["metric"] == "exact_match")]
+    table = table.assign(part=table["part"].replace({"full": "follows_chain", "answer": "follows_prompt"}))
+    ((name, figure),) = pictures(Results(Path(), {0: RUN}, {}, {}, table))
+    assert name == "curves_edited"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["follows chain", "follows prompt"]
+    assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 8
+    assert "replay" not in figure.get_suptitle()

@@ -20,10 +20,10 @@ from hydra import compose, initialize_config_dir
 from alchemy import checkpoint
 from alchemy.build import build_model
 from alchemy.evaluate import complete
-from alchemy.figures import caption_of
 from alchemy.interop import main
 from alchemy.noise import Noise
 from alchemy.plan import CONF, plan
+from alchemy.results import caption_of
 from alchemy.seeds import stream
 from alchemy.shift import corrupt
 from alchemy.task import Distribution, draw

@@ -1,0 +1,174 @@
+"""The page of a sweep, read as text; tests/test_page.py opens it in a browser."""
+
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+
+from alchemy.compare import differences
+from alchemy.findings import breaks, rows_of, sentences
+from alchemy.report import content, main, page, stored
+from alchemy.results import read
+from alchemy.statistics import REPLICATES, difference, row_error
+from tests.made import make
+
+EVIL = "</script><img src=x onerror=alert(1)> \u2028 &lt;"
+
+
+def data_of(path):
+    text = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.S).group(1))
+
+
+def test_the_page_has_every_cell_with_its_numbers_and_rows(tmp_path, capsys):
+    make(tmp_path, text="N O P Q [F2] <answer> A B C D")
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
+    task, noise = data_of(tmp_path / "report.html")["rows"]
+    assert [cell["level"] for cell in task["cells"]] == [0, 1]
+    shifted = task["cells"][1]
+    mean, low, high, seeds, count = shifted["numbers"]["full.exact_match"]
+    assert (mean, seeds, count) == (0.5, 3, 30)
+    assert low < 0.2 < 0.8 < high
+    assert shifted["seeds"]["full.exact_match"] == {"0": 0.5, "1": 0.2, "2": 0.8}
+    assert [row[:2] for row in shifted["rows"][:4]] == [
+        [0, "right"],
+        [0, "replayed"],
+        [0, "wrong_answer"],
+        [0, "wrong_step"],
+    ]
+    assert len(shifted["rows"]) == 3 * 5 * 3  # seeds, kinds, rows of each
+    assert shifted["rows"][2][5] == "5 right, 10 [F1]"
+    assert shifted["jobs"] == [0, 1, 2]
+    assert noise["format"]
+    assert not task["cells"][0]["rows"]
+    assert task["breaks"] is None  # half of 1.0 is not less than half
+
+
+def test_nothing_from_the_data_is_markup(tmp_path):
+    make(tmp_path, text=EVIL)
+    (tmp_path / "0" / "run.json").write_text(
+        (tmp_path / "0" / "run.json").read_text().replace('"F1F2"', json.dumps(EVIL))
+    )
+    assert main([str(tmp_path)]) == 0
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<img" not in text
+    assert text.count("</script>") == 2
+    assert "\u2028" not in text
+    assert data_of(tmp_path / "report.html")["rows"][0]["cells"][1]["rows"][0][4] == EVIL
+    assert not re.search(r"https?://", text), "the page names another"
+
+
+def test_a_cell_that_no_job_measured_is_a_hole(tmp_path):
+    make(tmp_path, overrides=("model.width=8", "model.width=16"), scores=(0.5,))
+    failed = {"status": "failed", "began": True, "error": "no room", "overrides": ["seed=0", "model.width=16"]}
+    (tmp_path / "1" / "run.json").write_text(json.dumps(failed))
+    data = content(read(tmp_path), None)
+    whole, hole = (next(row for row in data["rows"] if row["variant"] == [f"model.width={n}"]) for n in (8, 16))
+    assert [cell["level"] for cell in whole["cells"]] == [0, 1]
+    assert (hole["cells"], hole["holes"]) == ([], [0, 1])
+    assert "no room" in data["failed"][0]
+
+
+def test_damaged_or_missing_rows_cost_the_rows_alone(tmp_path, capsys):
+    make(tmp_path, text="A")
+    (tmp_path / "cells" / "01" / "0a.parquet").write_bytes(b"PAR1 no more")
+    assert main([str(tmp_path)]) == 0
+    assert "the page shows no rows" in capsys.readouterr().err
+    assert data_of(tmp_path / "report.html")["rows"]
+
+
+@pytest.mark.parametrize("path", ["../../../etc/passwd", "cells/00/../../0a.parquet", "cells/xyz/0a.parquet", "a.csv"])
+def test_a_path_that_leads_elsewhere_is_not_followed(tmp_path, path):
+    make(tmp_path, text="A")
+    assert stored(path, tmp_path / "0") is None
+
+
+def test_what_the_cells_say(tmp_path):
+    make(tmp_path, scores=(0.1, 0.2, 0.3))
+    results = read(tmp_path)
+    said = sentences(results.cells, results.apart)
+    assert said[0].endswith(": nowhere.")
+    assert "task +1 [level 1]): F1 is executed in 67%, F2 is executed in 33%" in said[1]
+    assert said[1].endswith("80% are another's, word for word.")
+    assert "inserted 0.20" in said[2]
+    [levels] = [levels for row, levels in rows_of(results.cells, []).items() if row[0] == "task"]
+    assert breaks(levels) == 1
+    table = results.table.copy()
+    table.loc[(table["part"] == "chain") & (table["metric"] == "exact_match"), "value"] = 0.9
+    chains = sentences(type(results)(tmp_path, results.good, {}, results.swept, table).cells, [])
+    assert "task +1 [level 1] (chain 0.90, answer 0.20)" in chains[0]
+
+
+def test_what_moved_beyond_its_interval(tmp_path):
+    before, after = make(tmp_path / "a", (0.50, 0.51, 0.52)), make(tmp_path / "b", (0.50, 0.51, 0.52), moved=0.2)
+    assert main([str(before), str(after)]) == 0
+    data = data_of(after / "compare.html")
+    cell = data["rows"][0]["cells"][1]
+    moved, low, high = cell["numbers"]["full.exact_match"][5:]
+    assert moved == pytest.approx(0.2)
+    assert 0.15 < low < 0.2 < high < 0.25
+    still = data["rows"][0]["cells"][0]["numbers"]["full.exact_match"][5:]
+    assert still[0] == 0
+    assert still[1] <= 0 <= still[2]
+    assert data["findings"][0].startswith("Of 3 cells that both have, the exact match of 2 moved")
+
+
+def test_two_that_share_no_cell_are_refused(tmp_path, capsys):
+    before = make(tmp_path / "a", overrides=("model.width=8", "model.width=16"))
+    after = make(tmp_path / "b")
+    assert main([str(before), str(after)]) == 1
+    assert "the first sweeps model.width and the second does not" in capsys.readouterr().err
+    table = read(after).table
+    with pytest.raises(ValueError, match="no cell in common"):
+        differences(table.assign(axis="steps"), table)
+    assert not (after / "compare.html").exists()
+
+
+@pytest.mark.parametrize("words", [["nowhere"], [], ["a", "b", "c"], ["--colour"]])
+def test_a_mistake_is_answered_in_a_sentence(words, capsys):
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = stop.code
+    assert code in (1, 2)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_interval_of_a_difference_is_that_of_a_slow_bootstrap():
+    rng = np.random.default_rng(1)
+    mine, its = np.array([0.6, 0.7, 0.9, 0.8]), np.array([0.5, 0.4, 0.1])
+    errors = row_error(rng.random(200))
+    low, high = difference(mine[None], np.full((1, 4), errors), its[None], np.full((1, 3), errors))
+    drawn = []
+    for _ in range(REPLICATES * 5):
+        ends = []
+        for seeds in (mine, its):
+            wide = seeds.mean() + (seeds - seeds.mean()) * (len(seeds) / (len(seeds) - 1)) ** 0.5
+            some = rng.integers(0, len(seeds), len(seeds))
+            moves = rng.normal(0, errors, len(seeds))
+            ends.append((wide[some] + moves[some]).mean())
+        drawn.append(ends[0] - ends[1])
+    assert [low[0], high[0]] == pytest.approx(np.percentile(drawn, (2.5, 97.5)), abs=0.02)
+
+
+def test_a_large_sweep_has_a_small_page(tmp_path):
+    """300 cells of three seeds: 100 variants at three cells each. Seconds are printed, not tested."""
+    make(
+        tmp_path,
+        overrides=[f"model.width={n}" for n in range(100)],
+        text="N O P Q [F2] <answer> A B C D",
+        rows_each=2000,
+    )
+    begun = time.perf_counter()
+    assert main([str(tmp_path)]) == 0
+    size = (tmp_path / "report.html").stat().st_size
+    print(f"{time.perf_counter() - begun:.1f} s, {size / 1e6:.1f} MB")
+    assert size < 5e6
+    assert sum(len(row["cells"]) for row in data_of(tmp_path / "report.html")["rows"]) == 300
+
+
+def test_a_page_of_nothing_is_a_page():
+    assert "<title>empty" in page({"title": "empty", "caption": [], "failed": [], "findings": [], "before": None})
