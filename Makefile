@@ -20,7 +20,7 @@ test: .venv/.ready
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m "not slow"
 
-slow: .venv/.slurm .venv/.browser .venv/.track
+slow: .venv/.slurm .venv/.browser .venv/.track .venv/.hf
 	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m slow
 
 ray: .venv-ray/.ready

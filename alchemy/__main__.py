@@ -83,6 +83,7 @@ def unknown_setting(name: str, error: Exception) -> str:
     files = [*sorted(CONF.glob("*/*.yaml")), CONF / "config.yaml"]
     known = [path.parent.name for path in files[:-1]] + [key for path in files for key in keys(path)]
     group, _, last = name.rpartition(".")
+    known = [key for key in known if key != name]  # a setting of another option
     siblings = [key for key in known if key.rpartition(".")[0] == group]
     near = difflib.get_close_matches(last, [key.rpartition(".")[2] for key in siblings], n=1, cutoff=0.6)
     near = [f"{group}.{near[0]}".lstrip(".")] if near else difflib.get_close_matches(name, known, n=1, cutoff=0.8)

@@ -4,6 +4,7 @@ Shapes: B rows, T tokens of a row, C of a completion, V symbols.
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +17,13 @@ from alchemy.vocabulary import END, PAD
 
 ROWS = 1024  # rows decoded at a time: bounds the memory of keys and values
 TRIED = 128  # rows that show whether most of a batch follow gold
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A model that is no Transformer of ours, such as a checkpoint of another library."""
+
+    def complete(self, batch: Batch, temperature: float, rng: np.random.Generator | None) -> NDArray[np.int16]: ...
 
 
 def to_tensor(tokens: NDArray[np.int16], model: Transformer) -> Tensor:
@@ -48,14 +56,17 @@ def follows(model: Transformer, batch: Batch) -> NDArray[np.bool_]:
 
 
 def complete(
-    model: Transformer, batch: Batch, temperature: float = 0.0, rng: np.random.Generator | None = None
+    model: Transformer | Completes, batch: Batch, temperature: float = 0.0, rng: np.random.Generator | None = None
 ) -> NDArray[np.int16]:
     """(B, C) the completion of each prompt, without its end symbol, padded on the right: the greedy one, or above a
     temperature of 0 one sampled with `rng`.
 
     A row ends at the end symbol, or where prompt and completion fill `model.context`; an empty prompt has an empty
-    completion. Where most greedy rows follow gold, those are read off one pass and only the others are decoded.
+    completion. Where most greedy rows follow gold, those are read off one pass and only the others are decoded. A
+    model from elsewhere completes by its own means.
     """
+    if isinstance(model, Completes):
+        return model.complete(batch, temperature, rng)
     batch = own_tokens(model, batch)
     completion = np.full((len(batch), model.context), PAD, dtype=np.int16)
     rows = np.arange(len(batch))

@@ -1,20 +1,20 @@
-"""The published data set's files, out and in.
+"""Doors to other people's tools: the published data set's files, and models and tasks for other programs.
 
     python -m alchemy.interop export --composition F1F2 --length 4 --out F1F2.jsonl
     python -m alchemy.interop score predictions.jsonl --out results.json
     python -m alchemy.interop load F1F2.jsonl [shift.axis=task ...]
     python -m alchemy.interop load F1F2.jsonl --model FINGERPRINT --out predictions.jsonl
+    python -m alchemy.interop export-model FINGERPRINT --format hf --out DIR
+    python -m alchemy.interop export-tasks [shift.axis=task ...] --out DIR
 
 Source: arXiv:2508.01191, the schema of its released data, and of the predictions and results of its released code.
 """
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,16 +23,15 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.batch import Batch, Role
+from alchemy.build import build, build_model
 from alchemy.errors import sentence
-from alchemy.plan import CONF, build, build_model, needs_room
+from alchemy.plan import CONF, VERSION, needs_room, plan
 from alchemy.records import write_aside
-from alchemy.score import PARTS, bleu_of, score_pair, split_text
+from alchemy.released import results
 from alchemy.seeds import stream
 from alchemy.vocabulary import ANSWER, END, Vocabulary
 
 ROWS = 8192  # rows rendered at a time
-LONGEST_LINE = 100_000  # characters
-PUBLISHED = {"full": "full", "chain": "reasoning", "answer": "answer"}  # our parts by their published names
 
 
 def world(rotation: int, roll: int, composition: str, length: int, cot: bool) -> Any:
@@ -85,71 +84,24 @@ def export(task: Any, count: int | None, seed: int) -> Iterator[dict[str, str]]:
         yield from rows_of(task.vocabulary, task.render(task.numbered(numbers, length), composition))
 
 
-def predictions(path: Path) -> Iterator[tuple[str, str]]:
-    """Prediction and label of each line of a predictions file. Raises ValueError with file and line."""
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            where = f"{path} line {number}"
-            if len(raw) > LONGEST_LINE:
-                raise ValueError(f"{where} has {len(raw):,} bytes: shorten it to {LONGEST_LINE:,} or remove it")
-            try:
-                row = json.loads(raw.decode("utf-8"))
-            except UnicodeDecodeError:
-                raise ValueError(f"{where} is not UTF-8: write the file anew in that encoding") from None
-            except (ValueError, RecursionError):
-                what = "is empty" if not raw.strip() else "is not JSON"
-                raise ValueError(f"{where} {what}: one object a line, with prompt, predict and label") from None
-            predicted, label = (row.get(key) if isinstance(row, dict) else None for key in ("predict", "label"))
-            if not isinstance(predicted, str) or not isinstance(label, str):
-                raise ValueError(f"{where} lacks predict or label as text: give it both")
-            yield predicted, label
-
-
-LETTER = re.compile(r"(?<![^ ])[A-EG-Z](?![^ ])")  # an atom between spaces; F stands in rule names too
-OTHERS = re.compile(r"[A-EG-Z]")
-
-
-def canonical_pair(predicted: str, gold: str) -> tuple[str, str]:
-    """Both texts with their letters renamed in the order of first appearance: the scores stay, repeats are found.
-
-    Texts with capital letters outside of atoms keep their names, since the edit distance could tell.
+def restored(folder: Path, source: str = "") -> tuple[Any, Any]:
+    """The world, with the problems of a file of the published schema if one is named, and the model of a folder of
+    outputs/models, or of its name there. Raises ValueError if it holds none.
     """
-    both = f"{predicted} \n {gold}"
-    if OTHERS.search(LETTER.sub("", both)):
-        return predicted, gold
-    names = dict(zip(dict.fromkeys(LETTER.findall(both)), "ABCDEGHIJKLMNOPQRSTUVWXYZ", strict=False))
-    mine, _, its = LETTER.sub(lambda found: names[found.group()], both).partition(" \n ")
-    return mine, its
+    from alchemy import store
 
-
-@lru_cache(maxsize=1 << 16)
-def score_parts(predicted: str, gold: str) -> tuple[tuple[float, ...], ...]:
-    """Per part, what `score_pair` says of it."""
-    pairs = zip((predicted, *split_text(predicted)), (gold, *split_text(gold)), strict=True)
-    return tuple(score_pair(mine, its) for mine, its in pairs)
-
-
-def results(path: Path) -> dict[str, Any]:
-    """Scores of a predictions file in the released scorer's schema (deviations are the population's), with the
-    corpus BLEU of the paper's tables beside its sentence BLEU. Raises ValueError for a file without rows.
-    """
-    table = np.array([score_parts(*canonical_pair(*pair)) for pair in predictions(path)])  # (B, part, 13)
-    if not len(table):
-        raise ValueError(f"{path} has no rows: one object a line, with prompt, predict and label")
-    scored: dict[str, Any] = {"num_samples": len(table)}
-    for i, part in enumerate(PARTS):
-        means, deviations = table[:, i, :3].mean(axis=0), table[:, i, :3].std(axis=0)
-        scored[PUBLISHED[part]] = {
-            "total_samples": len(table),
-            "exact_match_accuracy": means[0],
-            "avg_edit_distance": means[1],
-            "avg_bleu_score": means[2],
-            "exact_match_accuracy_std": deviations[0],
-            "edit_distance_std": deviations[1],
-            "bleu_score_std": deviations[2],
-            "corpus_bleu": bleu_of(table[:, i, 3:].astype(np.int64)),
-        }
-    return scored
+    folder = folder if folder.is_dir() else Path("outputs") / "models" / folder
+    try:
+        settings = json.loads((folder / "model.json").read_text(encoding="utf-8"))["settings"]
+        world, form = (cast(DictConfig, OmegaConf.create(settings[name])) for name in ("task", "model"))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{folder} holds no model: name a folder of outputs/models, or its fingerprint") from None
+    if source or "source" in world:
+        world.source = source
+    task = build("task", world)
+    model = build_model(task, form, settings.get("tokens", "symbols"), settings.get("precision", "float32"))
+    store.load(folder, model, settings)
+    return task, model
 
 
 def complete_file(path: Path, folder: Path) -> Iterator[dict[str, str]]:
@@ -157,19 +109,10 @@ def complete_file(path: Path, folder: Path) -> Iterator[dict[str, str]]:
 
     Raises ValueError if `folder` holds no model, or the file holds no problems of its world.
     """
-    from alchemy import store
     from alchemy.evaluate import complete
 
-    try:
-        settings = json.loads((folder / "model.json").read_text(encoding="utf-8"))["settings"]
-        groups = {name: OmegaConf.create(settings[name]) for name in ("task", "model")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"{folder} holds no model: name a folder of outputs/models, or its fingerprint") from None
-    task = build("task", cast(DictConfig, OmegaConf.merge(groups["task"], {"source": str(path)})))
-    tokens, precision = settings.get("tokens", "symbols"), settings.get("precision", "float32")
-    model = build_model(task, cast(DictConfig, groups["model"]), tokens, precision)
+    task, model = restored(folder, str(path))
     needs_room(task, model, "the length of its elements", f"{path}", task.train)
-    store.load(folder, model, settings)
     decode = task.vocabulary.decode
     for composition, elements in task.problems_read.items():
         for start in range(0, len(elements), ROWS):
@@ -199,7 +142,31 @@ def arguments() -> argparse.ArgumentParser:
     loaded.add_argument("settings", nargs="*", help="settings of the run, such as shift.axis=task seed=1")
     loaded.add_argument("--model", type=Path, help="... complete its prompts with a stored model (folder, fingerprint)")
     loaded.add_argument("--out", type=Path, help="with --model, the predictions file to write, for score")
+    model = commands.add_parser("export-model", help="write a stored model as a checkpoint for other tools")
+    model.add_argument("model", type=Path, help="a folder of outputs/models, or its fingerprint")
+    model.add_argument("--format", choices=["hf"], default="hf", help="hf: GPT-2 or LLaMA, for transformers (hf)")
+    model.add_argument("--out", type=Path, required=True, help="the new folder")
+    tasks = commands.add_parser("export-tasks", help="write the cells of a run as tasks of the lm-evaluation-harness")
+    tasks.add_argument("settings", nargs="*", help="settings of the run, such as shift.axis=task seed=1")
+    tasks.add_argument("--out", type=Path, required=True, help="the new folder")
     return parser
+
+
+def export_tasks(words: list[str], folder: Path) -> None:
+    """The command export-tasks. Raises ValueError for settings that a run would refuse."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+
+    from alchemy.__main__ import explain
+    from alchemy.harness import write
+
+    try:
+        with initialize_config_dir(version_base=VERSION, config_dir=str(CONF)):
+            cfg = compose("config", words)
+    except HydraException as error:
+        raise ValueError(explain(error)) from None
+    todo = plan(cfg)
+    write(folder, todo.task, todo.model, todo.shifts, cfg.study.count, cfg.seed)
 
 
 def load(chosen: argparse.Namespace) -> int:
@@ -209,8 +176,7 @@ def load(chosen: argparse.Namespace) -> int:
         return subprocess.run([sys.executable, "-m", "alchemy", *words], check=False).returncode  # noqa: S603 our own
     if not chosen.out or chosen.settings:
         raise ValueError("load with --model needs --out FILE, and takes no settings: the model has its own")
-    stored = chosen.model if chosen.model.is_dir() else Path("outputs") / "models" / chosen.model
-    write_aside(chosen.out, (json.dumps(row) + "\n" for row in complete_file(chosen.file, stored)))
+    write_aside(chosen.out, (json.dumps(row) + "\n" for row in complete_file(chosen.file, chosen.model)))
     print(chosen.out)
     return 0
 
@@ -223,6 +189,13 @@ def main(words: list[str] | None = None) -> int:
             return load(chosen)
         if chosen.command == "score":
             write_aside(chosen.out, json.dumps(results(chosen.file), indent=1) + "\n")
+        elif chosen.command == "export-model":
+            from alchemy.checkpoint import write
+
+            task, model = restored(chosen.model)
+            write(chosen.out, task.vocabulary, model)
+        elif chosen.command == "export-tasks":
+            export_tasks(chosen.settings, chosen.out)
         else:
             task = world(chosen.rotation, chosen.roll, chosen.composition, chosen.length, not chosen.no_cot)
             records = export(task, chosen.count, chosen.seed)

@@ -34,11 +34,13 @@ SUCCESS = {"exact_match": "exact match", "similarity": "1 - edit distance"}
 def points(folders: Sequence[Path]) -> pd.DataFrame:
     """One row per cell and seed of all sweeps: every measure of discrepancy, exact match, and 1 - edit distance.
 
-    Models that did not learn training itself are left out. Raises ValueError if no other is left.
+    Models that did not learn training itself, or were trained elsewhere, are left out. Raises ValueError if no other
+    is left.
     """
     tables = []
     for folder in folders:
-        learnt = {number: run for number, run in jobs(folder).items() if run["reached"] and run["exact_match"] > LEARNT}
+        reached = {number: run for number, run in jobs(folder).items() if run["reached"]}
+        learnt = {number: run for number, run in reached.items() if (run["exact_match"] or 0) > LEARNT}
         if not learnt:
             continue
         table = load(folder, variants(learnt))

@@ -3,19 +3,18 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from inspect import isclass, signature
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any
 
-from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from alchemy.build import build, build_model, check
 from alchemy.seeds import stream
 from alchemy.shift import AXES, Shift, describe, number_of
 from alchemy.store import TRAINING, code_digest, sha256
 from alchemy.task import Task, draw, span
-from alchemy.tokenizer import Tokenizer
 from alchemy.track import available
 
 log = logging.getLogger(__name__)
@@ -26,6 +25,7 @@ KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "outpu
     "force": bool,
     "hunt": float,
 }
+NEED_TRAINING = ("recovery", "trajectory")  # studies that train further, or look back at the training
 LONGEST_NAME = 4  # rules of a composition that is asked for by name
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
@@ -36,8 +36,8 @@ class Plan:
     """What a job is to do, checked whole before anything is trained or written."""
 
     task: Task
-    model: Any  # an untrained Transformer
-    recipe: Any  # how to train it
+    model: Any  # an untrained Transformer, or one from elsewhere
+    recipe: Any  # how to train it; None for one from elsewhere
     study: Callable[..., Any]
     shifts: tuple[Shift, ...]
     settings: dict[str, Any]  # what decides the model's weights
@@ -78,7 +78,28 @@ def plan(cfg: DictConfig) -> Plan:
     code = {"code": code_digest(*TRAINING, *worlds)}
     if source := cfg.task.get("source"):
         made_by["source"] = sha256(Path(source))
-    return Plan(task, model, recipe, study, shifts, groups | made_by | code, worlds)
+    settings = groups | made_by | code
+    if files := getattr(model, "made_of", None):
+        recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
+    return Plan(task, model, recipe, study, shifts, settings, worlds)
+
+
+def from_elsewhere(
+    settings: dict[str, Any], files: dict[str, str], study: DictConfig, code: tuple[str, ...]
+) -> dict[str, Any]:
+    """What decides a model that is not trained here: its files, not where they lie, the library that reads them, and
+    no recipe and no seed.
+
+    Raises ValueError for a study that needs the training.
+    """
+    name = study._target_.split(".")[-2]
+    if name in NEED_TRAINING:
+        raise ValueError(f"study={name} needs a model that is trained here, and model=hf is not: use study=degradation")
+    if settings["tokens"] != "symbols":
+        raise ValueError("tokens=pieces is for models that are trained here, and model=hf is not: leave tokens out")
+    kept = {key: value for key, value in settings.items() if key not in ("train", "seed", "tokens")}
+    where = {key: value for key, value in settings["model"].items() if key != "path"}
+    return kept | {"model": where, "files": files, "library": version("transformers"), "code": code_digest(*code)}
 
 
 def has(task: Task, model: Any, cfg: DictConfig, shift: Shift, level: int) -> bool:
@@ -99,47 +120,6 @@ def has(task: Task, model: Any, cfg: DictConfig, shift: Shift, level: int) -> bo
     return True
 
 
-def build(group: str, node: DictConfig) -> Any:
-    """What conf/<group> names. Raises ValueError for a setting of the wrong kind, or one that it does not take."""
-    name = str(node.get("_target_"))
-    try:
-        target = get_object(name)
-    except Exception as error:
-        raise ValueError(
-            f"conf/{group} names {name}, which cannot be imported ({error}): correct its _target_, and see that no "
-            f"file in this folder is called {name.split('.', maxsplit=1)[0]}.py"
-        ) from error
-    is_plain = isclass(target) and "__init__" in vars(target) and not hasattr(target, "__dataclass_fields__")
-    hints = get_type_hints(target.__init__ if is_plain else target)
-    settings = cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
-    for key, value in settings.items():
-        if key.startswith("_"):
-            continue
-        if key not in hints:
-            known = ", ".join(f"{group}.{hint}" for hint in node if not str(hint).startswith("_") and hint in hints)
-            raise ValueError(f"{group}.{key} is not a setting of {name}: use one of {known}")
-        check(f"{group}.{key}", value, hints[key])
-    for key, parameter in signature(target).parameters.items():
-        given_later = node.get("_partial_") and parameter.kind is not parameter.KEYWORD_ONLY
-        if parameter.default is parameter.empty and key not in settings and not given_later:
-            raise ValueError(f"{group}.{key} is missing: {name} needs it, so leave it in")
-    try:
-        return instantiate(node, _convert_="all")
-    except Exception as error:
-        raise (error.__cause__ or error) from None
-
-
-def build_model(task: Task, node: DictConfig, tokens: str, precision: str) -> Any:
-    """An untrained model that reads the symbols of `task`, as they are or in pieces. Raises ValueError, as `build`."""
-    tokenizer = Tokenizer(task.vocabulary) if tokens == "pieces" else None
-    try:
-        model = build("model", node)(vocabulary_size=len(tokenizer or task.vocabulary))
-    except TypeError as error:
-        raise ValueError(f"model lacks a setting that it needs, so leave it in ({error})") from None
-    model.tokenizer, model.precision = tokenizer, precision
-    return model
-
-
 def given(words: list[str], known: dict[str, str], usage: str) -> dict[str, str]:
     """`known` settings with those of a command's own `words`, key=value. Raises ValueError for others, saying that
     they are not `usage`.
@@ -151,24 +131,6 @@ def given(words: list[str], known: dict[str, str], usage: str) -> dict[str, str]
             raise ValueError(f"{word} is not {usage}")
         settings[key] = value
     return settings
-
-
-KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-
-
-def check(name: str, value: Any, kind: Any) -> None:
-    """Raises ValueError if a setting is not of the kind that a signature asks for."""
-    if type(None) in get_args(kind):
-        kind = None if value is None else get_args(kind)[0]
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{name}={value} must be a list, such as [{value}]")
-        for item in value:
-            check(name, item, get_args(kind)[0])
-    elif kind in KINDS:
-        fits = isinstance(value, (int, float) if kind is float else kind)
-        if not fits or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"{name}={value} must be {KINDS[kind]}")
 
 
 def device(name: Any) -> Any:
@@ -239,7 +201,7 @@ def needs_room(task: Task, model: Any, setting: str, what: str, where: Any) -> N
     """Raises ValueError if the longest row of `where` does not fit the model's context."""
     prompt, completion = span(task, where, model.tokenizer)
     grows = where.noise is not None and where.noise.kind in ("insert", "hybrid")
-    inserted = 2 if model.tokenizer else 1  # tokens of one noise token
+    inserted = getattr(model.tokenizer, "noise", 2) if model.tokenizer else 1  # tokens of one noise token
     if (tokens := prompt * (1 + grows * inserted) + completion) > model.context:
         raise ValueError(
             f"{what} needs rows of up to {tokens} tokens, and model.context={model.context} holds no more: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -40,6 +41,22 @@ def aside(path: Path) -> Iterator[Path]:
         other.replace(path)
     finally:
         other.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Another folder to write files in, which is then renamed: whole or, if the writing raises, not at all. Raises
+    ValueError if there is one of that name with files in it.
+    """
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"{path} holds files already: name a new folder")
+    other = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        other.mkdir(parents=True)
+        yield other
+        other.replace(path)
+    finally:
+        shutil.rmtree(other, ignore_errors=True)
 
 
 def write_aside(path: Path, content: Iterable[str] | bytes) -> None:

@@ -88,12 +88,15 @@ def caption_of(runs: list[dict[str, Any]]) -> str:
         trained = [f"{span_of([len(run['training']) for run in runs])} compositions"]
     kept = sorted({kept_out(run["held_out"]) for run in runs})
     short = [f"seed {run['seed']}: {run['exact_match']:.4f}" for run in runs if not run["reached"]]
+    elsewhere = sorted({run["from"] for run in runs if run.get("from")})
+    how = f"Trained elsewhere ({', '.join(elsewhere)}); level 0 is" if elsewhere else "Trained on"
+    seen = "" if elsewhere else f", {span('rows')} rows"
     return "\n".join(
         [
-            f"Trained on {' | '.join(trained)} with {span('length')} atoms per element, {span('rows')} rows; "
+            f"{how} {' | '.join(trained)} with {span('length')} atoms per element{seen}; "
             f"{span('parameters')} parameters; {len(seeds)} seed{'s' * (len(seeds) > 1)} "
             f"({', '.join(map(str, seeds))}).",
-            f"Kept out of training: {' | '.join(kept)}, and every test problem.",
+            *([] if elsewhere else [f"Kept out of training: {' | '.join(kept)}, and every test problem."]),
             *([f"Training ended before its mark on held-out problems ({', '.join(short)})."] if short else []),
             "A cell: mean, lowest to highest seed, what executing the nearest training composition scores (replay), "
             "and what the level means.",

@@ -63,9 +63,10 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
 
     torch.set_num_threads(cfg.threads)
     models = Path(cfg.output) / "models"
+    what = f"job {number}: seed {cfg.seed}"
     told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
     with tracking(cfg.track, told) as tell:
-        record = trained(todo, models, f"job {number}: seed {cfg.seed}", number % cfg.workers, tell)
+        record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
     code = code_digest(*MEASURING, *todo.worlds, cfg.study._target_.rpartition(".")[0])
     key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
     cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
@@ -79,7 +80,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "training": [todo.task.spell(composition) for composition in train.compositions],
         "length": train.length,
         "held_out": asdict(train.held_out) | {"written": held_out_but_written(todo.task)},
-        "reached": todo.recipe.mark is None or record["exact_match"] >= todo.recipe.mark,
+        "reached": todo.recipe is None or todo.recipe.mark is None or record["exact_match"] >= todo.recipe.mark,
         "count": cfg.study.get("count"),
         "rows_of": files_of(todo, cells),
         "distance": abs(last_levels(todo, records) - cfg.hunt),
@@ -140,6 +141,17 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
         facts = train(todo, what, row, Told(partial, tell))
         partial.close(home, todo.model, todo.settings, facts)
         return store.load(home, todo.model, todo.settings)
+
+
+def untrained(todo: Plan, what: str) -> dict[str, Any]:
+    """The record of a model from elsewhere, which is not trained and not stored here."""
+    from alchemy import store
+
+    files = todo.settings["files"]
+    log.info("%s, training: none, the model is from %s", what, todo.model.folder)
+    parameters = sum(weights.numel() for weights in todo.model.parameters())
+    record = {"fingerprint": store.fingerprint(todo.settings), "settings": todo.settings, "parameters": parameters}
+    return record | {"sha256": store.digest(files, 64), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
 
 
 def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:

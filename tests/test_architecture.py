@@ -62,18 +62,27 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "plates": {"errors", "figures"},
     "claims": {"diagnose", "interop", "noise", "plan", "records", "score", "seeds", "task", "vocabulary"},
     "paper": {"claims", "errors", "laws", "plan", "plates", "records", "store"},
+    "released": {"score"},
+    "huggingface": {"batch", "vocabulary"},
+    "checkpoint": {"model", "records", "vocabulary"},
+    "harness": {"batch", "records", "seeds", "shift", "task", "vocabulary"},
     "interop": {
+        "__main__",  # for its words on a mistaken setting
         "batch",
+        "build",
+        "checkpoint",
         "errors",
         "evaluate",
+        "harness",
         "plan",
         "records",
-        "score",
+        "released",
         "seeds",
         "store",
         "vocabulary",
     },
-    "plan": {"seeds", "shift", "store", "task", "tokenizer", "track"},
+    "build": {"task", "tokenizer"},
+    "plan": {"build", "seeds", "shift", "store", "task", "track"},
     "run": {
         "cells",
         "errors",
@@ -98,7 +107,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "__init__": set(),
 }
 STUDIES = {"batch", "cells", "evaluate", "measure", "model", "records", "seeds", "shift", "store", "task", "train"}
-HYDRA = {"__main__", "interop", "plan", "rerun", "run", "sweep"}
+HYDRA = {"__main__", "build", "interop", "plan", "rerun", "run", "sweep"}
 NO_TORCH = {
     "track",
     "errors",
@@ -131,7 +140,9 @@ NO_TORCH = {
     "plates",
     "claims",
     "paper",
+    "harness",
     "interop",
+    "released",
 }
 MODULES = sorted((ROOT / "alchemy").glob("*.py"))
 

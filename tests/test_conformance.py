@@ -262,7 +262,10 @@ PUBLISHED_SIZES = {  # of arXiv:2508.01191, Table 8, recounted
 }
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "model").glob("*.yaml")), ids=lambda path: path.stem)
+OURS = [path for path in sorted((ROOT / "conf" / "model").glob("*.yaml")) if path.stem != "hf"]
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
 def test_every_model_has_the_published_number_of_parameters(path):
     count = int(path.read_text().split(" parameters")[0].split()[-1].replace(",", ""))
     form, vocabulary = PUBLISHED_SIZES[count]
@@ -275,4 +278,4 @@ def test_every_model_has_the_published_number_of_parameters(path):
 
 
 def test_every_published_size_has_a_model():
-    assert len(list((ROOT / "conf" / "model").glob("*.yaml"))) == len(PUBLISHED_SIZES) == 12
+    assert len(OURS) == len(PUBLISHED_SIZES) == 12

@@ -7,9 +7,15 @@ import random
 import numpy as np
 import pytest
 
-from alchemy.interop import canonical_pair, main, results
+from alchemy import checkpoint
+from alchemy.interop import main
+from alchemy.released import canonical_pair, results
 from alchemy.score import score_texts
-from tests.conftest import ROOT, conformance
+from alchemy.seeds import stream
+from alchemy.shift import recompose
+from alchemy.task import draw
+from alchemy.tokenizer import Tokenizer
+from tests.conftest import ROOT, conformance, tiny_model
 
 
 def lines(path):
@@ -160,7 +166,11 @@ def test_a_file_is_trained_on_and_its_model_completes_it(tmp_path, monkeypatch, 
     assert rows[1]["label"] == "N O"
     assert main(["score", "predictions.jsonl", "--out", "results.json"]) == 0
     assert json.loads((tmp_path / "results.json").read_text())["num_samples"] == 26**2
-    capsys.readouterr()
+    assert main(["export-model", folder.name, "--out", "ckpt"]) == 0
+    names = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    assert sorted(path.name for path in (tmp_path / "ckpt").iterdir()) == names
+    assert main(["export-model", folder.name, "--out", "ckpt"]) == 1
+    assert "holds files already" in capsys.readouterr().err
     for words, said in (
         (["--model", "nothing", "--out", "x"], "holds no model"),
         (["--model", folder.name], "needs --out"),
@@ -171,7 +181,35 @@ def test_a_file_is_trained_on_and_its_model_completes_it(tmp_path, monkeypatch, 
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("positions", ["rotary", "none"])
+def test_what_gpt_2_cannot_be_is_refused(positions, cipher, tmp_path):
+    with pytest.raises(ValueError, match=r"GPT-2 has learned positions.*model\.positions=learned"):
+        checkpoint.write(tmp_path / "ckpt", cipher.vocabulary, tiny_model(cipher, positions=positions))
+    pieces = tiny_model(cipher, size=len(Tokenizer(cipher.vocabulary)))
+    pieces.tokenizer = Tokenizer(cipher.vocabulary)
+    with pytest.raises(ValueError, match="tokens=symbols"):
+        checkpoint.write(tmp_path / "ckpt", cipher.vocabulary, pieces)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_place_that_cannot_be_written_is_told_how_to_choose_another(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["export", "--composition", "F1", "--length", "1", "--out", str(tmp_path / "file" / "x.jsonl")]) == 1
     assert capsys.readouterr().err.strip().endswith("or write elsewhere with --out FILE")
+
+
+def test_the_cells_of_a_run_are_written_as_tasks(cipher, tmp_path, capsys):
+    words = ["shift.axis=[task,format]", "shift.kind=[delete]", "shift.levels=[0,3]", "study.count=20", "seed=1"]
+    assert main(["export-tasks", *words, "--out", str(tmp_path / "cells")]) == 0
+    group = json.loads((tmp_path / "cells" / "alchemy.yaml").read_text())["task"]
+    assert group == [f"alchemy_{axis}_{level}" for axis in ("task", "format_delete_all") for level in (0, 3)]
+    rows = draw(cipher, recompose(cipher, 3), 20, stream(1, "test"))
+    golds = cipher.vocabulary.decode_rows(rows.completion())
+    written = lines(tmp_path / "cells" / "alchemy_task_3.jsonl")
+    assert [row["gold"] for row in written] == golds
+    assert written[0]["prompt"] == cipher.vocabulary.decode(rows.tokens[0, : rows.prompt_length[0]])
+    task = json.loads((tmp_path / "cells" / "alchemy_task_3.yaml").read_text())
+    assert task["generation_kwargs"] == {"until": ["</s>"], "do_sample": False, "max_gen_toks": 64 - 7}
+    assert main(["export-tasks", "shift.axsi=task", "--out", str(tmp_path / "new")]) == 1
+    assert "did you mean shift.axis?" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
