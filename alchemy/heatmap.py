@@ -1,5 +1,6 @@
 """The degradation heatmap: a score at every level of every shift, and what a replay of training would score there."""
 
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -53,7 +54,7 @@ def heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: li
         y -= tall + between
     bar_box = ((width - right + 0.2) / width, bottom / height, 0.18 / width, (height - top - bottom) / height)
     bar = figure.colorbar(axes[0].collections[0], cax=figure.add_axes(bar_box))
-    bar.set_label(f"{NAMES[metric]}, mean over seeds (brighter is better)")
+    bar.set_label(fill(f"{NAMES[metric]}, mean over seeds (brighter is better)", int(14 * (height - top - bottom))))
     figure.text(
         0.15 / width, 1 - 0.4 / height, f"Where chain of thought breaks: {NAMES[metric]} of the {PARTS[part]}", size=15
     )

@@ -10,10 +10,12 @@ readers know. (Measured instead: Vega's bundle takes 5 s to make, from a package
 import argparse
 import json
 import math
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib
 import pandas as pd
@@ -35,7 +37,7 @@ DIGITS = 4
 def write(results: Results, out: Path | None = None, before: Results | None = None) -> Path:
     """Writes the page of these results, or of what moved since those `before`, whole; returns its path."""
     out = out or results.folder / ("report.html" if before is None else "compare.html")
-    write_aside(out, page(content(results, before)))
+    write_aside(out, page(content(results, before, out)))
     return out
 
 
@@ -49,8 +51,8 @@ def page(data: dict[str, Any]) -> str:
     return room.get_template("report.html").render(data=data, text=safe.replace("\u2028", "\\u2028"))
 
 
-def content(results: Results, before: Results | None) -> dict[str, Any]:
-    """All that the page shows, as JSON takes it."""
+def content(results: Results, before: Results | None, out: Path) -> dict[str, Any]:
+    """All that the page shows, as JSON takes it; it lies at `out`."""
     cells, swept = results.cells, results.apart
     rows = rows_of(cells, swept)
     numbers = numbers_of(cells, swept, {} if before is None else differences(before.table, results.table))
@@ -94,7 +96,9 @@ def content(results: Results, before: Results | None) -> dict[str, Any]:
         "kinds": KINDS,
         "shades": shades("cividis" if before is None else "PuOr"),
         "shown": SHOWN,
-        "jobs": {number: job_of(number, run) for number, run in results.good.items()},
+        "jobs": {
+            number: job_of(run, link(job_folder(results.folder, number), out)) for number, run in results.good.items()
+        },
         "failed": results.failures(),
         "seeds": sorted({run["seed"] for run in results.good.values()}),
         "rows": shown,
@@ -159,14 +163,18 @@ def shades(name: str) -> list[str]:
     return [matplotlib.colors.to_hex(colours(shade / (SHADES - 1))) for shade in range(SHADES)]
 
 
-def job_of(number: int, run: dict[str, Any]) -> dict[str, Any]:
+def link(folder: Path, page: Path) -> str:
+    """Where a folder is, as a page in another names it."""
+    return quote(Path(os.path.relpath(folder, page.parent)).as_posix())
+
+
+def job_of(run: dict[str, Any], home: str) -> dict[str, Any]:
     """What the page says of a job, and where its settings are."""
-    home = job_folder(Path(), number)
     return {
         "seed": run["seed"],
         "overrides": " ".join(run["overrides"]),
-        "config": str(home / ".hydra" / "config.yaml"),
-        "run": str(home / "run.json"),
+        "config": f"{home}/.hydra/config.yaml",
+        "run": f"{home}/run.json",
         "model": run.get("fingerprint", ""),
         "commit": (run.get("commit") or "")[:10],
     }

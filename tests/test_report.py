@@ -65,11 +65,19 @@ def test_a_cell_that_no_job_measured_is_a_hole(tmp_path):
     make(tmp_path, overrides=("model.width=8", "model.width=16"), scores=(0.5,))
     failed = {"status": "failed", "began": True, "error": "no room", "overrides": ["seed=0", "model.width=16"]}
     (tmp_path / "1" / "run.json").write_text(json.dumps(failed))
-    data = content(read(tmp_path), None)
+    data = content(read(tmp_path), None, tmp_path / "report.html")
     whole, hole = (next(row for row in data["rows"] if row["variant"] == [f"model.width={n}"]) for n in (8, 16))
     assert [cell["level"] for cell in whole["cells"]] == [0, 1]
     assert (hole["cells"], hole["holes"]) == ([], [0, 1])
     assert "no room" in data["failed"][0]
+
+
+def test_a_page_elsewhere_still_leads_to_the_settings(tmp_path):
+    sweep, other = make(tmp_path / "a sweep"), tmp_path / "pages" / "one.html"
+    other.parent.mkdir()
+    assert main([str(sweep), "--out", str(other)]) == 0
+    assert data_of(other)["jobs"]["2"]["config"] == "../a%20sweep/2/.hydra/config.yaml"
+    assert main([str(sweep), "--out", str(tmp_path / "nowhere" / "one.html")]) == 1
 
 
 def test_damaged_or_missing_rows_cost_the_rows_alone(tmp_path, capsys):
