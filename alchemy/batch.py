@@ -50,6 +50,10 @@ class Batch:
         """(B,) tokens of each row's prompt, noise included."""
         return np.count_nonzero(self.role <= Role.INSTRUCTION, axis=1)
 
+    def prompt(self) -> NDArray[np.int16]:
+        """(B, T) the tokens of each row's prompt, padding in place of all others."""
+        return np.where(self.role <= Role.INSTRUCTION, self.tokens, self.tokens.dtype.type(PAD))
+
     def completion(self) -> NDArray[np.int16]:
         """(B, C) the gold completion of each row without its end symbol, padded on the right."""
         gold = (self.role >= Role.CHAIN) & (self.tokens != END) & (self.role != Role.PAD)

@@ -7,7 +7,6 @@ inconsistent"), made a measurement.
 Shapes: B rows, C tokens of a completion, K lines written (the answer is the last), R rules, l atoms.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
@@ -15,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.batch import Batch, Role
+from alchemy.maps import GROUP, follow, group
 from alchemy.task import Composition, Task, problems_of
 from alchemy.vocabulary import ANSWER, PAD, Vocabulary
 
 KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
 RIGHT, REPLAYED, WRONG_ANSWER, WRONG_STEP, MALFORMED = range(len(KINDS))
 LONGER = 2  # lines and atoms more than asked for that are still read as lines and atoms
-GROUP = 512  # different compositions, at most, that an answer is compared with
 
 
 @dataclass(frozen=True)
@@ -114,31 +113,6 @@ def forms(task: Task, k: int, l: int) -> dict[bytes, Form]:
         form = Form(columns[0], columns[1])
         found.setdefault(kinds.tobytes(), form)
     return found
-
-
-def group(task: Task, length: int) -> tuple[Composition, ...]:
-    """A shortest composition for each different map that compositions make of elements of `length` atoms."""
-    probe = task.vocabulary.first_atom + np.random.default_rng(0).integers(
-        0, len(task.vocabulary.atoms), (64, length)
-    ).astype(np.int16)
-    images: dict[bytes, Composition] = {probe.tobytes(): ()}
-    newest: list[tuple[NDArray[np.int16], Composition]] = [(probe, ())]
-    while newest and len(images) < GROUP:
-        grown = []
-        for image, composition in newest:
-            for rule in range(len(task.vocabulary.rules)):
-                moved = np.ascontiguousarray(task.apply(rule, image))
-                if moved.tobytes() not in images and len(images) < GROUP:
-                    images[moved.tobytes()] = (*composition, rule)
-                    grown.append((moved, (*composition, rule)))
-        newest = grown
-    return tuple(images.values())
-
-
-def follow(task: Task, elements: NDArray[np.int16], composition: Sequence[int]) -> NDArray[np.int16]:
-    for rule in composition:
-        elements = task.apply(rule, elements)
-    return elements
 
 
 def verify(task: Task, clean: Batch, completion: NDArray[np.int16]) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from alchemy.errors import sentence
 from alchemy.heatmap import PARTS, heatmap
 from alchemy.phase import numbers, phase
 from alchemy.records import aside, write_aside
-from alchemy.results import Results, read
+from alchemy.results import LEGEND, Results, read
 
 FORMATS = ("png", "pdf", "svg")
 
@@ -53,7 +53,7 @@ def pictures(results: Results) -> Iterator[tuple[str, Figure]]:
         for part in PARTS:
             name = f"heatmap{'' if metric == 'exact_match' else '_' + metric}{'' if part == 'full' else '_' + part}"
             if ((cells["metric"] == metric) & (cells["part"] == part)).any():
-                yield name, heatmap(whole, metric, part, results.caption, swept)
+                yield name, heatmap(whole, metric, part, "\n".join([*results.caption, *LEGEND]), swept)
     if (cells["part"] == "diagnosis").any():
         yield "diagnosis", bars(cells, swept)
     for numeric in numbers(cells, swept):
@@ -88,8 +88,8 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def finish(folder: Path, kind: str = "png") -> int:
-    """Writes cells.csv, the pictures and the page of all finished jobs in `folder`; the last line printed is
-    heatmap.png's path. Returns the exit code: 0, or 1 if a job failed, each of them named on stderr.
+    """Writes cells.csv, the pictures and the page of all finished jobs in `folder`; the last line printed is the first
+    picture's path. Returns the exit code: 0, or 1 if a job failed, each of them named on stderr.
     """
     try:
         results = read(folder)

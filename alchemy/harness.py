@@ -11,14 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from alchemy.batch import Role
 from alchemy.records import new_folder, write_aside
 from alchemy.seeds import stream
 from alchemy.shift import Shift, describe
 from alchemy.task import Task, draw
-from alchemy.vocabulary import END, PAD, SPECIALS, UNKNOWN
+from alchemy.vocabulary import END, SPECIALS, UNKNOWN
 
 GROUP = "alchemy"
 EXACT = {"metric": "exact_match", "aggregation": "mean"}
@@ -54,7 +51,7 @@ def cell(task: Task, model: Any, shift: Shift, level: int, count: int, seed: int
     noise deleted whole is the noise token alone, as the harness cannot complete nothing; the lab leaves it at that.
     """
     batch = draw(task, shift.at(task, level), count, stream(seed, "test"))
-    prompts = task.vocabulary.decode_rows(np.where(batch.role <= Role.INSTRUCTION, batch.tokens, PAD))
+    prompts = task.vocabulary.decode_rows(batch.prompt())
     golds = task.vocabulary.decode_rows(batch.completion())
     pairs = zip(prompts, golds, strict=True)
     rows = [json.dumps({"prompt": prompt or SPECIALS[UNKNOWN], "gold": gold}) + "\n" for prompt, gold in pairs]

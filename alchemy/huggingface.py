@@ -36,7 +36,7 @@ class Text:
 
     def prompts(self, batch: Batch) -> list[list[int]]:
         """The tokens of each row's prompt, with what the tokenizer puts before a text; none for an empty one."""
-        texts = self.vocabulary.decode_rows(np.where(batch.role <= Role.INSTRUCTION, batch.tokens, PAD))
+        texts = self.vocabulary.decode_rows(batch.prompt())
         return [tokens if text else [] for text, tokens in zip(texts, self.tokens(texts, True), strict=True)]
 
     def tokens(self, texts: list[str], whole: bool) -> list[list[int]]:

@@ -117,8 +117,7 @@ def complete_file(path: Path, folder: Path) -> Iterator[dict[str, str]]:
     for composition, elements in task.problems_read.items():
         for start in range(0, len(elements), ROWS):
             rows = task.render(elements[start : start + ROWS], composition)
-            prompts = np.where(rows.role <= Role.INSTRUCTION, rows.tokens, 0)
-            for prompt, mine, gold in zip(prompts, complete(model, rows), rows.completion(), strict=True):
+            for prompt, mine, gold in zip(rows.prompt(), complete(model, rows), rows.completion(), strict=True):
                 yield {"prompt": decode(prompt), "predict": decode(mine), "label": decode(gold)}
 
 

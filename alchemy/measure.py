@@ -10,6 +10,7 @@ from alchemy.cells import Cell, Rows, Values
 from alchemy.diagnose import KINDS, Diagnosis, diagnose
 from alchemy.discrepancy import discrepancy
 from alchemy.evaluate import complete
+from alchemy.maps import names_of
 from alchemy.model import Transformer
 from alchemy.records import Record
 from alchemy.replay import replay
@@ -18,7 +19,6 @@ from alchemy.seeds import stream
 from alchemy.shift import Shift, describe
 from alchemy.statistics import row_error
 from alchemy.task import Distribution, Task, draw
-from alchemy.vocabulary import PAD
 
 NAMED = 6  # compositions, at most, that a cell names as executed
 RESAMPLED = 100  # times that corpus BLEU is computed on rows drawn again
@@ -32,8 +32,8 @@ def measure(
 
     full, chain, answer  the four scores of each part; no chain where gold has none: an empty one would count as right
     diagnosis            the share of completions of each kind (see alchemy.diagnose)
-    executed             which composition alone leads to the answer written, the commonest ones; in how many rows
-                         several `tie`
+    executed             which composition alone leads to the answer written, the commonest ones, with those that are
+                         the same map (F1F2=F2F1); in how many rows several different ones `tie`
     replay               `rate`, the share of completions that equal the replay oracle's
     replay_full, …       the oracle's own four scores of each part
     discrepancy          how far `where` is from training (see alchemy.discrepancy)
@@ -54,7 +54,8 @@ def measure(
                 values[whose + part] = scored(scores, stream(seed, "bootstrap"))
     found = diagnose(task, clean, completion)
     values["diagnosis"] = {name: share(rows) for name, rows in found.flags().items()}
-    executed = [("tie" if c is None else task.spell(c) or "-", rows) for c, rows in found.executed().items()]
+    called = dict(zip(found.maps, names_of(task, found.maps, where.length, len(where.compositions[0])), strict=True))
+    executed = [("tie" if c is None else called[c], rows) for c, rows in found.executed().items()]
     values["executed"] = {name: share(rows) for name, rows in executed[: 1 + NAMED]}
     values["replay"] = {"rate": share(equal(completion, replayed))}
     values["discrepancy"] = discrepancy(task, where, batch)
@@ -64,19 +65,20 @@ def measure(
     for name, rows in (("right_untouched", same), ("right_touched", ~same)):
         if rows.any():
             values["prompt"][name] = share(right[rows])
-    return Cell(values, outcomes(task, batch, completion, found, same))
+    return Cell(values, outcomes(task, batch, completion, found, same, [*called.values()]))
 
 
-def outcomes(task: Task, batch: Batch, completion: np.ndarray, found: Diagnosis, same: np.ndarray) -> Rows:
+def outcomes(
+    task: Task, batch: Batch, completion: np.ndarray, found: Diagnosis, same: np.ndarray, called: list[str]
+) -> Rows:
     """Per row: prompt, gold and completion as text; its `kind` (see alchemy.diagnose); what became of its `steps` (see
     below); the composition alone that it `executes`, if one does; and whether noise left its prompt `untouched`.
     """
-    prompt = np.where(batch.role <= Role.INSTRUCTION, batch.tokens, PAD)
-    texts = {"prompt": prompt, "gold": batch.completion(), "completion": completion}
+    texts = {"prompt": batch.prompt(), "gold": batch.completion(), "completion": completion}
     columns: Rows = {name: np.array(task.vocabulary.decode_rows(rows), dtype=object) for name, rows in texts.items()}
     columns["kind"] = np.array(KINDS, dtype=object)[found.kind]
     columns["steps"] = np.array([*steps(task.vocabulary.rules, found)], dtype=object)
-    names = np.array([*map(task.spell, found.maps), ""], dtype=object)
+    names = np.array([*called, ""], dtype=object)
     columns["executes"] = names[np.where(found.compositions == 1, found.executes, -1)]
     return columns | {"untouched": same}
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # a second of import that a training process need not spend
 COORDINATES = ["axis", "kind", "domain", "level"]
 UNBOUNDED = ["problems", "novelty", "length_gap"]  # metrics that are no shares
 CELL = [*COORDINATES, "setting", "part", "metric"]
+MEASURED = ["job", "seed", "value", "error", "count"]  # what a row of the table says of a cell
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,16 @@ def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
             try:
                 record = json.loads(text)
                 rows.append(
-                    {**coordinates, **record["at"], **{k: record[k] for k in ("metric", "value", "error", "count")}}
+                    {"job": number, **coordinates, **record["at"]}
+                    | {key: record[key] for key in ("metric", "value", "error", "count")}
                 )
             except (ValueError, KeyError, TypeError):
                 raise ValueError(f"{path} line {line} is not a record: run that job again") from None
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    for name in apart(table):  # coordinates that only some studies have
+        if table[name].isna().any():
+            table[name] = table[name].astype(object).where(table[name].notna(), "-")
+    return table
 
 
 def job_folder(folder: Path, number: int) -> Path:
@@ -100,7 +106,7 @@ def job_folder(folder: Path, number: int) -> Path:
 
 def apart(table: pd.DataFrame) -> list[str]:
     """The columns that keep cells apart besides shift, part and metric: what was swept, and a study's coordinates."""
-    return [name for name in table.columns if name not in (*CELL, "seed", "value", "error", "count")]
+    return [name for name in table.columns if name not in (*CELL, *MEASURED)]
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

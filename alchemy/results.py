@@ -42,7 +42,7 @@ class Results:
         return holes(self.cells, [self.swept[number] for number in self.failed if number in self.swept])
 
     @property
-    def caption(self) -> str:
+    def caption(self) -> list[str]:
         return caption_of(list(self.good.values()))
 
     def failures(self) -> list[str]:
@@ -76,8 +76,16 @@ def holes(cells: pd.DataFrame, lacking: list[dict[str, str]]) -> pd.DataFrame:
     return pd.concat([cells[:0], *(like.assign(**dict(zip(keys, values, strict=True))) for values in sorted(missing))])
 
 
-def caption_of(runs: list[dict[str, Any]]) -> str:
-    """What a reader must know of the setting, in a few lines."""
+LEGEND = (
+    "A cell: mean, lowest to highest seed, what executing the nearest training composition scores (replay), and what "
+    "the level means.",
+    "The noise token is never seen in training; a model that is right on the prompts that noise left untouched, and on "
+    "no others, has their share as its exact match.",
+)
+
+
+def caption_of(runs: list[dict[str, Any]]) -> list[str]:
+    """What a reader must know of the setting, line by line."""
 
     def span(name: str) -> str:
         return span_of([run[name] for run in runs])
@@ -91,21 +99,14 @@ def caption_of(runs: list[dict[str, Any]]) -> str:
     elsewhere = sorted({run["from"] for run in runs if run.get("from")})
     how = f"Trained elsewhere ({', '.join(elsewhere)}); level 0 is" if elsewhere else "Trained on"
     seen = "" if elsewhere else f", {span('rows')} rows"
-    return "\n".join(
-        [
-            f"{how} {' | '.join(trained)} with {span('length')} atoms per element{seen}; "
-            f"{span('parameters')} parameters; {len(seeds)} seed{'s' * (len(seeds) > 1)} "
-            f"({', '.join(map(str, seeds))}).",
-            *([] if elsewhere else [f"Kept out of training: {' | '.join(kept)}, and every test problem."]),
-            *([f"Training ended before its mark on held-out problems ({', '.join(short)})."] if short else []),
-            "A cell: mean, lowest to highest seed, what executing the nearest training composition scores (replay), "
-            "and what the level means.",
-            f"{span('count')} test rows a seed, drawn from fewer problems where it says so. Red frame: the training "
-            "distribution.",
-            "The noise token is never seen in training; a model that is right on the prompts that noise left "
-            "untouched, and on no others, has their share as its exact match.",
-        ]
-    )
+    return [
+        f"{how} {' | '.join(trained)} with {span('length')} atoms per element{seen}; "
+        f"{span('parameters')} parameters; {len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(map(str, seeds))}).",
+        *([] if elsewhere else [f"Kept out of training: {' | '.join(kept)}, and every test problem."]),
+        *([f"Training ended before its mark on held-out problems ({', '.join(short)})."] if short else []),
+        f"{span('count')} test rows a seed, drawn from fewer problems where it says so. Red frame: the training "
+        "distribution.",
+    ]
 
 
 def span_of(values: list[int]) -> str:

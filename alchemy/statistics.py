@@ -41,8 +41,8 @@ def difference(
     other_errors: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Low and high end (C,) of 95 % intervals of the mean over seeds (C, S) less that over other seeds (C, S'), as
-    `interval` has them. The two sets of seeds are drawn apart, though they may be paired: no interval is too narrow for
-    that.
+    `interval` has them. The two sets of seeds are drawn apart; where they are the same seeds and go together, the
+    interval is wider than it need be.
     """
     middle = means.mean(axis=1) - other_means.mean(axis=1)
     mine, its = draws(means.shape[1], "bootstrap"), draws(other_means.shape[1], "bootstrap of the other")

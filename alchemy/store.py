@@ -39,6 +39,7 @@ MEASURING = (
     "alchemy.evaluate",
     "alchemy.model",
     "alchemy.replay",
+    "alchemy.maps",
     "alchemy.diagnose",
     "alchemy.discrepancy",
     "alchemy.score",

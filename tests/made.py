@@ -35,6 +35,9 @@ def records(seed, values):
         yield Record("rate", 0.25, 0.0, 10, {**at, "part": "replay"})
         for kind, share in (("right", value), ("replayed", 1 - value), ("wrong_step", 0.0)):
             yield Record(kind, share, 0.0, 10, {**at, "part": "diagnosis"})
+        yield Record("tie", 0.0, 0.0, 10, {**at, "part": "executed"})
+        for whose, share in (("untouched", 0.9), ("touched", 0.1)):
+            yield Record(f"right_{whose}", share * value, 0.0, 10, {**at, "part": "prompt"})
         yield Record("F1" if seed else "F2", 1.0, 0.0, 10, {**at, "part": "executed"})
 
 

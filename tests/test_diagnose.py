@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from alchemy.diagnose import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, diagnose, group
+from alchemy.diagnose import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, diagnose
+from alchemy.maps import group, names_of
 from alchemy.measure import steps
 from alchemy.replay import nearest, replay
 from alchemy.seeds import stream
@@ -198,3 +199,11 @@ def test_replay_keeps_training_s_length():
     assert decode(replay(cipher, longer)[0]) == "N O P Q [F2] <answer> O P Q N"
     assert decode(replay(cipher, shorter)[0]) == "N O P N [F2] <answer> O P N N"
     assert (replay(cipher, longer) != PAD).all()
+
+
+def test_a_map_is_named_by_all_compositions_that_make_it():
+    cipher = make("F2F1", "F1F1")
+    assert names_of(cipher, [(0, 1), (), (0,), (2, 2)], 4, 2) == ["F2F1=F1F2", "F1F1=F3F3", "F1", "F1F1=F3F3"]
+    assert names_of(make("F1F2", length=2), [(1,)], 2, 3)[0].startswith("F1F1F2=")  # a roll of two is a reversal
+    assert names_of(make("F1F2", length=2), [(1,)], 2, 3)[0].count("=") == 4
+    assert names_of(cipher, [(0, 1)], 4, 6) == ["F1F2"]  # 729 compositions are too many to look through

@@ -104,6 +104,8 @@ def test_a_click_shows_a_cell_s_chains_with_each_step_judged(opened):
 
 def test_rows_can_be_had_by_diagnosis_and_seed(opened):
     one(opened, "[data-kind=replayed]").click()
+    assert opened.switch_to.active_element == one(opened, "[data-kind=replayed]")
+    assert one(opened, "#status").get_attribute("textContent") == "9 rows of replayed another composition"
     assert len(all_of(opened, "#detail .row")) == 9
     assert all("replayed another composition" in row.text for row in all_of(opened, "#detail .row"))
     choose(opened, "seed", "seed 1")
@@ -124,7 +126,12 @@ def test_search_finds_cells_and_rows(opened):
     assert all_of(opened, "#detail .row")
     one(opened, "#search").clear()
     one(opened, "#search").send_keys("zebra")
-    assert one(opened, "#found").text == "nothing found"
+    assert one(opened, "#found").text.startswith("nothing found among")
+    choose(opened, "seed", "seed 1")
+    one(opened, "#search").clear()
+    one(opened, "#search").send_keys("a b c d")
+    one(opened, "#found button").click()
+    assert all_of(opened, "#detail .row"), "a row of another seed is not shown"
 
 
 def test_text_from_a_row_stays_text(opened):

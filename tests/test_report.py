@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from alchemy.compare import differences
+from alchemy.examples import stored
 from alchemy.findings import breaks, rows_of, sentences
-from alchemy.report import content, main, page, stored
+from alchemy.records import summarise
+from alchemy.report import content, main, page
 from alchemy.results import read
 from alchemy.statistics import REPLICATES, difference, row_error
 from tests.made import make
@@ -44,7 +46,7 @@ def test_the_page_has_every_cell_with_its_numbers_and_rows(tmp_path, capsys):
     assert shifted["jobs"] == [0, 1, 2]
     assert noise["format"]
     assert not task["cells"][0]["rows"]
-    assert task["breaks"] is None  # half of 1.0 is not less than half
+    assert task["breaks"] == []  # half of 1.0 is not less than half
 
 
 def test_nothing_from_the_data_is_markup(tmp_path):
@@ -56,7 +58,7 @@ def test_nothing_from_the_data_is_markup(tmp_path):
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<img" not in text
     assert text.count("</script>") == 2
-    assert "\u2028" not in text
+    assert "\u2028" not in text.partition('<script id="data"')[2]
     assert data_of(tmp_path / "report.html")["rows"][0]["cells"][1]["rows"][0][4] == EVIL
     assert not re.search(r"https?://", text), "the page names another"
 
@@ -88,26 +90,80 @@ def test_damaged_or_missing_rows_cost_the_rows_alone(tmp_path, capsys):
     assert data_of(tmp_path / "report.html")["rows"]
 
 
-@pytest.mark.parametrize("path", ["../../../etc/passwd", "cells/00/../../0a.parquet", "cells/xyz/0a.parquet", "a.csv"])
-def test_a_path_that_leads_elsewhere_is_not_followed(tmp_path, path):
+@pytest.mark.parametrize("path", ["../secret", "cells/../00/0a.parquet", "cells/xyz/0a.parquet", "cells/00/0a.csv"])
+def test_a_path_that_leads_elsewhere_is_not_followed(tmp_path, path, monkeypatch):
     make(tmp_path, text="A")
+    monkeypatch.chdir(tmp_path)
+    assert stored("cells/00/0a.parquet", tmp_path / "0")
+    file = tmp_path / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes((tmp_path / "cells" / "00" / "0a.parquet").read_bytes())
     assert stored(path, tmp_path / "0") is None
 
 
 def test_what_the_cells_say(tmp_path):
     make(tmp_path, scores=(0.1, 0.2, 0.3))
     results = read(tmp_path)
-    said = sentences(results.cells, results.apart)
-    assert said[0].endswith(": nowhere.")
-    assert "task +1 [level 1]): F1 is executed in 67%, F2 is executed in 33%" in said[1]
-    assert said[1].endswith("80% are another's, word for word.")
-    assert "inserted 0.20" in said[2]
+    said = sentences(results.cells, results.table)
+    assert said[0].endswith(": nowhere, in no seed.")
+    assert "task +1 [level 1], answers execute F1 in 67% [0%, 100%], F2 in 33% [0%, 100%], or one" in said[1]
+    assert "80% [68%, 92%] of completions are, word for word, gold of another composition." in said[1]
+    assert said[2].endswith("worst first: insert all 0.20 (0.18 of untouched prompts and 0.02 of touched prompts).")
+    assert "nan" not in " ".join(said)
     [levels] = [levels for row, levels in rows_of(results.cells, []).items() if row[0] == "task"]
-    assert breaks(levels) == 1
+    assert breaks(levels) == [1]
+    assert breaks(dict.fromkeys((-2, -1, 1), levels[1]) | {0: levels[0]}) == [-1, 1]
+    assert breaks({1: levels[1]}) == []
+
+
+def test_one_seed_whose_chains_are_right_and_answers_wrong_is_told(tmp_path):
+    make(tmp_path, scores=(0.1, 0.2, 0.3))
+    results = read(tmp_path)
     table = results.table.copy()
-    table.loc[(table["part"] == "chain") & (table["metric"] == "exact_match"), "value"] = 0.9
-    chains = sentences(type(results)(tmp_path, results.good, {}, results.swept, table).cells, [])
-    assert "task +1 [level 1] (chain 0.90, answer 0.20)" in chains[0]
+    right = (table["part"] == "chain") & (table["metric"] == "exact_match") & (table["level"] == 1)
+    table.loc[right & (table["seed"] == 1), "value"] = 0.9
+    said = sentences(summarise(table), table)
+    assert "task +1 [level 1] in 1 of 3 seeds (chain 0.90, answer 0.20)" in said[0]
+
+
+def test_numbers_without_an_interval_or_a_counterpart_are_not_nan(tmp_path):
+    make(tmp_path, scores=(0.3,))
+    table = read(tmp_path).table
+    few = table[~table["metric"].isin(["right_untouched", "right_touched"])]
+    for some in (table, few):
+        said = " ".join(sentences(summarise(some), some))
+        assert "nan" not in said
+    assert "insert all 0.30." in said
+    none = table.assign(value=table["value"].where(table["part"] != "executed", 0.009))
+    assert "no one composition in 1% or more" in " ".join(sentences(summarise(none), none))
+
+
+def test_a_study_s_own_parts_are_on_the_page(tmp_path):
+    make(tmp_path)
+    for number in range(3):
+        path = tmp_path / str(number) / "records.jsonl"
+        lines = [line for line in path.read_text().splitlines() if '"part": "full"' in line and "exact" in line]
+        path.write_text("\n".join(line.replace('"full"', '"follows_chain"') for line in lines) + "\n")
+    assert main([str(tmp_path)]) == 0
+    row = data_of(tmp_path / "report.html")["rows"][0]
+    assert list(row["cells"][1]["numbers"]) == ["follows_chain.exact_match"]
+
+
+def test_cells_of_several_studies_do_not_mix(tmp_path):
+    """A coordinate that only some jobs have is "-" for the others, and a cell is from those jobs that measured it."""
+    make(tmp_path, scores=(0.5, 0.5), overrides=("study=degradation", "study=recovery"))
+    for number in (2, 3):
+        path = tmp_path / str(number) / "records.jsonl"
+        path.write_text(path.read_text().replace('"at": {', '"at": {"rows": 5, '))
+    assert main([str(tmp_path)]) == 0
+    rows = data_of(tmp_path / "report.html")["rows"]
+    assert len(rows) == 4
+    assert {tuple(row["variant"]) for row in rows} == {
+        ("study=degradation", "rows=-"),
+        ("study=recovery", "rows=5.0"),
+    }
+    assert {tuple(cell["jobs"]) for row in rows for cell in row["cells"]} == {(0, 1), (2, 3)}
+    assert all(cell["numbers"]["full.exact_match"][3] == 2 for row in rows for cell in row["cells"])
 
 
 def test_what_moved_beyond_its_interval(tmp_path):
@@ -121,7 +177,28 @@ def test_what_moved_beyond_its_interval(tmp_path):
     still = data["rows"][0]["cells"][0]["numbers"]["full.exact_match"][5:]
     assert still[0] == 0
     assert still[1] <= 0 <= still[2]
-    assert data["findings"][0].startswith("Of 3 cells that both have, the exact match of 2 moved")
+    assert data["findings"][0].startswith("Of 3 cells that both have, 2 moved in exact match")
+    assert data["findings"][1].startswith("task +1 [level 1]: +0.20 [+0.")
+
+
+def test_what_is_new_among_the_executed_or_means_another_thing_is_told(tmp_path):
+    before, after = make(tmp_path / "a"), make(tmp_path / "b")
+    for number in range(3):
+        path = after / str(number) / "records.jsonl"
+        path.write_text(path.read_text().replace('"metric": "F1"', '"metric": "F9"').replace('"level 1"', '"F3F3"'))
+    assert main([str(before), str(after)]) == 0
+    cell = data_of(after / "compare.html")["rows"][0]["cells"][1]
+    assert cell["numbers"]["executed.F9"][5] == pytest.approx(2 / 3, abs=1e-3)
+    assert (cell["was"], cell["setting"]) == ("level 1", "F3F3")
+    assert all(-1 <= end <= 1 for its in cell["numbers"].values() if len(its) > 5 for end in its[6:])
+
+
+def test_one_seed_moves_without_an_interval(tmp_path):
+    before, after = make(tmp_path / "a", (0.1,)), make(tmp_path / "b", (0.9,))
+    assert main([str(before), str(after)]) == 0
+    said = data_of(after / "compare.html")["findings"]
+    assert said[0].endswith("3 have no interval, as one seed has none.")
+    assert said[1] == "task +1 [level 1]: +0.80"
 
 
 def test_two_that_share_no_cell_are_refused(tmp_path, capsys):
