@@ -192,7 +192,7 @@ def test_an_exported_model_has_the_same_scores_by_its_own_generate(trained):
     run = (folder / done.stdout.splitlines()[-1]).parent
     facts = json.loads((run / "run.json").read_text())
     assert (facts["rows"], facts["from"], facts["exact_match"]) == (0, "ckpt", None)
-    assert "Trained elsewhere (ckpt); level 0 is F1F1, F1F2, F2F1 with 4 atoms" in caption_of([facts])
+    assert "Trained elsewhere (ckpt); level 0 is F1F1, F1F2, F2F1 with 4 atoms" in " ".join(caption_of([facts]))
     cells = {path: path.stat().st_mtime_ns for path in (folder / "outputs" / "cells").rglob("*.json")}
     shutil.copytree(folder / "ckpt", folder / "elsewhere")
     again = alchemy(folder, "model=hf", "model.path=elsewhere", "seed=0", *STUDY)
