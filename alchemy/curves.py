@@ -1,5 +1,6 @@
 """Curves over a study's own coordinate, such as the rows that a model has seen: a panel per shift, a line per part."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def parts_of(scores: pd.DataFrame) -> dict[str, tuple[str, str]]:
     measured = [part for part in scores["part"].unique() if not part.startswith(REPLAY)]
     known = {part: words for part, words in PARTS.items() if part in measured}
     own = (part for part in measured if part not in PARTS)
-    return known | {part: (part.replace("_", " "), colour) for part, colour in zip(own, OTHERS, strict=False)}
+    return known | {part: (part.replace("_", " "), colour) for part, colour in zip(own, cycle(OTHERS), strict=False)}
 
 
 def panel_name(axis: str, level: int, setting: str) -> str:
