@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alchemy.batch import Batch, Role
 from alchemy.cells import Cell, Rows, Values
@@ -14,7 +15,7 @@ from alchemy.maps import names_of
 from alchemy.model import Transformer
 from alchemy.records import Record
 from alchemy.replay import replay
-from alchemy.score import METRICS, Scores, score
+from alchemy.score import METRICS, Scores, distinct, score
 from alchemy.seeds import stream
 from alchemy.shift import Shift, describe
 from alchemy.statistics import row_error
@@ -77,30 +78,30 @@ def outcomes(
     texts = {"prompt": batch.prompt(), "gold": batch.completion(), "completion": completion}
     columns: Rows = {name: np.array(task.vocabulary.decode_rows(rows), dtype=object) for name, rows in texts.items()}
     columns["kind"] = np.array(KINDS, dtype=object)[found.kind]
-    columns["steps"] = np.array([*steps(task.vocabulary.rules, found)], dtype=object)
+    columns["steps"] = steps(task.vocabulary.rules, found)
     names = np.array([*called, ""], dtype=object)
     columns["executes"] = names[np.where(found.compositions == 1, found.executes, -1)]
     return columns | {"untouched": same}
 
 
-def steps(rules: Sequence[str], found: Diagnosis) -> Iterator[str]:
+def steps(rules: Sequence[str], found: Diagnosis) -> NDArray:
     """Of each row, for each line that it writes, after how many tokens of the completion it ends, and whether it is
     `right` by the rule named for it, or would be by others, which are named, or is `wrong`; then what is `missing`:
     such as "5 right, 10 [F1], missing".
     """
-    for number, missing, valid, led, ends in zip(
-        found.lines.tolist(),
-        found.missing.tolist(),
-        found.valid.tolist(),
-        found.rules,
-        found.ends.tolist(),
-        strict=True,
-    ):
+    B = len(found.kind)
+    columns: list[NDArray] = [found.lines[:, None], found.missing[:, None], found.valid, found.ends]
+    columns.append(found.rules.reshape(B, -1))
+    unique, where = distinct(np.concatenate(columns, axis=1, dtype=np.int16))  # equal rows are written once
+    K, texts = found.valid.shape[1], []
+    for lines, missing, *told in unique.tolist():
+        valid, ends, led = told[:K], told[K : 2 * K], told[2 * K :]
         said = []
-        for line in range(number):
-            others = "right" if valid[line] else " ".join(rules[rule] for rule in np.flatnonzero(led[line]).tolist())
-            said.append(f"{ends[line]} {others or 'wrong'}")
-        yield ", ".join(said + ["missing"] * missing)
+        for line in range(lines):
+            others = [rule for rule, leads in zip(rules, led[line * len(rules) :], strict=False) if leads]
+            said.append(f"{ends[line]} {'right' if valid[line] else ' '.join(others) or 'wrong'}")
+        texts.append(", ".join(said + ["missing"] * missing))
+    return np.array(texts, dtype=object)[where]
 
 
 def scored(scores: Scores, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
