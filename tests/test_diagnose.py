@@ -207,3 +207,14 @@ def test_a_map_is_named_by_all_compositions_that_make_it():
     assert names_of(make("F1F2", length=2), [(1,)], 2, 3)[0].startswith("F1F1F2=")  # a roll of two is a reversal
     assert names_of(make("F1F2", length=2), [(1,)], 2, 3)[0].count("=") == 4
     assert names_of(cipher, [(0, 1)], 4, 6) == ["F1F2"]  # 729 compositions are too many to look through
+
+
+def test_steps_of_many_rows_are_those_of_each():
+    cipher = make("F1F1", "F1F2", "F2F1")
+    texts = ["N O P Q [F2] <answer> O P Q N", "B C D A [F1] <answer> O P Q N", "N O P Q", "<answer>", "X X X X"] * 3
+    width = max(len(text.split()) for text in texts)
+    rows = np.array([np.pad(ids, (0, width - len(ids))) for ids in map(cipher.vocabulary.encode, texts)])
+    clean = cipher.render(np.repeat(written(cipher, "A B C D"), len(texts), axis=0), cipher.parse("F1F2"))
+    each = [steps(cipher.vocabulary.rules, one(cipher, "A B C D", "F1F2", text))[0] for text in texts]
+    assert steps(cipher.vocabulary.rules, diagnose(cipher, clean, rows)).tolist() == each
+    assert len(set(each)) == 5
