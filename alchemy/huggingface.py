@@ -6,7 +6,6 @@ its own `generate`, and what it writes is read back as symbols. Needs the extra 
 Shapes: B rows, P tokens of the longest prompt, in the checkpoint's own tokens.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alchemy.batch import Batch, Role
+from alchemy.store import sha256
 from alchemy.vocabulary import END, PAD, SPECIALS, UNKNOWN, Vocabulary
 
 LONGEST = 256  # tokens of prompt and completion, where model.context leaves it open
@@ -84,7 +84,7 @@ class Checkpoint:
             raise ValueError(f"model.rows={rows} is too small: set it to 1 or more")
         check(self.folder)
         files = sorted(file for file in self.folder.iterdir() if file.is_file() and not file.name.startswith("."))
-        self.made_of = {file.name: digest(file) for file in files}
+        self.made_of = {file.name: sha256(file) for file in files}
         self.rows, self.precision, self.device = rows, "float32", torch.device("cpu")
         self.config, theirs = self.opened()
         self.longest = getattr(self.config, "max_position_embeddings", None)  # GPT-2's n_positions, too
@@ -227,11 +227,6 @@ def check(folder: Path) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{file} is no file of safetensors ({error}): save the checkpoint anew") from error
-
-
-def digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def unreadable(folder: Path, error: Exception) -> ValueError:

@@ -171,7 +171,9 @@ def load(folder: Path, model: Any, settings: Settings) -> Settings:
 
 
 def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Of a file of any size, which is not held in memory."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def code_digest(*modules: str) -> str:

@@ -66,7 +66,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "claims": {"diagnose", "interop", "noise", "plan", "records", "score", "seeds", "task", "vocabulary"},
     "paper": {"claims", "errors", "laws", "plan", "plates", "records", "store"},
     "released": {"score"},
-    "huggingface": {"batch", "vocabulary"},
+    "huggingface": {"batch", "store", "vocabulary"},
     "checkpoint": {"model", "records", "vocabulary"},
     "harness": {"batch", "records", "seeds", "shift", "task", "vocabulary"},
     "interop": {
