@@ -80,9 +80,9 @@ class Steered(Adapter):
 
 def plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")  # draws no weights
-    linear.weight = nn.Parameter(weight.detach().clone())
+    linear.weight = nn.Parameter(weight.detach())
     if bias is not None:
-        linear.bias = nn.Parameter(bias.detach().clone())
+        linear.bias = nn.Parameter(bias.detach())
     return linear
 
 
