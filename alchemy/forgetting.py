@@ -71,12 +71,17 @@ def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
     deeper = tuple({(*steps[i], steps[i][0]) for i in rng.integers(0, len(steps), 200) if len(steps[i]) == longest})
     facts = questions(task, recalled, count, stream(seed, "facts"), "train", 0.0)
     problems = questions(task, tuple(steps), count, stream(seed, "problems"), "test", 1.0)
-    others = (
-        questions(task, some, count, stream(seed, name), "test", 1.0)
-        for name, some in (("unseen", unseen), ("deeper", deeper))
+    return Exam(
+        task,
+        base,
+        facts,
+        problems,
+        unseen=questions(task, unseen, count, stream(seed, "unseen"), "test", 1.0),
+        deeper=questions(task, deeper, count, stream(seed, "deeper"), "test", 1.0),
+        written=sampled(base, problems, stream(seed, "written")),
+        facts_written=sampled(base, facts, stream(seed, "written", "facts")),
+        second=~halves(task, facts),
     )
-    written = (sampled(base, rows, stream(seed, "written")) for rows in (problems, facts))
-    return Exam(task, base, facts, problems, *others, *written, halves(task, facts))
 
 
 def asked(task: Terse) -> tuple[tuple[Composition, ...], tuple[Composition, ...]]:
@@ -105,7 +110,9 @@ def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
     """How far fine-tuning has come, in a tenth of a second: the mean rate of opening a chain on problems, at
     temperature 1, and the forward KL to the base, in nats a completion.
     """
-    return float(exam.opening(model, exam.problems)[:, 0].mean()), float(divergence(exam.base, model, exam.written).mean())
+    return float(exam.opening(model, exam.problems)[:, 0].mean()), float(
+        divergence(exam.base, model, exam.written).mean()
+    )
 
 
 def progress(exam: Exam, model: Transformer) -> Values:
@@ -129,7 +136,10 @@ def progress(exam: Exam, model: Transformer) -> Values:
         "knowledge": {
             "bits": mean(stored_bits(exam.task, model, exam.facts)),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
-            **{name: (value, (value * (1 - value) / size) ** 0.5 if 0 <= value <= 1 else 0.0) for name, value in rates(knows).items()},
+            **{
+                name: (value, (value * (1 - value) / size) ** 0.5 if 0 <= value <= 1 else 0.0)
+                for name, value in rates(knows).items()
+            },
         },
         "update": {
             "kl": mean(divergence(exam.base, model, exam.written)),
@@ -153,9 +163,10 @@ def loss(exam: Exam, model: Transformer, relearn: Relearn) -> dict[str, tuple[fl
     again = relearn(model)
     rest = exam.facts[exam.second]
     found = split(exam.known[exam.second], ask(exam.task, model, rest), ask(exam.task, again, rest))
-    before, after, later = (float(bits.mean()) for bits in (
-        exam.bits[exam.second], stored_bits(exam.task, model, rest), stored_bits(exam.task, again, rest)
-    ))
+    before, after, later = (
+        float(bits.mean())
+        for bits in (exam.bits[exam.second], stored_bits(exam.task, model, rest), stored_bits(exam.task, again, rest))
+    )
     found |= {"lost_bits": before - after, "storage_bits": before - later, "latent_bits": later - after}
     return {name: (value, 0.0) for name, value in found.items()}
 
@@ -170,9 +181,9 @@ def restoration(exam: Exam, model: Transformer, seed: int) -> dict[str, tuple[fl
     for name, changed, free in patched(exam, model, seed):
         bits, logit = standing(exam, changed)
         grafted = name.startswith("graft_")
-        lost, gained = (last[0] - first[0]), (last[1] - first[1])
-        back = (bits - first[0]) / lost if grafted else (bits - last[0]) / -lost
-        kept = (logit - first[1]) / gained
+        lost, gained = first[0] - last[0], last[1] - first[1]
+        back = over(first[0] - bits if grafted else bits - last[0], lost)
+        kept = over(logit - first[1], gained)
         prefix, part = ("graft_", name.removeprefix("graft_")) if grafted else ("", name)
         found |= {f"{prefix}bits:{part}": (back, 0.0), f"{prefix}gain:{part}": (kept, 0.0)}
         found |= {f"free:{part}": free} if free else {}
@@ -194,3 +205,7 @@ def standing(exam: Exam, model: Transformer) -> tuple[float, float]:
     """Mean bits of facts, and the mean logit of opening a chain on problems."""
     rate = np.clip(exam.opening(model, exam.problems)[:, 0], 1e-9, 1 - 1e-9)
     return float(stored_bits(exam.task, model, exam.facts).mean()), float(np.log(rate / (1 - rate)).mean())
+
+
+def over(part: float, whole: float) -> float:
+    return part / whole if whole else np.nan

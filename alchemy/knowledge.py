@@ -49,9 +49,7 @@ def ask(task: Terse, model: Transformer, questions: Batch) -> Answers:
     opened = free[:, 0] if free.shape[1] else np.full(len(questions), PAD, dtype=np.int16)
     chained = (opened >= task.vocabulary.first_rule) & (opened < first)
     modes: tuple[Literal["fast", "slow"], ...] = ("fast", "slow")
-    fast, slow = (
-        verify(task, questions, complete(model, questions, opening=Opening(mode, first))) for mode in modes
-    )
+    fast, slow = (verify(task, questions, complete(model, questions, opening=Opening(mode, first))) for mode in modes)
     return Answers(fast, slow, verify(task, questions, free), chained, opened < task.vocabulary.first_rule)
 
 
@@ -78,16 +76,18 @@ def stored_bits(task: Terse, model: Transformer, facts: Batch) -> NDArray[np.flo
     likely = log_likelihood(model, facts)
     atoms = (facts.role == Role.ANSWER) & (facts.tokens >= first)
     answered = np.log1p(-np.minimum(opening(model, facts, first)[:, 0], 1 - 1e-12))
-    return bits(np.where(atoms[:, 1:], likely, 0.0).sum(axis=1) - answered, values_of(facts, atoms))
+    return bits(np.where(atoms[:, 1:], likely, 0.0).sum(axis=1) - answered, values_of(facts, first))
 
 
-def values_of(facts: Batch, atoms: Bool) -> float:
-    """How many attributes there are: of as many atoms as these have, each one that appears."""
-    written = facts.tokens[atoms]
-    return float(len(np.unique(written)) ** int(atoms[0].sum()))
+def values_of(facts: Batch, first_atom: int) -> float:
+    """How many attributes there are: of so many atoms as these have, each one that appears among them."""
+    atoms = (facts.role == Role.ANSWER) & (facts.tokens >= first_atom)
+    return float(len(np.unique(facts.tokens[atoms])) ** int(atoms[0].sum()))
 
 
-def questions(task: Terse, compositions: tuple[Composition, ...], count: int, rng: np.random.Generator, side: Side, chains: float) -> Batch:
+def questions(
+    task: Terse, compositions: tuple[Composition, ...], count: int, rng: np.random.Generator, side: Side, chains: float
+) -> Batch:
     """`count` rows of these compositions, in the shares that training has of them, all with a chain or none."""
     train = task.train
     share = dict(zip(train.compositions, train.shares, strict=True)) if train.shares else {}

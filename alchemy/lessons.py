@@ -5,7 +5,7 @@ Every arm learns from computing alone, on problems of the training side:
 gold       the world's own chains               direct     the answers alone
 self       the base's own right chains          foreign    chains in a form that the base has never seen
 rlvr       rewards for right answers            random     rewards that are drawn
-unrelated  copying digits, no rule asked for
+unrelated  copying digits, no rule asked for      gold_rlvr  the world's chains for a quarter of the steps, then rewards
 
 Source: the design of the study is the lab's own; arms after arXiv:2506.02126, 2509.04259 and 2504.20571.
 Shapes: B rows, T tokens, C of a completion, G prompts, N samples of each.
@@ -13,7 +13,6 @@ Shapes: B rows, T tokens, C of a completion, G prompts, N samples of each.
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 import torch
@@ -37,8 +36,6 @@ from alchemy.policy import (
 from alchemy.task import Terse
 from alchemy.train import Objective, Recipe, Source, lay_out, loss_of, next_token
 from alchemy.vocabulary import ANSWER, END, PAD
-
-Arm = Literal["gold", "direct", "self", "foreign", "rlvr", "gold_rlvr", "random", "unrelated"]
 
 
 def answered(prompts: Batch, completion: NDArray[np.int16], context: int) -> Batch:
@@ -119,9 +116,7 @@ def policy_gradient(
             prompts = source(policy.prompts)
             asked = prompts[np.repeat(np.arange(policy.prompts), policy.group)]
             completion = complete(model, asked, policy.temperature, sampling)
-            earned = reward(
-                policy.reward, completion, answers(asked.completion()), paying, task.vocabulary.first_atom
-            )
+            earned = reward(policy.reward, completion, answers(asked.completion()), paying, task.vocabulary.first_atom)
             tell(float(earned.mean()))
             advantage = advantages(torch.from_numpy(earned).view(policy.prompts, policy.group)).flatten()
             rows = answered(asked, completion, model.context)
@@ -159,6 +154,17 @@ def unending(losses: Callable[[Transformer], Iterator[Tensor]]) -> Objective:
     return objective
 
 
+def in_turn(first: Objective, number: int, then: Objective) -> Objective:
+    """One objective for so many steps, and then another."""
+
+    def losses(model: Transformer) -> Iterator[Tensor]:
+        yield from first(model, number)
+        while True:
+            yield from then(model, 1)
+
+    return unending(losses)
+
+
 def supervised(recipe: Recipe, source: Source) -> Objective:
     """Losses of the next token on rows of `source`."""
 
@@ -168,7 +174,9 @@ def supervised(recipe: Recipe, source: Source) -> Objective:
     return objective
 
 
-def anchored(objective: Objective, base: Transformer, prompts: Source, number: int, weight: float, rng: np.random.Generator) -> Objective:
+def anchored(
+    objective: Objective, base: Transformer, prompts: Source, number: int, weight: float, rng: np.random.Generator
+) -> Objective:
     """The same losses and, by `weight`, the forward KL to the base, in nats a completion, on `number` completions that
     the base samples for each step.
     """

@@ -162,7 +162,7 @@ def fit(
         for step, loss in enumerate(asked, done):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, recipe.clip)
             optimizer.step()
             optimizer.zero_grad()
@@ -261,12 +261,12 @@ def piece_of(tokens: NDArray[np.int16], wanted: NDArray[np.int16], model: Transf
 
 def loss_of(model: Transformer, pieces: Sequence[Piece]) -> torch.Tensor:
     """Mean cross-entropy, in nats, of the targets (B, t) that count, after the last t of the tokens (B, T)."""
-    total, number = 0.0, 0
+    losses, number = [], 0
     for tokens, wanted in pieces:
         logits = model.logits(model.hidden(tokens)[:, -wanted.shape[1] :])
         how = "mean" if len(pieces) == 1 else "sum"
-        total = total + functional.cross_entropy(
-            logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction=how
+        losses.append(
+            functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction=how)
         )
-        number += int((wanted != IGNORED).sum()) if len(pieces) > 1 else 0
-    return total / number if len(pieces) > 1 else total
+        number += int((wanted != IGNORED).sum()) if len(pieces) > 1 else 1
+    return torch.stack(losses).sum() / number if len(pieces) > 1 else losses[0]

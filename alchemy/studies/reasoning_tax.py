@@ -7,18 +7,19 @@ along the way. Source: the question is that of arXiv:2506.02126 and 2507.18178; 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from math import log2
 
 import numpy as np
 
 from alchemy.batch import Batch
 from alchemy.cells import Cell, Known, Values
 from alchemy.forgetting import Exam, asked, exam, loss, moved, progress, restoration, start
-from alchemy.knowledge import halves, questions
+from alchemy.knowledge import halves, questions, values_of
 from alchemy.lessons import (
-    Arm,
     anchored,
     copies,
     foreign,
+    in_turn,
     own_right,
     policy_gradient,
     replayed,
@@ -30,10 +31,11 @@ from alchemy.records import Record
 from alchemy.seeds import stream
 from alchemy.shift import Shift
 from alchemy.store import Trained
-from alchemy.task import Terse, draw
+from alchemy.task import SIXTEENTHS, Terse, draw
 from alchemy.train import Objective, Progress, Recipe, Source, fit
-from alchemy.trainable import choose, merged
+from alchemy.trainable import choose, merge
 
+TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
 SHOWN = 0.05  # how far the opening rate moves, at most, between two whole measurements
 
 
@@ -79,7 +81,9 @@ def run(
             if name == "opening":
                 parts["restore@opening"] = restoration(questions, model, seed)
             taught[course.at[name]] = taught[course.at[name]] | parts
-        known[task.train] = Cell({f"{step} {part}": found for step, parts in taught.items() for part, found in parts.items()})
+        known[task.train] = Cell(
+            {f"{step} {part}": found for step, parts in taught.items() for part, found in parts.items()}
+        )
     place = {"seed": seed, "arm": arm, "keep": keep, "load": round(load(task, trained.model), 4)}
     place |= {"axis": "-", "kind": "-", "domain": "-", "level": 0, "setting": ""}
     for key, metrics in known[task.train].values.items():
@@ -130,14 +134,15 @@ def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, a
     objective = lesson(course, arm, keep, recipe, policy, anchor, seed)
 
     def look(check: Progress) -> None:
-        course.look(check.step, merged(model))
+        plain = model
+        if which == "low_rank":
+            merge(plain := deepcopy(model))
+        course.look(check.step, plain)
 
     fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=course.exam.problems[:1])
 
 
-def lesson(
-    course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int
-) -> Objective:
+def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> Objective:
     """The losses of an arm, with what is added to keep knowledge. Raises ValueError for an unknown one."""
     task, base = course.exam.task, course.exam.base
     recalled, computed = asked(task)
@@ -161,11 +166,13 @@ def lesson(
         "foreign": lambda count: foreign(gold(count)),
         "unrelated": lambda count: copies(gold(count)),
     }
-    rewarded = {"rlvr": policy, "random": replace(policy, reward="random")}
+    rewarded = {"rlvr": policy, "gold_rlvr": policy, "random": replace(policy, reward="random")}
     if arm in sources:
         objective = supervised(recipe, sources[arm])
     elif arm in rewarded:
         objective = policy_gradient(task, base, rewarded[arm], gold, rng["rewards"], course.earned.append)
+        if arm == "gold_rlvr":
+            objective = in_turn(supervised(recipe, gold), recipe.steps // 4, objective)
     else:
         raise ValueError(f"study.arm={arm} is unknown: use one of {', '.join([*sources, *rewarded])}")
     if keep in ("anchor", "anchor_facts"):
@@ -198,9 +205,12 @@ def load(task: Terse, model: Transformer) -> float:
     """Bits of the facts that training states, over twice the weights of the layers, which is about what a model can
     hold. Source: arXiv:2404.05405.
     """
-    recalled, _ = asked(task)
-    number = task.size(replace(task.train, compositions=recalled, shares=(), chains=())) * 12 / 16
-    rows = draw(task, replace(task.train, compositions=recalled, shares=(), chains=()), 512, stream(0, "load"), "train")
-    del rows
     weights = sum(weight.numel() for name, weight in model.named_parameters() if name.startswith("blocks"))
-    return number / (2 * weights)
+    return stated_bits(task) / (2 * weights)
+
+
+def stated_bits(task: Terse) -> float:
+    recalled, _ = asked(task)
+    where = replace(task.train, compositions=recalled, shares=(), chains=(0.0,) * len(recalled))
+    rows = draw(task, where, 512, stream(0, "load"), "train")
+    return task.size(where) * TRAINED * log2(values_of(rows, task.vocabulary.first_atom))
