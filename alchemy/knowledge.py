@@ -55,14 +55,15 @@ def ask(task: Terse, model: Transformer, questions: Batch) -> Answers:
 
 def rates(answers: Answers) -> dict[str, float]:
     """fast, slow and free accuracy; `gain` = slow - fast = `gain_c` - `gain_o`, the shares corrected and spoilt by a
-    chain; `r_c` = P(slow right | fast wrong) and `r_o` = P(slow wrong | fast right), NaN where there is none.
+    chain; `correction` r_c = P(slow right | fast wrong) and `overthinking` r_o = P(slow wrong | fast right), NaN where
+    there is none.
     """
     fast, slow = answers.fast, answers.slow
     corrected, spoilt = (~fast & slow).mean(), (fast & ~slow).mean()
     found = {"fast": fast.mean(), "slow": slow.mean(), "free": answers.free.mean()}
     found |= {"gain": slow.mean() - fast.mean(), "gain_c": corrected, "gain_o": spoilt}
-    found |= {"r_c": corrected / (~fast).mean() if not fast.all() else np.nan}
-    found |= {"r_o": spoilt / fast.mean() if fast.any() else np.nan}
+    found |= {"correction": corrected / (~fast).mean() if not fast.all() else np.nan}
+    found |= {"overthinking": spoilt / fast.mean() if fast.any() else np.nan}
     found |= {"opens": answers.chained.mean(), "invalid": answers.invalid.mean()}
     return {name: float(value) for name, value in found.items()}
 
