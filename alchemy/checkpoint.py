@@ -38,7 +38,7 @@ def write(folder: Path, vocabulary: Vocabulary, model: Transformer) -> None:
             "this model was trained with tokens=pieces, which a tokenizer of one word a symbol cannot split: "
             "export one that was trained with tokens=symbols"
         )
-    if not isinstance(model, Llama) and model.places is None:
+    if not isinstance(model, Llama) and (model.places is None or model.angles is not None):
         raise ValueError(
             "GPT-2 has learned positions, and this model has others: "
             "export one that was trained with model.positions=learned, or of the LLaMA form"

@@ -8,7 +8,7 @@ Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D w
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from alchemy.attention import attend
 from alchemy.tokenizer import Tokenizer
 
 EPSILON = 1e-6  # of RMSNorm
-Positions = Literal["learned", "rotary", "none"]
+Positions = Literal["learned", "rotary", "both", "none"]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -114,23 +114,25 @@ class Transformer(nn.Module):
                 f"model.width={width} cannot be split among model.heads={heads}: "
                 f"set model.width to a multiple of it, such as {width // heads * heads or heads}"
             )
-        if positions not in ("learned", "rotary", "none"):
-            raise ValueError(f"model.positions={positions} is unknown: use learned, rotary or none")
-        if positions == "rotary" and width // heads % 2:
+        if positions not in get_args(Positions):
+            raise ValueError(f"model.positions={positions} is unknown: use {', '.join(get_args(Positions))}")
+        if positions in ("rotary", "both") and width // heads % 2:
             raise ValueError(
-                f"model.positions=rotary turns pairs of numbers, and a head has {width // heads}: "
+                f"model.positions={positions} turns pairs of numbers, and a head has {width // heads}: "
                 f"set model.width to a multiple of {2 * heads}"
             )
         self.context, self.heads, self.width = context, heads, width
         self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
         self.precision: Precision = "float32"  # of its layers' products; weights, stream and logits are float32
         self.tokens = nn.Embedding(vocabulary_size, width)
-        self.places = nn.Embedding(context, width) if positions == "learned" else None
+        self.places = nn.Embedding(context, width) if positions in ("learned", "both") else None
         self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
         self.norm: nn.Module = nn.LayerNorm(width)
         self.angles: Tensor | None
         self.register_buffer(
-            "angles", turning_angles(context, width // heads) if positions == "rotary" else None, persistent=False
+            "angles",
+            turning_angles(context, width // heads) if positions in ("rotary", "both") else None,
+            persistent=False,
         )
 
     def block(self) -> Block:

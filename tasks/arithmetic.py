@@ -85,7 +85,8 @@ class Arithmetic:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        return ("compute",) * len(self.operations)
+        compute: Kind = "compute"
+        return (compute,) * len(self.operations)
 
     @cached_property
     def tables(self) -> NDArray[np.int16]:

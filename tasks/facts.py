@@ -67,7 +67,8 @@ class Facts:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        return ("recall",) * self.relations
+        recall: Kind = "recall"
+        return (recall,) * self.relations
 
     @cached_property
     def people(self) -> NDArray[np.int16]:

@@ -33,9 +33,10 @@ from alchemy.shift import Shift
 from alchemy.store import Trained
 from alchemy.task import SIXTEENTHS, Terse, draw
 from alchemy.train import Objective, Progress, Recipe, Source, fit
-from alchemy.trainable import choose, merge
+from alchemy.trainable import Which, choose, merge
 
 TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
+TRAINS: dict[str, Which] = {"lower": "upper", "upper": "lower", "random": "random", "low_rank": "low_rank"}  # what is not frozen
 SHOWN = 0.05  # how far the opening rate moves, at most, between two whole measurements
 
 
@@ -84,7 +85,7 @@ def run(
         known[task.train] = Cell(
             {f"{step} {part}": found for step, parts in taught.items() for part, found in parts.items()}
         )
-    place = {"seed": seed, "arm": arm, "keep": keep, "load": round(load(task, trained.model), 4)}
+    place: dict[str, str | int | float] = {"seed": seed, "arm": arm, "keep": keep, "load": round(load(task, trained.model), 4)}
     place |= {"axis": "-", "kind": "-", "domain": "-", "level": 0, "setting": ""}
     for key, metrics in known[task.train].values.items():
         step, _, part = key.partition(" ")
@@ -129,13 +130,12 @@ def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, a
     base = course.exam.base
     model = deepcopy(base)
     course.look(0, model)
-    which = keep if keep in ("lower", "upper", "random", "low_rank") else "all"
-    choose(model, {"lower": "upper", "upper": "lower"}.get(which, which), stream(seed, "trainable"))
+    choose(model, TRAINS.get(keep, "all"), stream(seed, "trainable"))
     objective = lesson(course, arm, keep, recipe, policy, anchor, seed)
 
     def look(check: Progress) -> None:
         plain = model
-        if which == "low_rank":
+        if keep == "low_rank":
             merge(plain := deepcopy(model))
         course.look(check.step, plain)
 
