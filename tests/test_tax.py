@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from math import isnan, nan
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from alchemy.seeds import stream
 from tests.conftest import ROOT
 from tests.made import tax_records
 
-SETTINGS = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "predictions.yaml"))
+SETTINGS: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "predictions.yaml"))
 PLAN = design(SETTINGS)
 ALL = ("gold", "direct", "self", "foreign", "rlvr", "gold_rlvr", "random", "unrelated")
 
