@@ -14,7 +14,7 @@ from scipy.special import stdtr, stdtrit
 LEVEL = 0.05
 NOISE = 1e-12  # of the largest difference: what rounding alone makes
 SUPPORTED, REFUTED, EQUIVALENT, UNDECIDED = VERDICTS = ("supported", "refuted", "equivalent to zero", "undecided")
-SIGNS = {"above": 1, "below": -1, "none": 0}  # what a prediction says of a difference: where it lies against zero
+SIGNS = {"above": 1, "below": -1, "none": 0, "not above": 0}  # where a prediction has a difference, against zero
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ def holm(p: dict[str, float]) -> dict[str, float]:
 
 def verdict(found: Contrast, adjusted: float, direction: str, sesoi: float, equivalence: float) -> str:
     """What a contrast says of a prediction, by rule; `adjusted` and `equivalence` are its p values, as adjusted.
-
     "above" or "below" zero: equivalent to zero if equivalence < .05; else supported if adjusted < .05 with the
     predicted sign, refuted with the other. "none": supported if equivalence < .05; else refuted if adjusted < .05 and
-    the estimate is sesoi or more. Else, and with one seed, undecided: a null alone refutes nothing. Raises ValueError.
+    the estimate is sesoi or more, on either side ("not above": above). Else, and with one seed, undecided: a null
+    alone refutes nothing. Raises ValueError.
     """
     # Equivalence goes first: a difference that is certain, and certainly smaller than the sesoi, does not matter.
     if direction not in SIGNS:
@@ -95,4 +95,5 @@ def verdict(found: Contrast, adjusted: float, direction: str, sesoi: float, equi
         return UNDECIDED
     if sign:
         return SUPPORTED if found.estimate * sign > 0 else REFUTED
-    return REFUTED if abs(found.estimate) >= sesoi else UNDECIDED
+    size = found.estimate if direction == "not above" else abs(found.estimate)
+    return REFUTED if size >= sesoi else UNDECIDED

@@ -31,7 +31,8 @@ MEASURES = {  # a number per seed, and its unit
 @dataclass(frozen=True)
 class Prediction:
     """That `measure` of `arm` (less that of `other`, if one is named), where `match` is reached, lies `direction` zero:
-    above, below, or none, no further from it than `sesoi`, the smallest effect of interest in the measure's unit.
+    above, below, or none (no further from it than `sesoi`, the smallest effect of interest in the measure's unit), or
+    not above (the same, of what cannot be refuted from below).
 
     An arm is a name, or with preservation name/keep; added_r2 is of several, joined by +. `load` is None for the load
     that most arms have. The `primary` one is tested alone, all others as one family (Holm).

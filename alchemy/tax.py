@@ -104,6 +104,13 @@ class Tax:
         """The runs of an arm, by seed."""
         return {key[3]: run for key, run in self.runs.items() if key[:3] == (load, arm, keep)}
 
+    def world(self, value: Callable[[Run], float]) -> Contrast:
+        """The mean over seeds of what the runs of a seed share, such as p*: of the main load."""
+        first = dict.fromkeys((key[3] for key in self.runs if key[0] == self.load), nan)
+        for (load, _, _, seed), run in self.runs.items():
+            first[seed] = value(run) if load == self.load and isnan(first[seed]) else first[seed]
+        return over_seeds(first)
+
     def by_seed(self, load: float, arm: str, keep: str, value: Callable[[Run], float]) -> Seeds:
         """A number of each run of an arm, without those that are NaN."""
         found = {seed: value(run) for seed, run in self.of(load, arm, keep).items()}
@@ -167,6 +174,8 @@ def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
         wide = rows.pivot(index="step", columns="column", values="value").sort_index()
         values = {str(name): wide[name].to_numpy(dtype=float) for name in wide.columns}
         runs[float(load), arm, keep, int(seed)] = Run(wide.index.to_numpy(dtype=float), values)
+    if not any(run.step[-1] > 0 for run in runs.values()):
+        raise ValueError("no arm has records of a step past 0: nothing was fine-tuned, so there is nothing to compare")
     shared = shared_by(runs)
     trained = {key: run for key, run in runs.items() if run.step[-1] > 0}
     told = {

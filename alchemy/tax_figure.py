@@ -84,8 +84,7 @@ def plane(above: Any, below: Any, tax: Tax) -> None:
         ax.axvline(target, color="0.4", lw=1, ls=":")
         ax.set_xlim(-0.02, 1.02)
     unloaded = min(tax.loads)
-    if unloaded < tax.load:
-        arm = arms_of(tax, unloaded)[0]
+    for arm in arms_of(tax, unloaded)[: unloaded < tax.load]:
         line = course(tax, unloaded, arm, (opening, "knowledge.bits"))
         above.plot(*line.T, color=style(tax, arm)[1], lw=1.6, ls=(0, (6, 2)))
         words = f"control: load {unloaded:g}"
@@ -95,7 +94,7 @@ def plane(above: Any, below: Any, tax: Tax) -> None:
         f"compared at {target:g}", (target, 0.02), (4, 0), xycoords=("data", "axes fraction"), size=SMALL, color="0.3",
         textcoords="offset points",
     )  # fmt: skip
-    p_star = mean_of(tax, arms_of(tax)[0], lambda run: run.last("threshold.p_star")).estimate
+    p_star = tax.world(lambda run: run.last("threshold.p_star")).estimate
     if not isnan(p_star):
         below.axvline(p_star, color="black", lw=1, ls="--")
         below.annotate("p*", (p_star, 0.06), (4, 0), size=SMALL, textcoords="offset points")
@@ -112,11 +111,11 @@ def plane_words(tax: Tax) -> str:
     target = tax.design.matches["opening"]
     lost = [mean_of(tax, arm, lambda run: lost_bits(tax, run, "opening")) for arm in arms_of(tax)]
     reached = [found.estimate for found in lost if found.seeds]
-    base = mean_of(tax, arms_of(tax)[0], lambda run: run.base("knowledge.bits")).estimate
+    base = tax.world(lambda run: run.base("knowledge.bits")).estimate
     if not reached:
         return f"No arm opens chains at {target:g}"
     span = f"{min(reached):.2f}" + f" to {max(reached):.2f}" * (len(reached) > 1)
-    return f"At opening {target:g}, {span} of {base:.2f} bits are lost"
+    return f"{span} of {base:.2f} bits lost at opening {target:g}"
 
 
 def preserved(ax: Any, tax: Tax) -> None:
@@ -184,8 +183,8 @@ def razor_words(tax: Tax, shared: list[str]) -> str:
     alone, whole = (over_seeds({seed: pair[end] for seed, pair in pairs.items()}) for end in (0, 1))
     if isnan(alone.estimate):
         return "Bits lost over KL, and one curve"
-    adds = f"; the arm adds {whole.estimate - alone.estimate:.1%}" * (len(shared) > 1)
-    return f"One curve in KL explains {alone.estimate:.0%}{adds}"
+    adds = f", the arm {whole.estimate - alone.estimate:.1%} more" * (len(shared) > 1)
+    return f"One KL curve explains {alone.estimate:.0%}{adds}"
 
 
 def components(ax: Any, tax: Tax) -> None:

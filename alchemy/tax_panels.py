@@ -64,7 +64,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
     above.set_ylabel("weights\nmoved, %", size=9)
     above.tick_params(labelbottom=False)
     lower, upper = (mean_of(tax, arms[0], partial(returned, match="opening", name=name)) for name in HALVES)
-    title(above, "d", f"{arms[0]}: the lower half returns {percent(lower)}, the upper {percent(upper)}")
+    title(above, "d", f"{arms[0]}: lower half returns {percent(lower)}, upper {percent(upper)}")
 
 
 def restored(tax: Tax, arm: str) -> list[str]:
@@ -156,15 +156,15 @@ def kept_words(means: dict[tuple[str, str], dict[float, Contrast]]) -> str:
     for (arm, name), its in means.items():
         if arm == first and its:
             group = {"bits_head": " of the often seen", "bits_tail": " of the rarely seen"}.get(name, "")
-            said.append(", ".join(f"{percent(one)}{group} at load {load:g}" for load, one in its.items()))
-    return f"{first} keeps {'; '.join(said)}" if said else "No arm reached the matched opening"
+            said.append(", ".join(f"{percent(one)} at {load:g}" for load, one in its.items()) + group)
+    return f"Kept by load: {first} {'; '.join(said)}" if said else "No arm reached the matched opening"
 
 
 def openings(ax: Any, tax: Tax) -> None:
     """The share of greedy completions that open a chain over the rate at temperature 1, each seed thin, and the
     predicted p* with its interval; were greedy decoding like sampling, all would lie on the diagonal.
     """
-    predicted = mean_of(tax, arms_of(tax)[0], lambda run: run.last("threshold.p_star"))
+    predicted = tax.world(lambda run: run.last("threshold.p_star"))
     means = []
     for arm in arms_of(tax):
         _, colour, dash = style(tax, arm)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alchemy.contrast import Contrast, contrast, holm, verdict
+from alchemy.contrast import SIGNS, Contrast, contrast, holm, verdict
 from alchemy.predictions import MEASURES, Prediction
 from alchemy.tax import Run, Seeds, Tax
 
@@ -26,7 +26,7 @@ def verdicts(tax: Tax) -> pd.DataFrame:
     found = {one.name: contrast(np.array([*seedwise(tax, one).values()]), one.sesoi) for one in plan}
     family = [one for one in plan if not one.primary]
     adjusted = {name: its.p for name, its in found.items()} | holm({one.name: found[one.name].p for one in family})
-    none = {one.name: found[one.name].equivalence for one in family if one.direction == "none"}
+    none = {one.name: found[one.name].equivalence for one in family if not SIGNS[one.direction]}
     equivalent = {name: its.equivalence for name, its in found.items()} | holm(none)
     rows = [judged(tax, one, found[one.name], adjusted[one.name], equivalent[one.name]) for one in plan]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -119,16 +119,6 @@ def basis(kl: Array) -> Array:
     return np.column_stack([bent, bent**2, bent**3])
 
 
-def explained(terms: Array, lost: Array) -> float:
-    """The share of the variance of `lost` (N,) that a least-squares fit of `terms` (N, K) explains, adjusted for K."""
-    free = len(lost) - terms.shape[1]
-    around = float(((lost - lost.mean()) ** 2).sum())
-    if free < 2 or around == 0:
-        return nan
-    left = lost - terms @ np.linalg.lstsq(terms, lost, rcond=None)[0]
-    return 1 - float((left**2).sum()) / free * (len(lost) - 1) / around
-
-
 def points(run: Run) -> Array:
     """(N, 2) KL and bits per fact lost, at every evaluated step but the base."""
     lost = run.base("knowledge.bits") - run.of("knowledge.bits")
@@ -136,25 +126,41 @@ def points(run: Run) -> Array:
     return both[~np.isnan(both).any(axis=1)]
 
 
-def r2(parts: list[Array]) -> tuple[float, float]:
-    """Of the points of several arms, R² of bits lost on KL alone, and with a factor and a bend of each arm's own."""
-    kl, lost = np.concatenate(parts).T
-    arm = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    shared = basis(kl)
-    own = [shared[:, :2] * (arm == number)[:, None] for number in range(1, len(parts))]
-    return explained(shared, lost), explained(np.column_stack([shared, *own]), lost)
+def r2(fitted: list[list[Array]], told: list[Array]) -> tuple[float, float]:
+    """How much of the variance of bits lost in `told`, points by arm, curves explain that were fitted to other seeds'
+    points, each by arm as well: one of KL alone, and one with a factor and a bend of each arm's own. Below 0, nothing.
+    """
+
+    def terms(parts: list[Array]) -> tuple[Array, Array]:
+        kl, lost = np.concatenate(parts).T
+        arm = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        own = [basis(kl)[:, :2] * (arm == number)[:, None] for number in range(1, len(parts))]
+        return np.column_stack([basis(kl), *own]), lost
+
+    seen = [terms(parts) for parts in fitted]
+    x, y = np.concatenate([its for its, _ in seen]), np.concatenate([lost for _, lost in seen])
+    asked, lost = terms(told)
+    around = float(((lost - lost.mean()) ** 2).sum())
+    left = [
+        float(((lost - asked[:, :width] @ np.linalg.lstsq(x[:, :width], y, rcond=None)[0]) ** 2).sum())
+        for width in (3, x.shape[1])
+    ]
+    return (1 - left[0] / around, 1 - left[1] / around) if around > 0 else (nan, nan)
 
 
 def r2_by_seed(tax: Tax, load: float, arms: list[str]) -> dict[int, tuple[float, float]]:
-    """`r2` of each seed that has all of these arms."""
+    """`r2` of each seed that has all of these arms, by curves fitted to the others: what differs from run to run does
+    not pass for an effect of the arm. One seed alone is told by its own, which flatters.
+    """
     runs = [tax.of(load, *keep_of(arm)) for arm in arms]
-    seeds = [seed for seed in runs[0] if all(seed in its for its in runs)]
-    found = {seed: [points(its[seed]) for its in runs] for seed in seeds}
-    return {seed: r2(parts) for seed, parts in found.items() if all(map(len, parts))}
+    found = {seed: [points(its[seed]) for its in runs] for seed in runs[0] if all(seed in its for its in runs)}
+    found = {seed: parts for seed, parts in found.items() if all(map(len, parts))}
+    others = {seed: [parts for its, parts in found.items() if its != seed] or [found[seed]] for seed in found}
+    return {seed: r2(others[seed], parts) for seed, parts in found.items()}
 
 
 def added_r2(tax: Tax, load: float, arms: list[str]) -> Seeds:
-    """R² that knowing the arm adds to KL, by seed; R² is adjusted for the number of terms, so chance adds none."""
+    """What knowing the arm adds to the R² of KL alone, by seed."""
     found = {seed: whole - alone for seed, (alone, whole) in r2_by_seed(tax, load, arms).items()}
     return {seed: value for seed, value in found.items() if not isnan(value)}
 
@@ -181,10 +187,10 @@ def sentence(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivale
     found = f"{whose}{where}: {its.estimate:+.3f}"
     if its.seeds < 2:
         return f"{found} {MEASURES[one.measure]}; one seed has no interval, so undecided."
-    against = "no difference" if one.direction == "none" else f"{one.direction} 0"
+    against = "no difference" if not SIGNS[one.direction] else f"{one.direction} 0"
     return (
         f"{found} [{its.low:+.3f}, {its.high:+.3f}] {MEASURES[one.measure]}, {its.seeds} seeds; adjusted p "
-        f"{adjusted:.2g}, p of {one.sesoi:g} or more {equivalence:.2g}; predicted {against}: {said}."
+        f"{adjusted:.2g}, equivalence p {equivalence:.2g} for {one.sesoi:g}; predicted {against}: {said}."
     )
 
 

@@ -127,7 +127,7 @@ def tax_records(seed, arms=("gold", "foreign", "rlvr"), keeps=("none",), load=0.
                 split = {"f_loss": lost / 7, "o_loss": lost / 7 + 0.004 * at[2], "storage": 0.2 * lost / 7}
                 split |= {"latent": 0.8 * lost / 7, "overthinking": 0.004 * at[2] + off / 50, "format": 0.0}
                 split |= {"storage_bits": 0.2 * lost + off / 5, "latent_bits": 0.8 * lost, "lost_bits": lost}
-                restored = {f"bits:{name}": share + off for name, share in RESTORED.items()}
+                restored = {f"bits:{name}": share + off + spread * rng.normal() for name, share in RESTORED.items()}
                 restored |= {f"gain:{name}": 1 - 0.4 * share for name, share in RESTORED.items()}
                 yield from told({f"split@{match}": split, f"restore@{match}": restored}, place, at[0])
 

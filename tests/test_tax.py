@@ -102,6 +102,10 @@ def test_holm_by_hand():
         (0.3, 0.01, 0.9, "none", "refuted"),
         (0.09, 0.01, 0.4, "none", "undecided"),  # a difference, which may be smaller than what matters
         (0.3, 0.2, 0.9, "none", "undecided"),
+        (-0.3, 0.01, 0.9, "none", "refuted"),
+        (-0.3, 0.01, 0.9, "not above", "undecided"),
+        (0.3, 0.01, 0.9, "not above", "refuted"),
+        (0.02, 0.01, 0.04, "not above", "supported"),
         (0.3, nan, nan, "above", "undecided"),
     ],
 )
@@ -145,9 +149,11 @@ def test_the_made_truth_is_found():
     assert found.loc["RL forgets less", "estimate"] == pytest.approx(0.3, abs=0.06)
     assert said["RL forgets less"] == "supported"
     for arm in ("gold", "rlvr"):
-        assert found.loc[f"lower half stores ({arm})", "estimate"] == pytest.approx(0.92 - 0.14)
-        assert found.loc[f"more than any half ({arm})", "estimate"] == pytest.approx(0.92 - (0.19 + 0.38 + 0.5) / 3)
-        assert found.loc[f"more than half the update ({arm})", "estimate"] == pytest.approx(0.92 - 0.72)
+        assert found.loc[f"lower half stores ({arm})", "estimate"] == pytest.approx(0.92 - 0.14, abs=0.05)
+        assert found.loc[f"more than any half ({arm})", "estimate"] == pytest.approx(
+            0.92 - (0.19 + 0.38 + 0.5) / 3, abs=0.05
+        )
+        assert found.loc[f"more than half the update ({arm})", "estimate"] == pytest.approx(0.92 - 0.72, abs=0.05)
         assert said[f"lower half stores ({arm})"] == "supported"
     assert said["loss is latent"] == "supported"
     assert said["chains cost more than answers"] == "refuted"  # answers lose 4 bits a nat, chains .7
@@ -171,6 +177,34 @@ def test_a_large_effect_of_the_arm_refutes_that_kl_is_all():
     found = judged(5, arms=("gold", "self", "foreign", "rlvr"), worse={"foreign": 1.5, "self": -0.6})
     assert found.loc["KL is all", "estimate"] > 0.05
     assert found.loc["KL is all", "verdict"] == "refuted"
+
+
+def noisy(seed, arms, rng, slope=0.1):
+    """Points of runs that lose .7 bits a nat, each by a factor of its own, which has nothing to do with its arm."""
+    kl = np.linspace(0.1, 3, 10)
+    return {
+        (0.1, arm, "none", seed): tax.Run(
+            np.arange(11.0),
+            {
+                "update.kl": np.concatenate([[0], kl]),
+                "knowledge.bits": 5.5 - np.concatenate([[0], 0.7 * kl * (1 + slope * rng.standard_normal())]),
+            },
+        )
+        for arm in arms
+    }
+
+
+def test_what_differs_from_run_to_run_is_no_effect_of_the_arm():
+    """Of 100 studies of three seeds in which only KL matters, none finds that the arm adds to it."""
+    arms = ["gold", "self", "foreign", "rlvr"]
+    found = []
+    for study in range(100):
+        rng = stream(study, "studies")
+        runs = {key: run for seed in range(3) for key, run in noisy(seed, arms, rng).items()}
+        added = contrast(np.array([*verdicts.added_r2(tax.Tax(runs, PLAN), 0.1, arms).values()]), 0.05)
+        found.append(verdict(added, added.p, "not above", 0.05, added.equivalence))
+    assert "refuted" not in found
+    assert found.count("supported") > 50
 
 
 def test_the_sign_decides():
