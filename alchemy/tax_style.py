@@ -31,7 +31,7 @@ KEEPS = {  # preservation, in words, and its marker
     "replay_10": ("replay 10 %", "D"),
 }
 SMALL = 8
-WIDE = 46  # letters of a title in a line
+WIDE = 50  # letters of a title in a line
 
 
 def style(tax: Tax, arm: str) -> tuple[str, str, str]:
