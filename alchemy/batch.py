@@ -125,3 +125,28 @@ def layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: boo
         np.broadcast_to(np.array(role, dtype=np.int8), shape),
         np.broadcast_to(np.array(step, dtype=np.int8), shape),
     )
+
+
+def open_layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: bool) -> Batch:
+    """Rows whose prompt says nothing of how to answer, from the states before and after each rule (k + 1 arrays (B, l)).
+
+    A chain opens with its first rule, and writes each rule and what it makes; a direct completion is the answer:
+
+        1 2 3 4 [a] [b]   [a] 2 3 4 5 [b] 4 6 8 0 <answer> 4 6 8 0 </s>
+        1 2 3 4 [a] [b]   4 6 8 0 </s>
+
+    `rules` are the k tokens that are named; states may differ in their number of atoms.
+    """
+    blocks: list[tuple[Role, int, int | NDArray[np.int16]]] = [(Role.ELEMENT, -1, states[0])]
+    blocks += [(Role.TRANSFORMATION, -1, rule) for rule in rules]
+    for i, (rule, state) in enumerate(zip(rules, states[1:], strict=True) if chain else ()):
+        blocks += [(Role.CHAIN, i, rule), (Role.CHAIN, i, state)]
+    blocks += [(Role.ANSWER, -1, ANSWER)] if chain else []
+    blocks += [(Role.ANSWER, -1, states[-1]), (Role.ANSWER, -1, END)]
+    widths = [1 if isinstance(what, int) else what.shape[1] for _, _, what in blocks]
+    tokens = np.empty((len(states[0]), sum(widths)), dtype=np.int16)
+    for at, width, (_, _, what) in zip(np.cumsum([0, *widths]), widths, blocks, strict=False):
+        tokens[:, at : at + width] = what
+    role = np.repeat([role for role, _, _ in blocks], widths).astype(np.int8)
+    step = np.repeat([step for _, step, _ in blocks], widths).astype(np.int8)
+    return Batch(tokens, np.broadcast_to(role, tokens.shape), np.broadcast_to(step, tokens.shape))

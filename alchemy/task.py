@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from alchemy.batch import Batch, Role, interleave
 from alchemy.noise import Noise, perturb
 from alchemy.tokenizer import Tokenizer
-from alchemy.vocabulary import Vocabulary
+from alchemy.vocabulary import PAD, Vocabulary
 
 Composition = tuple[int, ...]  # rule ids, in the order of application
 Side = Literal["train", "valid", "test"]
+Kind = Literal["recall", "compute"]  # of a rule: what it makes can be known from memory alone, or worked out
 
 SIXTEENTHS: dict[Side, range] = {"train": range(0, 12), "valid": range(12, 13), "test": range(13, 16)}
 """Each side's share of all problems, in sixteenths: learnt from, watched to stop the training, measured on."""
@@ -39,8 +40,9 @@ class Distribution:
 
     A problem draws its composition from `compositions` by `shares` (empty: all alike), and its element uniformly from
     those of `length` atoms of which exactly `novel_places` stand where training never puts them and exactly
-    `novel_atoms` are never in training at all (`held_out` says which). Source: after arXiv:2508.01191, section 4.1,
-    and its T(C).
+    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in `chains` is
+    written with a chain, the others as the answer alone (empty: all as the world writes them). Source: after
+    arXiv:2508.01191, section 4.1, and its T(C).
     """
 
     compositions: tuple[Composition, ...]
@@ -50,6 +52,7 @@ class Distribution:
     novel_atoms: int = 0
     noise: Noise | None = None
     shares: tuple[float, ...] = ()
+    chains: tuple[float, ...] = ()
 
 
 class Task(Protocol):
@@ -91,6 +94,18 @@ class Task(Protocol):
         """The composition as people write it, such as F1F2."""
 
 
+class Terse(Task, Protocol):
+    """A world whose problems can also be answered without a chain, by the same prompt, and that says of each rule
+    whether it recalls or computes.
+    """
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]: ...
+
+    def direct(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
+        """One row per element (B, l): the prompt of `render`, and the answer alone."""
+
+
 def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """(B,) places of compositions of `where`, drawn by their shares."""
     number = len(where.compositions)
@@ -99,19 +114,41 @@ def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray
     return rng.choice(number, count, p=where.shares) if where.shares else rng.integers(0, number, count)
 
 
-def render(task: Task, where: Distribution, elements: NDArray[np.int16], which: NDArray[np.intp]) -> Batch:
-    """Rows of problems of `where`: elements (B, l), and the place of each one's composition (B,)."""
-    if len(where.compositions) == 1:
+def render(
+    task: Task,
+    where: Distribution,
+    elements: NDArray[np.int16],
+    which: NDArray[np.intp],
+    chained: NDArray[np.bool_] | None = None,
+) -> Batch:
+    """Rows of problems of `where`: elements (B, l), and the place of each one's composition (B,). With `chained` (B,),
+    the world must be one that can also answer without a chain.
+    """
+    if len(where.compositions) == 1 and chained is None:
         return task.render(elements, where.compositions[0])
-    order = np.argsort(which.astype(np.uint16) if len(where.compositions) <= 1 << 16 else which, kind="stable")
-    rows = np.split(order, np.cumsum(np.bincount(which, minlength=len(where.compositions)))[:-1])
-    blocks = [task.render(elements[some], asked) for some, asked in zip(rows, where.compositions, strict=True)]
+    number = len(where.compositions)
+    kind = which if chained is None else which + number * ~chained
+    order = np.argsort(kind.astype(np.uint16) if number < 1 << 15 else kind, kind="stable")
+    present, starts = np.unique(kind[order], return_index=True)
+    rows = np.split(order, starts[1:])
+    blocks = [
+        (task.render if place < number else cast(Terse, task).direct)(
+            elements[some], where.compositions[place % number]
+        )
+        for place, some in zip(present.tolist(), rows, strict=True)
+    ]
     return interleave(blocks, rows)
 
 
 def sample(task: Task, where: Distribution, count: int, rng: np.random.Generator) -> Batch:
     """`count` rows of `where` from all sides, without noise."""
-    return render(task, where, *task.problems(where, count, rng))
+    elements, which = task.problems(where, count, rng)
+    return render(task, where, elements, which, written(where, which, rng))
+
+
+def written(where: Distribution, which: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.bool_] | None:
+    """(B,) which problems are written with a chain; None if that is the world's own affair."""
+    return rng.random(len(which)) < np.array(where.chains)[which] if where.chains else None
 
 
 def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) -> tuple[int, int]:
@@ -146,8 +183,9 @@ def in_side(
     The instruction does not count, so a problem is on one side with and without a chain of thought.
     """
     mixed = np.zeros(len(elements), dtype=np.uint64)
-    for column in elements.T:
-        mixed = stir(mixed, vocabulary.keys[column])
+    for column in elements.T:  # padding, where elements differ in length, is no text
+        stirred = stir(mixed, vocabulary.keys[column])
+        mixed = np.where(column == PAD, mixed, stirred) if (column == PAD).any() else stirred
     for place in range(max(map(len, where.compositions))):
         asks = np.array([place < len(rules) for rules in where.compositions])
         rules = np.array([(rules + (0,) * place)[place] for rules in where.compositions]) + vocabulary.first_rule
@@ -184,5 +222,5 @@ def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, 
         found.append((elements[kept], which[kept]))
         missing -= len(kept)
     elements, which = map(np.concatenate, zip(*found, strict=True))
-    batch = render(task, where, elements, which)
+    batch = render(task, where, elements, which, written(where, which, problems))
     return perturb(batch, where.noise, noise) if where.noise else batch

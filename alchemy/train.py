@@ -1,6 +1,6 @@
 """Training a model on a task's own rows, fresh ones at every step; it goes on where it was stopped, bit for bit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import cos, isfinite, pi
 from time import perf_counter
@@ -106,6 +106,10 @@ class Desk(Protocol):
 
 
 Source = Callable[[int], Batch]  # so many rows to train on, the next ones
+Objective = Callable[
+    [Transformer, int], Iterator[torch.Tensor]
+]  # the losses of so many steps, each when it is asked for
+Piece = tuple[torch.Tensor, torch.Tensor]  # tokens that are read (b, t), and targets after the last of them (b, t')
 
 
 def fresh(task: Task, seed: int, done: int) -> Source:
@@ -115,6 +119,13 @@ def fresh(task: Task, seed: int, done: int) -> Source:
     return lambda count: draw(task, task.train, count, rng, "train")
 
 
+def next_token(model: Transformer, recipe: Recipe, source: Source, steps: int) -> Iterator[torch.Tensor]:
+    """The losses of so many steps on the next rows of `source`, each by the model as it is when it is asked for."""
+    rows = own_tokens(model, source(steps * recipe.batch))
+    for pieces in lay_out(rows, recipe, steps, model):
+        yield loss_of(model, pieces)
+
+
 def fit(
     task: Task,
     model: Transformer,
@@ -122,37 +133,37 @@ def fit(
     seed: int,
     report: Callable[[Progress], None],
     desk: Desk | None = None,
-    source: Source | None = None,
+    objective: Objective | None = None,
     held_out: Batch | None = None,
 ) -> list[Progress]:
     """Trains `model` in place until `recipe.mark` or the last step; returns every check, each reported as it comes.
 
     The rows are a pure function of task, recipe and seed, and one thread gives one result, bit for bit, also when it
-    was stopped and goes on from what lies on its `desk`. Fine-tuning gives its own `source` of rows and `held_out`
-    problems to check on.
+    was stopped and goes on from what lies on its `desk`. Fine-tuning gives its own `objective`, the losses of so many
+    steps, and `held_out` problems to check on. Weights that ask for no gradient stay as they are.
     """
     if held_out is None:
         held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
     settings = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True, **settings)  # type: ignore[arg-type]
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, fused=True, **settings)  # type: ignore[arg-type]
     checks: list[Progress] = []
     if desk and (found := desk.resume()):
         restore(model, optimizer, found[0])
         checks = [Progress(**check) for check in found[1]]
-    source = source or fresh(task, seed, len(checks))
+    source = fresh(task, seed, len(checks))
     before = checks[-1].seconds if checks else 0.0
     begun = perf_counter()
     while not checks or not over(recipe, checks[-1]):
         done = checks[-1].step if checks else 0
         steps = min(recipe.check_every, recipe.steps - done)
-        batches = lay_out(own_tokens(model, source(steps * recipe.batch)), recipe, steps, model)
         losses: list[torch.Tensor] = []  # read once, at the end: each reading would hold a GPU up
-        for step, (tokens, wanted) in enumerate(batches, done):
+        asked = objective(model, steps) if objective else next_token(model, recipe, source, steps)
+        for step, loss in enumerate(asked, done):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
-            loss = loss_of(model, tokens, wanted)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            torch.nn.utils.clip_grad_norm_(weights, recipe.clip)
             optimizer.step()
             optimizer.zero_grad()
             losses.append(loss.detach())
@@ -204,9 +215,10 @@ def targets(tokens: NDArray[np.int16], looked_at: NDArray[np.bool_]) -> NDArray[
     return np.where(looked_at[:, 1:], tokens[:, 1:], np.int16(IGNORED))
 
 
-def lay_out(rows: Batch, recipe: Recipe, steps: int, model: Transformer) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def lay_out(rows: Batch, recipe: Recipe, steps: int, model: Transformer) -> Iterator[list[Piece]]:
     """For each step, the tokens that are read (b, t) and the targets after the last of them (b, t'), from the first
-    place where the loss looks at any row; IGNORED where it does not look. Every row is in one step.
+    place where the loss looks at any row; IGNORED where it does not look. Every row is in one step; rows of a step that
+    are less than half as long as its longest are a piece of their own, without its padding.
     """
     tokens, looked_at = rows.tokens, counted(rows, recipe.loss)
     if recipe.padding == "context":
@@ -219,13 +231,42 @@ def lay_out(rows: Batch, recipe: Recipe, steps: int, model: Transformer) -> Iter
         tokens = np.pad(tokens[real], (0, short), constant_values=PAD)[:whole].reshape(-1, model.context)
         looked_at = np.pad(looked_at[real], (0, short))[:whole].reshape(-1, model.context)
     wanted = targets(tokens, looked_at)
-    wanted = wanted[:, int((wanted != IGNORED).any(axis=0).argmax()) :]
     size = -(-len(tokens) // steps)
-    read, aims = (to_tensor(array, model).split(size) for array in (tokens[:, :-1], wanted))
-    return zip(read, aims, strict=True)
+    for start in range(0, len(tokens), size):
+        some = slice(start, start + size)
+        yield [
+            piece_of(tokens[some][kept], wanted[some][kept], model)
+            for kept in (alike(tokens[some]) if recipe.padding == "none" else [slice(None)])
+        ]
 
 
-def loss_of(model: Transformer, tokens: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def alike(tokens: NDArray[np.int16]) -> Iterator[NDArray[np.bool_] | slice]:
+    """Which rows (B,) of a step go together: those of more than half the longest one's tokens, then the same of the
+    rest; one slice if they are all.
+    """
+    length = np.count_nonzero(tokens != PAD, axis=1)
+    left = length > 0
+    while left.any():
+        kept = left & (2 * length > length[left].max())
+        yield slice(None) if kept.all() else kept
+        left &= ~kept
+
+
+def piece_of(tokens: NDArray[np.int16], wanted: NDArray[np.int16], model: Transformer) -> Piece:
+    """Rows as they are read, without what all of them lack at the end, and what is looked at."""
+    end = int((tokens != PAD).any(axis=0).sum()) if PAD == 0 else tokens.shape[1]
+    first = int((wanted != IGNORED).any(axis=0).argmax())
+    return to_tensor(tokens[:, : end - 1], model), to_tensor(wanted[:, first : end - 1], model)
+
+
+def loss_of(model: Transformer, pieces: Sequence[Piece]) -> torch.Tensor:
     """Mean cross-entropy, in nats, of the targets (B, t) that count, after the last t of the tokens (B, T)."""
-    logits = model.logits(model.hidden(tokens)[:, -wanted.shape[1] :])
-    return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
+    losses, number = [], 0
+    for tokens, wanted in pieces:
+        logits = model.logits(model.hidden(tokens)[:, -wanted.shape[1] :])
+        how = "mean" if len(pieces) == 1 else "sum"
+        losses.append(
+            functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction=how)
+        )
+        number += int((wanted != IGNORED).sum()) if len(pieces) > 1 else 1
+    return torch.stack(losses).sum() / number if len(pieces) > 1 else losses[0]

@@ -28,6 +28,8 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "discrepancy": {"batch", "seeds", "task", "vocabulary"},
     "score": {"vocabulary", "kernels"},
     "evaluate": {"model", "batch", "vocabulary"},
+    "policy": {"batch", "vocabulary"},
+    "trainable": {"model"},
     "train": {"evaluate", "model", "task", "batch", "seeds", "vocabulary"},
     "measure": {
         "batch",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 
 import numpy as np
+from torch import Tensor
 
 from alchemy.batch import Batch, concatenate
 from alchemy.cells import Known
@@ -18,7 +19,7 @@ from alchemy.seeds import stream
 from alchemy.shift import Shift
 from alchemy.store import Trained
 from alchemy.task import Distribution, Task, draw
-from alchemy.train import Recipe, fit
+from alchemy.train import Recipe, fit, next_token
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,10 @@ def tuned(task: Task, model: Transformer, where: Distribution, lesson: Batch, re
         epochs = [order.permutation(len(lesson)) for _ in range(-(-count // len(lesson)))]
         return lesson[np.concatenate(epochs)[:count]]
 
-    fit(task, model, recipe, seed, lambda _: None, source=source, held_out=held_out)
+    def objective(model: Transformer, steps: int) -> Iterator[Tensor]:
+        return next_token(model, recipe, source, steps)
+
+    fit(task, model, recipe, seed, lambda _: None, objective=objective, held_out=held_out)
     return model
 
 

@@ -1,0 +1,151 @@
+"""Arithmetic: vectors of digits, and operations modulo p on each of them, composed k deep.
+
+A prompt says what to compute, not how to answer. A chain opens with its first operation and writes every step; a
+direct completion is the answer:
+
+    3 0 7 1 [x+4] [2x]   [x+4] 7 4 0 5 [2x] 3 8 0 10 <answer> 3 8 0 10 </s>        (p = 11)
+    3 0 7 1 [x+4] [2x]   3 8 0 10 </s>
+
+Shapes: B rows, l digits of an element, k operations of a composition.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alchemy.batch import Batch, open_layout
+from alchemy.task import Composition, Distribution, Holdout, Kind, choose
+from alchemy.vocabulary import Vocabulary
+
+OPERATION = re.compile(r"(\d*)x(?:\*\*(\d+))?(?:\+(\d+))?")
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """`operations` are written such as x+4, 2x, x**3 or 2x**3+1, all modulo the prime `modulus`, on each of `length`
+    digits. Training asks for compositions of each of `depths`, so many as `compositions` says of each depth (0: all),
+    in `shares`; `chains` is the share of each depth's rows that is written with a chain. `held_out` compositions of the
+    deepest kind are never in training. `draw` decides which they are.
+    """
+
+    modulus: int
+    operations: tuple[str, ...]
+    length: int
+    depths: tuple[int, ...]
+    compositions: tuple[int, ...]
+    shares: tuple[float, ...]
+    chains: tuple[float, ...]
+    held_out: int
+    draw: int
+
+    def __post_init__(self) -> None:
+        for name in ("operations", "depths", "compositions", "shares", "chains"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        p = self.modulus
+        if p < 2 or any(p % n == 0 for n in range(2, int(p**0.5) + 1)):
+            raise ValueError(f"task.modulus={p} is no prime number: use one such as 11")
+        for operation in self.operations:
+            if not OPERATION.fullmatch(operation):
+                raise ValueError(f"task.operations names {operation!r}: write it such as x+4, 2x, x**3 or 2x**3+1")
+            if len(set(self.table(operation).tolist())) < p:
+                raise ValueError(
+                    f"task.operations names {operation}, which maps two digits modulo {p} onto one: use another"
+                )
+        if self.length < 1:
+            raise ValueError(f"task.length={self.length} leaves no digits: set it to 1 or more")
+        sizes = {name: len(getattr(self, name)) for name in ("depths", "compositions", "shares", "chains")}
+        if len(set(sizes.values())) > 1 or not self.depths or min(self.depths) < 1:
+            raise ValueError(
+                f"task.depths={list(self.depths)} must be 1 or more each, with as many task.compositions, shares and chains"
+            )
+        if min(self.shares) < 0 or sum(self.shares) <= 0 or not all(0 <= share <= 1 for share in self.chains):
+            raise ValueError("task.shares must be 0 or more and not all 0, and task.chains from 0 to 1")
+        whole = [len(self.operations) ** depth for depth in self.depths]
+        for depth, all_there_are, number in zip(self.depths, whole, self.compositions, strict=True):
+            kept = self.held_out if depth == max(self.depths) else 0
+            if number < 0 or number + kept > all_there_are or (not number and kept == all_there_are):
+                raise ValueError(
+                    f"task.compositions={list(self.compositions)} and task.held_out={self.held_out} do not fit into the "
+                    f"{all_there_are} compositions of {depth} operations: lower one"
+                )
+
+    def table(self, operation: str) -> NDArray[np.int64]:
+        """(p,) what an operation makes of each digit."""
+        factor, power, more = OPERATION.fullmatch(operation).groups()  # type: ignore[union-attr]
+        digits = [pow(digit, int(power or 1), self.modulus) for digit in range(self.modulus)]
+        return (int(factor or 1) * np.array(digits) + int(more or 0)) % self.modulus
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(tuple(f"[{name}]" for name in self.operations), tuple(map(str, range(self.modulus))))
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        return ("compute",) * len(self.operations)
+
+    @cached_property
+    def tables(self) -> NDArray[np.int16]:
+        """(R, V) for each operation and token id the id that it becomes; other symbols stay what they are."""
+        first = self.vocabulary.first_atom
+        tables = np.tile(np.arange(len(self.vocabulary), dtype=np.int16), (len(self.operations), 1))
+        for rule, operation in enumerate(self.operations):
+            tables[rule, first:] = first + self.table(operation)
+        return tables
+
+    @cached_property
+    def train(self) -> Distribution:
+        asked: list[Composition] = []
+        shares: list[float] = []
+        chains: list[float] = []
+        unseen: tuple[Composition, ...] = ()
+        rng = np.random.default_rng([self.draw, 1])
+        for depth, number, share, chain in zip(self.depths, self.compositions, self.shares, self.chains, strict=True):
+            every = list(product(range(len(self.operations)), repeat=depth))
+            order = [every[i] for i in rng.permutation(len(every))]
+            if depth == max(self.depths) and self.held_out:
+                order, unseen = order[: -self.held_out], tuple(order[-self.held_out :])
+            some = sorted(order[:number] if number else order)
+            if share:
+                asked += some
+                shares += [share / sum(self.shares) / len(some)] * len(some)
+                chains += [chain] * len(some)
+        return Distribution(
+            tuple(asked), self.length, Holdout(compositions=unseen), shares=tuple(shares), chains=tuple(chains)
+        )
+
+    def problems(
+        self, where: Distribution, count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+        digits = rng.integers(0, self.modulus, (count, where.length)) + self.vocabulary.first_atom
+        return digits.astype(np.int16), choose(where, count, rng)
+
+    def size(self, where: Distribution) -> int:
+        return len(where.compositions) * self.modulus**where.length
+
+    def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
+        return self.tables[rule][elements]
+
+    def states(self, elements: NDArray[np.int16], composition: Composition) -> list[NDArray[np.int16]]:
+        """The elements before and after each operation, k + 1 arrays (B, l)."""
+        states = [elements]
+        for rule in composition:
+            states.append(self.apply(rule, states[-1]))
+        return states
+
+    def render(
+        self, elements: NDArray[np.int16], composition: Composition, executed: Composition | None = None
+    ) -> Batch:
+        return open_layout(self.states(elements, executed or composition), self.named(composition), chain=True)
+
+    def direct(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
+        return open_layout(self.states(elements, composition), self.named(composition), chain=False)
+
+    def named(self, composition: Composition) -> list[int]:
+        return [self.vocabulary.first_rule + rule for rule in composition]
+
+    def spell(self, composition: Composition) -> str:
+        return ":".join(self.operations[rule] for rule in composition)

@@ -1,0 +1,177 @@
+"""Facts: entities with attributes that nothing but memory can tell, asked for by relation, one hop or two.
+
+    kai lem [age]          4 1 </s>                                     or   [age] 4 1 <answer> 4 1 </s>
+    kai lem [boss] [age]   [boss] rud bo [age] 7 0 <answer> 7 0 </s>
+
+Every attribute is drawn uniformly and independently of all others, so a model that has stored all of them has stored
+their number times log2 of the number of values, in bits. Facts of the training side are those that are stated; one of
+the test side can only be guessed. A two-hop question is asked only of facts that are stated.
+
+Shapes: B rows, l names of an entity (and atoms of an attribute), k relations of a composition.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import log2
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alchemy.batch import Batch, open_layout
+from alchemy.task import Composition, Distribution, Kind, choose, in_side, stir
+from alchemy.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`entities` have `length` names out of `names`, and an attribute for each of `relations`: `length` of `values`
+    digits; those of the first `links` relations are entities instead. Questions are of one hop, and a share `two_hops`
+    of two, by a link and then another relation; `chains` is the share of each kind that is written with a chain.
+    Entities are asked about alike, or the r-th of them as r to the power of minus `zipf`. `draw` decides all facts.
+    """
+
+    entities: int
+    names: int
+    length: int
+    relations: int
+    links: int
+    values: int
+    two_hops: float
+    chains: tuple[float, float]
+    zipf: float
+    draw: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chains", tuple(self.chains))
+        if not 1 <= self.entities <= self.names**self.length:
+            raise ValueError(
+                f"task.entities={self.entities} does not fit: {self.names} names make {self.names**self.length} entities "
+                f"of {self.length}, so lower it, or raise task.names"
+            )
+        if not 0 <= self.links < self.relations:
+            raise ValueError(
+                f"task.links={self.links} must be 0 or more, and fewer than task.relations={self.relations}"
+            )
+        if not 0 <= self.two_hops <= 1 or (self.two_hops and not self.links):
+            raise ValueError(f"task.two_hops={self.two_hops} must be from 0 to 1, and needs task.links of 1 or more")
+        if self.values < 2 or self.zipf < 0 or not all(0 <= share <= 1 for share in self.chains):
+            raise ValueError(
+                "task.values must be 2 or more, task.zipf 0 or more, and task.chains two shares from 0 to 1"
+            )
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        digits = tuple(map(str, range(self.values)))
+        return Vocabulary(tuple(f"[r{i + 1}]" for i in range(self.relations)), (*digits, *syllables(self.names)))
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        return ("recall",) * self.relations
+
+    @cached_property
+    def people(self) -> NDArray[np.int16]:
+        """(entities, l) token ids of the names of all entities, the most asked about first."""
+        first = self.vocabulary.first_atom + self.values
+        numbers = np.random.default_rng([self.draw, 2]).permutation(self.names**self.length)[: self.entities]
+        return (first + numbers[:, None] // self.names ** np.arange(self.length) % self.names).astype(np.int16)
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """(entities,) how often each is asked about; they add up to 1."""
+        weights = (1.0 + np.arange(self.entities)) ** -self.zipf
+        return weights / weights.sum()
+
+    @property
+    def bits(self) -> float:
+        """Of one attribute, in digits."""
+        return self.length * log2(self.values)
+
+    @cached_property
+    def train(self) -> Distribution:
+        hops: list[Composition] = [(relation,) for relation in range(self.relations)]
+        pairs = list(product(range(self.links), range(self.relations))) if self.two_hops else []
+        shares = [(1 - self.two_hops) / len(hops)] * len(hops)
+        shares += [self.two_hops / max(len(pairs), 1)] * len(pairs)
+        chains = [self.chains[0]] * len(hops) + [self.chains[1]] * len(pairs)
+        return Distribution((*hops, *pairs), self.length, shares=tuple(shares), chains=tuple(chains))
+
+    def problems(
+        self, where: Distribution, count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+        which = choose(where, count, rng)
+        if where.length != self.length:  # nobody has such a name: attributes all the same, which nobody has stated
+            first = self.vocabulary.first_atom + self.values
+            return rng.integers(first, first + self.names, (count, where.length)).astype(np.int16), which
+        elements = self.people[rng.choice(self.entities, count, p=self.weights if self.zipf else None)]
+        hops = np.array([len(composition) for composition in where.compositions])[which]
+        for _ in range(100):
+            lacking = (hops > 1) & ~self.stated(where, elements, which)
+            if not lacking.any():
+                return elements, which
+            elements[lacking] = self.people[rng.integers(0, self.entities, np.count_nonzero(lacking))]
+        raise ValueError(f"hardly any entity has all facts stated that {where.compositions} need: raise task.entities")
+
+    def stated(self, where: Distribution, elements: NDArray[np.int16], which: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(B,) whether every fact that a problem needs is one of the training side."""
+        known = np.ones(len(elements), dtype=bool)
+        for place, composition in enumerate(where.compositions):
+            rows = which == place
+            here = elements[rows]
+            for relation in composition if rows.any() else ():
+                one = Distribution(((relation,),), self.length)
+                known[rows] &= in_side(self.vocabulary, one, here, np.zeros(len(here), dtype=np.intp), "train")
+                here = self.apply(relation, here)
+        return known
+
+    def size(self, where: Distribution) -> int:
+        return len(where.compositions) * (self.entities if where.length == self.length else self.names**where.length)
+
+    def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
+        """(B, l) attributes, a hash of names and relation: any element has them, of as many atoms as itself."""
+        keys = self.vocabulary.keys
+        mixed = np.full(elements.shape[:-1], np.uint64(self.draw))
+        for column in np.moveaxis(elements, -1, 0):
+            mixed = stir(mixed, keys[column])
+        mixed = stir(mixed, keys[self.vocabulary.first_rule + rule])
+        if rule < self.links and elements.shape[-1] == self.length:
+            return self.people[scramble(mixed, 0) % np.uint64(self.entities)]
+        digits = [scramble(mixed, place) % np.uint64(self.values) for place in range(elements.shape[-1])]
+        return (self.vocabulary.first_atom + np.stack(digits, axis=-1)).astype(np.int16)
+
+    def states(self, elements: NDArray[np.int16], composition: Composition) -> list[NDArray[np.int16]]:
+        states = [elements]
+        for rule in composition:
+            states.append(self.apply(rule, states[-1]))
+        return states
+
+    def render(
+        self, elements: NDArray[np.int16], composition: Composition, executed: Composition | None = None
+    ) -> Batch:
+        return open_layout(self.states(elements, executed or composition), self.named(composition), chain=True)
+
+    def direct(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
+        return open_layout(self.states(elements, composition), self.named(composition), chain=False)
+
+    def named(self, composition: Composition) -> list[int]:
+        return [self.vocabulary.first_rule + rule for rule in composition]
+
+    def spell(self, composition: Composition) -> str:
+        return ":".join(f"r{rule + 1}" for rule in composition)
+
+
+def scramble(mixed: NDArray[np.uint64], place: int) -> NDArray[np.uint64]:
+    """A number for each of `mixed`, independent for each place: the finaliser of SplitMix64."""
+    with np.errstate(over="ignore"):
+        mixed = mixed + np.uint64((place + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def syllables(number: int) -> tuple[str, ...]:
+    """So many short names: ba, be, bi, ..., then those of three letters and more."""
+    found = [""]
+    while len(found) < number:
+        found = [name + consonant + vowel for name in found for consonant in "bdfghjklmnprstvz" for vowel in "aeiou"]
+    return tuple(found[:number])

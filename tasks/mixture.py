@@ -1,0 +1,178 @@
+"""A mixture of worlds in one vocabulary: each keeps its own problems and its own form, and shares its symbols.
+
+Atoms of the same name are one symbol in all worlds, so that knowledge and computing can interfere, and a query can
+recall an attribute and then compute with it (a composition of rules of two worlds).
+
+Shapes: B rows, l atoms of the longest element; shorter ones are padded.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alchemy.batch import Batch, open_layout
+from alchemy.task import Composition, Distribution, Holdout, Kind, Terse, choose, in_side
+from alchemy.vocabulary import PAD, UNKNOWN, Vocabulary
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """`worlds`, and in `tokens` the share of all tokens that each has."""
+
+    worlds: tuple[Terse, ...]
+    tokens: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "worlds", tuple(self.worlds))
+        object.__setattr__(self, "tokens", tuple(self.tokens))
+        if not self.worlds or len(self.tokens) != len(self.worlds) or min(self.tokens) <= 0:
+            raise ValueError(f"task.tokens={list(self.tokens)} must give each of task.worlds a share above 0")
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        rules = tuple(rule for world in self.worlds for rule in world.vocabulary.rules)
+        atoms = tuple(dict.fromkeys(atom for world in self.worlds for atom in world.vocabulary.atoms))
+        return Vocabulary(rules, atoms)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        return tuple(kind for world in self.worlds for kind in world.kinds)
+
+    @cached_property
+    def firsts(self) -> list[int]:
+        """The number of each world's first rule among all, and then that of all rules."""
+        return np.cumsum([0, *(len(world.vocabulary.rules) for world in self.worlds)]).tolist()
+
+    @cached_property
+    def ours(self) -> list[NDArray[np.int16]]:
+        """For each world (V,) what the ids of its symbols are here."""
+        return [
+            np.array([self.vocabulary.ids[name] for name in world.vocabulary.symbols], dtype=np.int16)
+            for world in self.worlds
+        ]
+
+    @cached_property
+    def theirs(self) -> list[NDArray[np.int16]]:
+        """For each world (V,) what our ids are there; a symbol that it lacks is its noise token."""
+        return [
+            np.array([world.vocabulary.ids.get(name, UNKNOWN) for name in self.vocabulary.symbols], dtype=np.int16)
+            for world in self.worlds
+        ]
+
+    def world_of(self, rule: int) -> int:
+        return int(np.searchsorted(self.firsts, rule, side="right")) - 1
+
+    @cached_property
+    def train(self) -> Distribution:
+        weights = [share / mean_tokens(world) for world, share in zip(self.worlds, self.tokens, strict=True)]
+        compositions: list[Composition] = []
+        shares: list[float] = []
+        chains: list[float] = []
+        unseen: list[Composition] = []
+        for world, first, weight in zip(self.worlds, self.firsts, weights, strict=False):
+            where = world.train
+            compositions += [tuple(rule + first for rule in asked) for asked in where.compositions]
+            unseen += [tuple(rule + first for rule in asked) for asked in where.held_out.compositions]
+            number = len(where.compositions)
+            shares += [weight / sum(weights) * share for share in where.shares or [1 / number] * number]
+            chains += where.chains or [1.0] * number
+        length = max(world.train.length for world in self.worlds)
+        return Distribution(
+            tuple(compositions), length, Holdout(compositions=tuple(unseen)), shares=tuple(shares), chains=tuple(chains)
+        )
+
+    def problems(
+        self, where: Distribution, count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+        which = choose(where, count, rng)
+        elements = np.full((count, where.length), PAD, dtype=np.int16)
+        asked_in = np.array([self.world_of(composition[0]) for composition in where.compositions])
+        for number in range(len(self.worlds)):
+            places = np.flatnonzero(asked_in == number)
+            rows = np.flatnonzero(np.isin(which, places))
+            if len(rows):
+                elements[rows], which[rows] = self.problems_in(number, where, places, len(rows), rng)
+        return elements, which
+
+    def problems_in(
+        self, number: int, where: Distribution, places: NDArray[np.intp], count: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+        """Problems of one world, padded, for the compositions at `places` of `where`, by their shares."""
+        world = self.worlds[number]
+        shares = np.array([where.shares[place] for place in places]) if where.shares else np.ones(len(places))
+        own = tuple(self.part(number, where.compositions[place]) for place in places)
+        some = Distribution(own, self.length_in(number, where), shares=tuple(shares / shares.sum()))
+        further = np.array(
+            [len(part) < len(where.compositions[place]) for part, place in zip(own, places, strict=True)]
+        )
+        elements, which = world.problems(some, count, rng)
+        for _ in range(100):
+            lacking = further[which]
+            if lacking.any():  # what a further world goes on from must be known: a problem of the training side
+                lacking[lacking] = ~in_side(world.vocabulary, some, elements[lacking], which[lacking], "train")
+            if not lacking.any():
+                padding = where.length - elements.shape[1]
+                return np.pad(self.ours[number][elements], ((0, 0), (0, padding))), places[which]
+            elements[lacking], which[lacking] = world.problems(some, np.count_nonzero(lacking), rng)
+        raise ValueError(f"hardly any problem of {where.compositions} begins with one that training has")
+
+    def part(self, number: int, composition: Composition) -> Composition:
+        """The first rules of a composition, those of one world, by their numbers there."""
+        own = [self.world_of(rule) == number for rule in composition]
+        return tuple(rule - self.firsts[number] for rule in composition[: (own + [False]).index(False)])
+
+    def length_in(self, number: int, where: Distribution) -> int:
+        """Atoms of an element of one world, as many more or fewer than its training has as `where` has."""
+        return max(where.length - self.train.length + self.worlds[number].train.length, 1)
+
+    def size(self, where: Distribution) -> int:
+        sizes = []
+        for composition in where.compositions:
+            number = self.world_of(composition[0])
+            alone = Distribution((self.part(number, composition),), self.length_in(number, where))
+            sizes.append(self.worlds[number].size(alone))
+        return sum(sizes)
+
+    def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
+        """What a world's rule makes of elements; symbols that the world lacks stay what they are."""
+        number = self.world_of(rule)
+        read = self.theirs[number][elements]
+        made = self.ours[number][self.worlds[number].apply(rule - self.firsts[number], read)]
+        return np.where((read == UNKNOWN).any(axis=-1, keepdims=True), elements, made)
+
+    def states(self, elements: NDArray[np.int16], composition: Composition) -> list[NDArray[np.int16]]:
+        """The elements, without padding, before and after each rule: k + 1 arrays (B, l)."""
+        states = [elements[:, (elements != PAD).any(axis=0)]]
+        for rule in composition:
+            states.append(self.apply(rule, states[-1]))
+        return states
+
+    def render(
+        self, elements: NDArray[np.int16], composition: Composition, executed: Composition | None = None
+    ) -> Batch:
+        return open_layout(self.states(elements, executed or composition), self.named(composition), chain=True)
+
+    def direct(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
+        return open_layout(self.states(elements, composition), self.named(composition), chain=False)
+
+    def named(self, composition: Composition) -> list[int]:
+        return [self.vocabulary.first_rule + rule for rule in composition]
+
+    def spell(self, composition: Composition) -> str:
+        return ":".join(self.vocabulary.rules[rule].strip("[]") for rule in composition)
+
+
+def mean_tokens(world: Terse) -> float:
+    """Tokens of a row of training, on average."""
+    where = world.train
+    element = np.full((1, where.length), world.vocabulary.first_atom, dtype=np.int16)
+    number = len(where.compositions)
+    total = 0.0
+    for place, composition in enumerate(where.compositions):
+        share = where.shares[place] if where.shares else 1 / number
+        chain = where.chains[place] if where.chains else 1.0
+        long, short = (write(element, composition).tokens.shape[1] for write in (world.render, world.direct))
+        total += share * (chain * long + (1 - chain) * short)
+    return total
