@@ -170,13 +170,26 @@ class Transformer(nn.Module):
 
 
 class Llama(Transformer):
-    """The LLaMA form; `ffn` is the width of its feed-forward layers."""
+    """The LLaMA form; `ffn` is the width of its feed-forward layers. Its positions are rotary; or both, learned ones as
+    well, which no published LLaMA has.
+    """
 
-    def __init__(self, vocabulary_size: int, context: int, layers: int, heads: int, width: int, ffn: int) -> None:
+    def __init__(
+        self,
+        vocabulary_size: int,
+        context: int,
+        layers: int,
+        heads: int,
+        width: int,
+        ffn: int,
+        positions: Literal["rotary", "both"] = "rotary",
+    ) -> None:
         if ffn < 1:
             raise ValueError(f"model.ffn={ffn} is too small: set it to 1 or more")
         self.ffn = ffn
-        super().__init__(vocabulary_size, context, layers, heads, width, positions="rotary")
+        if positions not in ("rotary", "both"):
+            raise ValueError(f"model.positions={positions} is not for the LLaMA form: use rotary or both")
+        super().__init__(vocabulary_size, context, layers, heads, width, positions)
         self.norm = nn.RMSNorm(width, eps=EPSILON)
         self.output = nn.Linear(width, vocabulary_size, bias=False)
 

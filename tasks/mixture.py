@@ -115,7 +115,7 @@ class Mixture:
             if not lacking.any():
                 padding = where.length - elements.shape[1]
                 return np.pad(self.ours[number][elements], ((0, 0), (0, padding))), places[which]
-            elements[lacking], which[lacking] = world.problems(some, np.count_nonzero(lacking), rng)
+            elements[lacking], which[lacking] = world.problems(some, int(lacking.sum()), rng)
         raise ValueError(f"hardly any problem of {where.compositions} begins with one that training has")
 
     def part(self, number: int, composition: Composition) -> Composition:

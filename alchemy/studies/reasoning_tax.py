@@ -35,8 +35,16 @@ from alchemy.task import SIXTEENTHS, Terse, draw
 from alchemy.train import Objective, Progress, Recipe, Source, fit
 from alchemy.trainable import Which, choose, merge
 
+MADE_OF = tuple(  # the code that decides its numbers, besides what measures any cell
+    f"alchemy.{name}" for name in ("forgetting", "knowledge", "lessons", "likelihood", "policy", "restore", "trainable")
+)
 TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
-TRAINS: dict[str, Which] = {"lower": "upper", "upper": "lower", "random": "random", "low_rank": "low_rank"}  # what is not frozen
+TRAINS: dict[str, Which] = {
+    "lower": "upper",
+    "upper": "lower",
+    "random": "random",
+    "low_rank": "low_rank",
+}  # what is not frozen
 SHOWN = 0.05  # how far the opening rate moves, at most, between two whole measurements
 
 
@@ -85,7 +93,12 @@ def run(
         known[task.train] = Cell(
             {f"{step} {part}": found for step, parts in taught.items() for part, found in parts.items()}
         )
-    place: dict[str, str | int | float] = {"seed": seed, "arm": arm, "keep": keep, "load": round(load(task, trained.model), 4)}
+    place: dict[str, str | int | float] = {
+        "seed": seed,
+        "arm": arm,
+        "keep": keep,
+        "load": round(load(task, trained.model), 4),
+    }
     place |= {"axis": "-", "kind": "-", "domain": "-", "level": 0, "setting": ""}
     for key, metrics in known[task.train].values.items():
         step, _, part = key.partition(" ")
