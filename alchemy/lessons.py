@@ -24,6 +24,7 @@ from alchemy.diagnose import verify
 from alchemy.evaluate import Opening, complete, to_tensor
 from alchemy.likelihood import completed, token_divergence
 from alchemy.model import Transformer
+from alchemy.pieces import lay_out, loss_of
 from alchemy.policy import (
     Policy,
     advantages,
@@ -34,7 +35,7 @@ from alchemy.policy import (
     sampled_logits,
 )
 from alchemy.task import Terse
-from alchemy.train import Objective, Recipe, Source, lay_out, loss_of, next_token
+from alchemy.train import Objective, Recipe, Source, next_token
 from alchemy.vocabulary import ANSWER, END, PAD
 
 
@@ -195,7 +196,7 @@ def replayed(objective: Objective, recipe: Recipe, facts: Source, share: float) 
 
     def both(model: Transformer, steps: int) -> Iterator[Tensor]:
         for loss in objective(model, steps):
-            (pieces,) = lay_out(facts(number), recipe, 1, model)
+            (pieces,) = lay_out(facts(number), recipe.loss, recipe.padding, 1, model)
             yield (1 - share) * loss + share * loss_of(model, pieces)
 
     return both

@@ -13,7 +13,7 @@ from alchemy.contrast import SIGNS
 
 MATCHES = {  # what arms are compared at: its column, in words, and where, unless settings say
     "opening": ("procedural.opening", "opening rate", 0.5),
-    "kl": ("update.kl", "KL", 0.5),
+    "kl": ("update.kl", "KL", 0.2),
 }
 MEASURES = {  # a number per seed, and its unit
     "lost_bits": "bits per fact lost",

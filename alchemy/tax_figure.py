@@ -65,10 +65,13 @@ def legend(figure: Figure, tax: Tax) -> None:
 
 
 def course(tax: Tax, load: float, arm: str, columns: tuple[str, str]) -> Array:
-    """(N, 2) the mean over seeds of two columns, at the steps that all seeds have."""
+    """(N, 2) the mean over seeds of two columns, by step; a seed that was not measured where another was counts with
+    the line between its own steps.
+    """
     runs = list(tax.of(load, arm).values())
-    steps = sorted(set.intersection(*(set(run.step.tolist()) for run in runs)))
-    both = [np.column_stack([run.of(column) for column in columns])[np.isin(run.step, steps)] for run in runs]
+    steps = np.unique(np.concatenate([run.step for run in runs]))
+    steps = steps[steps <= min(run.step[-1] for run in runs)]
+    both = [np.column_stack([np.interp(steps, run.step, run.of(name)) for name in columns]) for run in runs]
     return np.mean(both, axis=0)
 
 
@@ -183,13 +186,13 @@ def razor_words(tax: Tax, shared: list[str]) -> str:
     alone, whole = (over_seeds({seed: pair[end] for seed, pair in pairs.items()}) for end in (0, 1))
     if isnan(alone.estimate):
         return "Bits lost over KL, and one curve"
-    adds = f", the arm {whole.estimate - alone.estimate:.1%} more" * (len(shared) > 1)
+    adds = f", the arm {whole.estimate - alone.estimate:+.1%}" * (len(shared) > 1)
     return f"One KL curve explains {alone.estimate:.0%}{adds}"
 
 
 def components(ax: Any, tax: Tax) -> None:
-    """What free-mode accuracy on facts lost consists of, stacked per arm at the matched opening; at the matched KL, in
-    brackets, of arms that never open. The line is the interval of the whole.
+    """What the loss of free accuracy on facts consists of, stacked per arm at the first step past the matched opening;
+    past the matched KL, in brackets, of arms that never open. The line is the interval of the whole.
     """
     matches = {
         arm: match for match in ("kl", "opening") for arm in arms_of(tax) if split(tax, arm, match, "o_loss").seeds
@@ -227,7 +230,8 @@ def components(ax: Any, tax: Tax) -> None:
     ax.legend(handles=handles, loc="upper left", ncols=2, fontsize=SMALL)
     ax.set_ylabel("accuracy on facts lost in free mode", size=9)
     ax.set_xlabel(
-        f"arm at opening {tax.design.matches['opening']:g} (in brackets: at KL {tax.design.matches['kl']:g})", size=9
+        f"arm past opening {tax.design.matches['opening']:g} (in brackets: past KL {tax.design.matches['kl']:g})",
+        size=9,
     )
     most = max(sums, key=lambda part: sums[part])
     share = sums[most] / sum(sums.values()) if sum(sums.values()) > 0 else 0.0

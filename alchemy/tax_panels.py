@@ -54,6 +54,8 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
             if name == "random":
                 draws = number_of_draws(tax, arm)
                 below.plot([place] * len(draws), draws, ".", color="black", ms=4, zorder=6)
+    low, high = below.get_ylim()
+    below.set_ylim(max(low, -0.6), min(high, 1.6))  # intervals of two seeds may go far beyond
     below.axhline(0, color="0.3", lw=0.8)
     below.axhline(1, color="0.6", lw=0.8, ls=":")
     below.set_xticks(range(len(names)), [name.removeprefix("layer_") for name in names], size=SMALL)

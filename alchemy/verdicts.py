@@ -13,6 +13,7 @@ from alchemy.tax import Run, Seeds, Tax
 
 Array = NDArray[np.float64]
 NOT_MEASURED = "not measured"
+NEAR = 0.2  # of a load, within which another passes for it
 LEAST = 0.05  # bits per fact: of less that is lost, shares say nothing
 COLUMNS = ["name", "source", "says", "estimate", "low", "high", "p", "p_adjusted", "equivalence_p", "verdict", "seeds"]
 COLUMNS += ["sentence", "role", "unit", "sesoi"]
@@ -56,7 +57,11 @@ def seedwise(tax: Tax, one: Prediction) -> Seeds:
 
 
 def load_of(tax: Tax, one: Prediction) -> float:
-    return tax.load if one.load is None else one.load
+    """The load that a prediction is about: of those run the nearest, if it is about as large as it says."""
+    if (asked := one.load) is None:
+        return tax.load
+    nearest = min(tax.loads, key=lambda load: abs(load - asked))
+    return nearest if abs(nearest - asked) <= NEAR * asked else asked
 
 
 def keep_of(arm: str) -> tuple[str, str]:

@@ -38,6 +38,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "evaluate",
         "likelihood",
         "model",
+        "pieces",
         "policy",
         "task",
         "train",
@@ -58,7 +59,8 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "statistics",
         "task",
     },
-    "train": {"evaluate", "model", "task", "batch", "seeds", "vocabulary"},
+    "pieces": {"batch", "evaluate", "model", "vocabulary"},
+    "train": {"evaluate", "model", "pieces", "task", "batch", "seeds"},
     "measure": {
         "batch",
         "diagnose",

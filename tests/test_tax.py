@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.made import tax_records
 
 SETTINGS: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "predictions.yaml"))
-PLAN = design(SETTINGS)
+PLAN = design(SETTINGS | {"match_opening": 0.5, "match_kl": 0.5})
 ALL = ("gold", "direct", "self", "foreign", "rlvr", "gold_rlvr", "random", "unrelated")
 
 
@@ -283,6 +283,12 @@ def test_what_a_base_says_once_holds_for_all_its_arms():
     assert verdicts.verdicts(tax.tax_of(once, PLAN)).set_index("name").loc["threshold p*", "seeds"] == 2
 
 
+@pytest.mark.parametrize(("load", "said"), [(0.0213, "supported"), (0.03, "not measured")])
+def test_a_load_near_enough_is_the_one_that_is_meant(load, said):
+    found = judged(4, more=[table(4, arms=("gold",), load=load)])
+    assert found.loc["unloaded models keep all", "verdict"] == said
+
+
 def test_preservation_can_be_predicted_of():
     said = {"name": "freeze", "source": "-", "says": "-", "measure": "lost_bits", "arm": "gold/random"}
     plan = design({"predictions": [said | {"other": "gold/lower", "sesoi": 0.1}]})
@@ -306,7 +312,7 @@ def test_a_mistaken_prediction_is_refused(change, words):
 
 
 def test_a_design_is_the_same_in_all_jobs():
-    assert design_of([settings_of(PLAN)] * 2) == PLAN == design(SETTINGS)
+    assert design_of([settings_of(PLAN)] * 2) == PLAN
     with pytest.raises(ValueError, match="different predictions"):
         design_of([settings_of(PLAN), settings_of(PLAN) | {"match_kl": 1.0}])
     with pytest.raises(ValueError, match="match_kl must be above 0"):
@@ -316,7 +322,7 @@ def test_a_design_is_the_same_in_all_jobs():
         design({"predictions": [first, first]})
     with pytest.raises(ValueError, match="more than one prediction is primary"):
         design({"predictions": [first, first | {"name": "another"}]})
-    assert design({}).matches == {"opening": 0.5, "kl": 0.5}
+    assert design({}).matches == {"opening": 0.5, "kl": 0.2}
 
 
 def test_the_text_has_the_primary_prediction_first():
