@@ -1,7 +1,7 @@
 """What fine-tuning on computing did to a model that computes and knows, measured against its base.
 
-Source: the design of the study is the lab's own; the divergence after arXiv:2509.04259, restoration and the split of the
-loss after arXiv:2501.13453 and 2507.18178.
+Source: the design is the lab's own; the divergence after arXiv:2509.04259, restoration and the split of the loss after
+arXiv:2501.13453 and 2507.18178.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,8 +30,8 @@ Relearn = Callable[[Transformer], Transformer]  # a copy that was taught again t
 @dataclass(frozen=True)
 class Exam:
     """The questions of one seed: `facts` that training stated, `problems` of more than one step on the test side, those
-    of `unseen` compositions and of `deeper` ones; `written`, what `base` makes of problems, and `facts_written`, of facts, at
-    temperature 1; `second`, which facts are of the half that is never taught again.
+    of `unseen` compositions and of `deeper` ones; `written` and `facts_written`, what `base` makes of problems and facts
+    at temperature 1; `second`, which facts are of the half that is never taught again.
     """
 
     task: Terse
@@ -157,8 +157,8 @@ def start(exam: Exam) -> Values:
 
 
 def loss(exam: Exam, model: Transformer, relearn: Relearn) -> dict[str, tuple[float, float]]:
-    """What the loss of knowledge consists of, on the half of the facts that is not taught again; in accuracy, and of fast
-    answers in bits.
+    """What the loss of knowledge consists of, on the half of the facts that is not taught again, in accuracy, and in
+    bits of fast answers.
     """
     again = relearn(model)
     rest = exam.facts[exam.second]

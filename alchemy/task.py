@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,8 @@ class Distribution:
 
     A problem draws its composition from `compositions` by `shares` (empty: all alike), and its element uniformly from
     those of `length` atoms of which exactly `novel_places` stand where training never puts them and exactly
-    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in `chains` is
-    written with a chain, the others as the answer alone (empty: all as the world writes them). Source: after
+    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in `chains`
+    is written with a chain, the others as the answer alone (empty: all as the world writes them). Source: after
     arXiv:2508.01191, section 4.1, and its T(C).
     """
 
@@ -104,6 +104,14 @@ class Terse(Task, Protocol):
 
     def direct(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
         """One row per element (B, l): the prompt of `render`, and the answer alone."""
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A world whose training begins with another distribution than the one that it is said to have, `train`."""
+
+    def after(self, rows: int) -> Distribution:
+        """What is drawn from after so many rows of training."""
 
 
 def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.intp]:

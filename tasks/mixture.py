@@ -6,7 +6,7 @@ recall an attribute and then compute with it (a composition of rules of two worl
 Shapes: B rows, l atoms of the longest element; shorter ones are padded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,16 +19,25 @@ from alchemy.vocabulary import PAD, UNKNOWN, Vocabulary
 
 @dataclass(frozen=True)
 class Mixture:
-    """`worlds`, and in `tokens` the share of all tokens that each has."""
+    """`worlds`, and in `tokens` the share of all tokens that each has. Training begins with `early_rows` in which a share
+    `early_chains` of all problems that need several rules is written with a chain: the skill is learnt while chains are
+    common, and kept while they are rare.
+    """
 
     worlds: tuple[Terse, ...]
     tokens: tuple[float, ...]
+    early_rows: int
+    early_chains: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "worlds", tuple(self.worlds))
         object.__setattr__(self, "tokens", tuple(self.tokens))
         if not self.worlds or len(self.tokens) != len(self.worlds) or min(self.tokens) <= 0:
             raise ValueError(f"task.tokens={list(self.tokens)} must give each of task.worlds a share above 0")
+        if self.early_rows < 0 or not 0 <= self.early_chains <= 1:
+            raise ValueError(
+                f"task.early_rows={self.early_rows} must be 0 or more, and task.early_chains={self.early_chains} a share"
+            )
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -82,6 +91,12 @@ class Mixture:
         return Distribution(
             tuple(compositions), length, Holdout(compositions=tuple(unseen)), shares=tuple(shares), chains=tuple(chains)
         )
+
+    def after(self, rows: int) -> Distribution:
+        if rows >= self.early_rows:
+            return self.train
+        pairs = zip(self.train.compositions, self.train.chains, strict=True)
+        return replace(self.train, chains=tuple(self.early_chains if len(c) > 1 else share for c, share in pairs))
 
     def problems(
         self, where: Distribution, count: int, rng: np.random.Generator

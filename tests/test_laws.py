@@ -15,7 +15,7 @@ from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.seeds import stream
 from alchemy.shift import AXES, corrupt
 from alchemy.task import draw, in_side, render, span
-from alchemy.train import counted, loss_of, targets
+from alchemy.pieces import counted, loss_of, targets
 from alchemy.vocabulary import ANSWER, END, PAD
 from tests.conftest import tiny_model
 
@@ -195,7 +195,7 @@ def test_a_tiny_model_learns_eight_rows_by_heart(task):
         to_tensor(targets(batch.tokens, counted(batch, "completion")), model),
     )
     for _ in range(150):
-        loss = loss_of(model, tokens, wanted)
+        loss = loss_of(model, [(tokens, wanted)])
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
