@@ -128,7 +128,7 @@ def layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: boo
 
 
 def open_layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: bool) -> Batch:
-    """Rows whose prompt says nothing of how to answer, from the states before and after each rule (k + 1 arrays (B, l)).
+    """Rows whose prompt says nothing of how to answer, from the states before and after each rule (k + 1 times (B, l)).
 
     A chain opens with its first rule, and writes each rule and what it makes; a direct completion is the answer:
 

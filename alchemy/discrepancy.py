@@ -97,7 +97,7 @@ def alignment(task: Task, batch: Batch) -> NDArray[np.float64]:
     prompts = left_justify(batch.tokens, batch.role <= Role.INSTRUCTION)
     nearest = np.zeros(len(batch))
     for composition in task.train.compositions:
-        where = replace(task.train, compositions=(composition,), shares=())
+        where = replace(task.train, compositions=(composition,), shares=(), chains=())
         shown = sample(task, where, ROWS, stream(0, "alignment"))
         m = int(shown.prompt_length[0])
         seen = np.zeros((max(m, prompts.shape[1]), len(task.vocabulary)), dtype=bool)

@@ -40,9 +40,9 @@ class Distribution:
 
     A problem draws its composition from `compositions` by `shares` (empty: all alike), and its element uniformly from
     those of `length` atoms of which exactly `novel_places` stand where training never puts them and exactly
-    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in `chains` is
-    written with a chain, the others as the answer alone (empty: all as the world writes them). Source: after
-    arXiv:2508.01191, section 4.1, and its T(C).
+    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in
+    `chains` is written with a chain, the others as the answer alone (empty: all as the world writes them). Source:
+    after arXiv:2508.01191, section 4.1, and its T(C).
     """
 
     compositions: tuple[Composition, ...]
@@ -53,6 +53,10 @@ class Distribution:
     noise: Noise | None = None
     shares: tuple[float, ...] = ()
     chains: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for given in (self.shares, self.chains):
+            assert not given or len(given) == len(self.compositions), "shares or chains of other compositions"
 
 
 class Task(Protocol):

@@ -28,7 +28,18 @@ class Mixture:
         object.__setattr__(self, "worlds", tuple(self.worlds))
         object.__setattr__(self, "tokens", tuple(self.tokens))
         if not self.worlds or len(self.tokens) != len(self.worlds) or min(self.tokens) <= 0:
-            raise ValueError(f"task.tokens={list(self.tokens)} must give each of task.worlds a share above 0")
+            raise ValueError(
+                f"task.tokens={list(self.tokens)} must give each of the {len(self.worlds)} of task.worlds a share above 0"
+            )
+        for world in self.worlds:
+            if not hasattr(world, "kinds"):
+                raise ValueError(
+                    f"task.worlds has {type(world).__name__}, which answers in one mode alone: use worlds with chains and "
+                    "direct answers, such as facts and arithmetic"
+                )
+        rules = [rule for world in self.worlds for rule in world.vocabulary.rules]
+        if twice := [rule for rule in rules if rules.count(rule) > 1]:
+            raise ValueError(f"task.worlds has two with a rule {twice[0]}: rules of a mixture need names of their own")
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -36,7 +47,7 @@ class Mixture:
         atoms = tuple(dict.fromkeys(atom for world in self.worlds for atom in world.vocabulary.atoms))
         return Vocabulary(rules, atoms)
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         return tuple(kind for world in self.worlds for kind in world.kinds)
 
@@ -86,6 +97,7 @@ class Mixture:
     def problems(
         self, where: Distribution, count: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+        self.check(where)
         which = choose(where, count, rng)
         elements = np.full((count, where.length), PAD, dtype=np.int16)
         asked_in = np.array([self.world_of(composition[0]) for composition in where.compositions])
@@ -95,6 +107,17 @@ class Mixture:
             if len(rows):
                 elements[rows], which[rows] = self.problems_in(number, where, places, len(rows), rng)
         return elements, which
+
+    def check(self, where: Distribution) -> None:
+        """Raises ValueError for a composition that recalls something of what another world made: nobody has stated it."""
+        for composition in where.compositions:
+            number = self.world_of(composition[0])
+            further = composition[len(self.part(number, composition)) :]
+            if any(self.kinds[rule] == "recall" for rule in further):
+                raise ValueError(
+                    f"{self.spell(composition)} recalls something of what another of task.worlds made, and nobody has "
+                    "stated it: name rules that recall first"
+                )
 
     def problems_in(
         self, number: int, where: Distribution, places: NDArray[np.intp], count: int, rng: np.random.Generator
@@ -115,13 +138,13 @@ class Mixture:
             if not lacking.any():
                 padding = where.length - elements.shape[1]
                 return np.pad(self.ours[number][elements], ((0, 0), (0, padding))), places[which]
-            elements[lacking], which[lacking] = world.problems(some, np.count_nonzero(lacking), rng)
+            elements[lacking], which[lacking] = world.problems(some, int(np.count_nonzero(lacking)), rng)
         raise ValueError(f"hardly any problem of {where.compositions} begins with one that training has")
 
     def part(self, number: int, composition: Composition) -> Composition:
         """The first rules of a composition, those of one world, by their numbers there."""
         own = [self.world_of(rule) == number for rule in composition]
-        return tuple(rule - self.firsts[number] for rule in composition[: (own + [False]).index(False)])
+        return tuple(rule - self.firsts[number] for rule in composition[: [*own, False].index(False)])
 
     def length_in(self, number: int, where: Distribution) -> int:
         """Atoms of an element of one world, as many more or fewer than its training has as `where` has."""

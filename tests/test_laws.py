@@ -23,12 +23,18 @@ LEVELS = range(-3, 7)
 
 
 def reachable(task, axis):
-    """Level and Distribution wherever the world has that level; elsewhere it must say so in a sentence."""
+    """Level and Distribution wherever the axis has that level and the world problems at it; elsewhere either must say
+    so in a sentence.
+    """
     for level in LEVELS:
+        names = f"shift.axis={axis}"
         try:
-            yield level, AXES[axis](task, level)
+            where = AXES[axis](task, level)
+            names = "task."
+            draw(task, where, 1, stream(0, "reachable"))
+            yield level, where
         except ValueError as error:
-            assert f"shift.axis={axis}" in str(error)
+            assert names in str(error)
             assert level != 0
 
 
@@ -118,7 +124,7 @@ def test_a_problem_has_the_same_side_wherever_it_is_asked(task, axis):
         elements, which = task.problems(where, 500, stream(0, "sides"))
         together = in_side(task.vocabulary, where, elements, which, "train")
         for number, composition in enumerate(where.compositions):
-            alone = replace(where, compositions=(composition,), shares=())
+            alone = replace(where, compositions=(composition,), shares=(), chains=())
             rows = which == number
             side = in_side(task.vocabulary, alone, elements[rows], which[rows] * 0, "train")
             assert_array_equal(side, together[rows])
@@ -195,7 +201,7 @@ def test_a_tiny_model_learns_eight_rows_by_heart(task):
         to_tensor(targets(batch.tokens, counted(batch, "completion")), model),
     )
     for _ in range(150):
-        loss = loss_of(model, tokens, wanted)
+        loss = loss_of(model, [(tokens, wanted)])
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
