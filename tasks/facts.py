@@ -12,14 +12,14 @@ Shapes: B rows, l names of an entity (and atoms of an attribute), k relations of
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product, zip_longest
+from itertools import product
 from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.batch import Batch, open_layout
-from alchemy.task import Composition, Distribution, Kind, choose, in_side, stir
+from alchemy.task import Composition, Distribution, Kind, choose, in_side, padded, stir
 from alchemy.vocabulary import Vocabulary
 
 MOST = 1 << 24  # entities that names may make
@@ -119,8 +119,7 @@ class Facts:
             first = self.vocabulary.first_atom + self.values
             return rng.integers(first, first + self.names, (count, where.length)).astype(np.int16), which
         self.check(where)
-        rules = np.array(list(zip_longest(*where.compositions, fillvalue=-1))).T
-        asked, weights = rules[which], self.weights if self.zipf else None
+        asked, weights = padded(where.compositions)[which], self.weights if self.zipf else None
         who = rng.choice(self.entities, count, p=weights)
         lacking = np.flatnonzero(~self.answerable(who, asked))
         for _ in range(TRIES):
@@ -170,7 +169,7 @@ class Facts:
         self.check(where)
         everyone = np.arange(self.entities)
         return sum(
-            np.count_nonzero(self.answerable(everyone, np.tile(composition, (self.entities, 1))))
+            int(np.count_nonzero(self.answerable(everyone, np.tile(composition, (self.entities, 1)))))
             for composition in where.compositions
         )
 
