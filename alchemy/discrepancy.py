@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from alchemy.batch import Batch, Role, left_justify
 from alchemy.seeds import stream
-from alchemy.task import Composition, Distribution, Task, sample, span
+from alchemy.task import Composition, Distribution, Task, render, sample, span
 from alchemy.vocabulary import PAD
 
 ROWS = 8192  # training prompts that show which symbols can stand where
+ALONE = 64  # compositions that are looked at one by one
 Sets = dict[tuple[Composition, int, int, int], float]
 
 
@@ -91,21 +92,40 @@ def alignment(task: Task, batch: Batch) -> NDArray[np.float64]:
     """(B,) S(p): of each prompt, the largest cosine with a training prompt, embedded as its symbols at their places.
 
     The embedding has a 1 for every (place, symbol) of the prompt: of n and m tokens, a in common, the cosine is
-    a / sqrt(n m). Training's elements are a product over places, so its nearest prompt agrees wherever some training
-    prompt of the same composition does. Source: arXiv:2508.01191, section 7, which leaves the embedding open.
+    a / sqrt(n m). Where training's elements are a product over places, its nearest prompt agrees wherever some training
+    prompt of the same composition does; where they are not, as names of entities, this is an upper bound. Source:
+    arXiv:2508.01191, section 7, which leaves the embedding open.
     """
     prompts = left_justify(batch.tokens, batch.role <= Role.INSTRUCTION)
     nearest = np.zeros(len(batch))
-    for composition in task.train.compositions:
-        where = replace(task.train, compositions=(composition,), shares=(), chains=())
+    for group in groups(task.train.compositions):
+        where = replace(task.train, compositions=group, shares=(), chains=())
         shown = sample(task, where, ROWS, stream(0, "alignment"))
-        m = int(shown.prompt_length[0])
-        seen = np.zeros((max(m, prompts.shape[1]), len(task.vocabulary)), dtype=bool)
-        for place in range(m):
+        atoms = int((shown.role[0] == Role.ELEMENT).sum())
+        width = max(int(shown.prompt_length.max()), prompts.shape[1])
+        seen = np.zeros((width, len(task.vocabulary)), dtype=bool)
+        for place in range(atoms):
             seen[place, shown.tokens[:, place]] = True
-        agree = (seen[np.arange(prompts.shape[1]), prompts] & (prompts != PAD)).sum(axis=1)
-        nearest = np.maximum(nearest, agree / np.sqrt(np.maximum(batch.prompt_length, 1) * m))
+        tails = render(task, where, np.repeat(shown.tokens[:1, :atoms], len(group), axis=0), np.arange(len(group)))
+        ends = np.pad(tails.prompt(), ((0, 0), (0, max(width - tails.tokens.shape[1], 0))))[:, atoms : prompts.shape[1]]
+        real = prompts != PAD
+        agree = (seen[np.arange(prompts.shape[1]), prompts] & real).sum(axis=1)
+        for end, m in zip(ends, tails.prompt_length, strict=True):
+            alike = agree + ((prompts[:, atoms:] == end) & real[:, atoms:]).sum(axis=1)
+            nearest = np.maximum(nearest, alike / np.sqrt(np.maximum(batch.prompt_length, 1) * m))
     return nearest
+
+
+def groups(compositions: tuple[Composition, ...]) -> list[tuple[Composition, ...]]:
+    """Each composition by itself; where there are very many, those of one length and first rule, whose elements are
+    taken to be the same.
+    """
+    if len(compositions) <= ALONE:
+        return [(composition,) for composition in compositions]
+    found: dict[tuple[int, int], list[Composition]] = {}
+    for composition in compositions:
+        found.setdefault((len(composition), composition[0]), []).append(composition)
+    return [tuple(group) for group in found.values()]
 
 
 def discrepancy(task: Task, where: Distribution, batch: Batch) -> dict[str, tuple[float, float]]:

@@ -80,7 +80,7 @@ def read(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> Written:
     return Written(rules, states, ends, answer, direct)
 
 
-def asked(clean: Batch, vocabulary: Vocabulary) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+def asked_for(clean: Batch, vocabulary: Vocabulary) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
     """The elements (B, l), padded, and the rules (B, k), -1 after the last, that prompts without noise ask for."""
     elements = left_justify(clean.tokens, clean.role == Role.ELEMENT)
     rules = left_justify(clean.tokens, clean.role == Role.TRANSFORMATION).astype(np.intp)
@@ -122,7 +122,7 @@ def trace(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trace:
             f"the rules of {type(task).__name__} are neither recalled nor computed, so its steps have no types: use a "
             "world with kinds, such as task=facts, task=arithmetic or task=mixture"
         )
-    elements, wanted = asked(clean, task.vocabulary)
+    elements, wanted = asked_for(clean, task.vocabulary)
     written = read(task.vocabulary, completion)
     B, steps = written.rules.shape
     more = ((0, 0), (0, max(wanted.shape[1] - steps, 0)))  # steps that were asked for and not written
