@@ -16,6 +16,7 @@ from alchemy.vocabulary import PAD
 ROWS = 8192  # training prompts that show which symbols can stand where
 ALONE = 64  # compositions that are looked at one by one
 Sets = dict[tuple[Composition, int, int, int], float]
+Form = tuple[NDArray[np.int8], list[int]]  # of a prompt: roles, and the instruction
 
 
 def total_variation(task: Task, one: Distribution, other: Distribution) -> float:
@@ -39,8 +40,9 @@ def sets(task: Task, where: Distribution) -> Sets:
     """
     found: Sets = {}
     kind = (where.length, where.novel_places, where.novel_atoms)
+    forms: dict[int, Form] = {}
     for composition, share in zip(where.compositions, shares(where), strict=True):
-        for left, chance in survivors(task, where, composition).items():
+        for left, chance in survivors(task, where, composition, forms).items():
             found[left, *kind] = found.get((left, *kind), 0.0) + share * chance
     return found
 
@@ -49,13 +51,25 @@ def shares(where: Distribution) -> tuple[float, ...]:
     return where.shares or (1.0 / len(where.compositions),) * len(where.compositions)
 
 
-def survivors(task: Task, where: Distribution, composition: Composition) -> dict[Composition, float]:
-    """The chance that noise leaves a prompt of `composition` a clean prompt, of the same element, by composition."""
+def form(task: Task, length: int, composition: Composition) -> Form:
+    """The roles of the tokens of a prompt, and its instruction."""
+    row = task.render(np.full((1, length), task.vocabulary.first_atom, dtype=np.int16), composition)
+    prompt = row.role[0] <= Role.INSTRUCTION
+    return row.role[0][prompt], row.tokens[0][row.role[0] == Role.INSTRUCTION].tolist()
+
+
+def survivors(
+    task: Task, where: Distribution, composition: Composition, forms: dict[int, Form]
+) -> dict[Composition, float]:
+    """The chance that noise leaves a prompt of `composition` a clean prompt, of the same element, by composition. What
+    prompts of so many rules look like is looked up in `forms`, and added to them.
+    """
     if where.noise is None:
         return {composition: 1.0}
-    element = np.full((1, where.length), task.vocabulary.first_atom, dtype=np.int16)
-    row = task.render(element, composition)
-    role = row.role[0][row.role[0] <= Role.INSTRUCTION]
+    for k in range(1, len(composition) + 1):
+        if k not in forms:
+            forms[k] = form(task, where.length, composition[:k])
+    role, instruction = forms[len(composition)]
     hit = np.ones(len(role), bool) if where.noise.domain == "all" else role == Role[where.noise.domain.upper()]
     rules, rate = hit[role == Role.TRANSFORMATION], where.noise.rate
     lost = rate / 3 if where.noise.kind == "hybrid" else rate if where.noise.kind == "delete" else 0.0
@@ -68,9 +82,8 @@ def survivors(task: Task, where: Distribution, composition: Composition) -> dict
             grown[*left, rule] = grown.get((*left, rule), 0.0) + chance * stay
             grown[left] = grown.get(left, 0.0) + chance * go
         chances = grown
-    ends = {left: task.render(element, left).tokens[0, len(left) + where.length] for left in chances if left}
-    last = ends[composition]  # a chain's prompt has another instruction than a single rule's
-    return {left: chance for left, chance in chances.items() if chance and ends.get(left, -1) == last}
+    alike = {k for k, (_, other) in forms.items() if other == instruction}  # a chain's is not that of a single rule
+    return {left: chance for left, chance in chances.items() if chance and len(left) in alike}
 
 
 def novelty(train: Distribution, where: Distribution) -> float:
