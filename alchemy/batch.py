@@ -159,7 +159,7 @@ Apply = Callable[[int, NDArray[np.int16]], NDArray[np.int16]]  # a rule, and ele
 def apply_each(apply: Apply, rules: NDArray[np.intp], elements: NDArray[np.int16]) -> NDArray[np.int16]:
     """(B, l) elements after one rule each (B,); those below 0 change nothing."""
     made = elements.copy()
-    for rule in np.unique(rules[rules >= 0]).tolist():
+    for rule in np.flatnonzero(np.bincount(rules[rules >= 0])).tolist():
         rows = np.flatnonzero(rules == rule)
         made[rows] = apply(rule, elements[rows])
     return made
@@ -171,11 +171,12 @@ def open_rows(
     """The open layout of problems with rules (B, k) of their own, -1 after the last, and padded elements (B, l); those
     `chained` (B,) with a chain. Rows of one form are written together.
     """
-    form = np.column_stack([(rules >= 0).sum(axis=1), (elements != PAD).sum(axis=1), chained])
-    forms, which = np.unique(form, axis=0, return_inverse=True)
+    shape = rules.shape[1] + 1, elements.shape[1] + 1, 2
+    form = np.ravel_multi_index(((rules >= 0).sum(axis=1), (elements != PAD).sum(axis=1), chained.astype(int)), shape)
     blocks, numbers = [], []
-    for number, (k, atoms, chain) in enumerate(forms.tolist()):
-        rows = np.flatnonzero(which.ravel() == number)
+    for number in np.flatnonzero(np.bincount(form)).tolist():
+        k, atoms, chain = np.unravel_index(number, shape)
+        rows = np.flatnonzero(form == number)
         states = [elements[rows, :atoms]]
         for place in range(k):
             states.append(apply_each(apply, rules[rows, place], states[-1]))

@@ -1,7 +1,7 @@
 """What one job is to do, built from its configuration and checked whole before anything is trained or written."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import product
@@ -72,7 +72,9 @@ def plan(cfg: DictConfig) -> Plan:
         replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
         for shift in chosen_shifts(task, cfg.shift)
     )
-    worlds = tuple(dict.fromkeys((type(task).__module__, cfg.task._target_.rpartition(".")[0])))
+    nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
+    named = [target.rpartition(".")[0] for target in targets(OmegaConf.to_container(cfg.task))]
+    worlds = tuple(dict.fromkeys([type(task).__module__, *named, *nested]))
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
     code = {"code": code_digest(*TRAINING, *worlds)}
@@ -82,6 +84,14 @@ def plan(cfg: DictConfig) -> Plan:
     if files := getattr(model, "made_of", None):
         recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
     return Plan(task, model, recipe, study, shifts, settings, worlds)
+
+
+def targets(settings: Any) -> Iterator[str]:
+    """What settings name to be built, at any depth, the outermost first."""
+    if isinstance(settings, dict) and "_target_" in settings:
+        yield settings["_target_"]
+    for value in settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ():
+        yield from targets(value)
 
 
 def from_elsewhere(
