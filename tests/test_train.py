@@ -9,10 +9,10 @@ from omegaconf import OmegaConf
 
 from alchemy.evaluate import complete, follows_gold, to_tensor
 from alchemy.model import initialise
+from alchemy.pieces import IGNORED, counted, lay_out, loss_of, targets
 from alchemy.seeds import stream
 from alchemy.shift import recompose
 from alchemy.task import draw
-from alchemy.pieces import IGNORED, counted, lay_out, loss_of, targets
 from alchemy.train import Recipe, fit
 from tests.conftest import ROOT, tiny_model
 
