@@ -29,8 +29,8 @@ Relearn = Callable[[Transformer], Transformer]  # a copy that was taught again t
 
 @dataclass(frozen=True)
 class Exam:
-    """The questions of one seed: `facts` that training stated, `problems` of more than one step on the test side, those
-    of `unseen` compositions and of `deeper` ones; `written` and `facts_written`, what `base` makes of problems and facts
+    """The questions of one seed: `facts` that training stated, `problems` of several steps on the test side, those of
+    `unseen` compositions and of `deeper` ones; `written` and `facts_written`, what `base` makes of problems and facts
     at temperature 1; `second`, which facts are of the half that is never taught again.
     """
 

@@ -22,9 +22,9 @@ TRIES = 100  # draws for a problem that training has
 
 @dataclass(frozen=True)
 class Mixture:
-    """`worlds`, and in `tokens` the share of all tokens that each has. Training begins with `early_rows` in which a share
-    `early_chains` of all problems that need several rules is written with a chain: the skill is learnt while chains are
-    common, and kept while they are rare.
+    """`worlds`, and in `tokens` the share of all tokens that each has. Training begins with `early_rows` in which a
+    share `early_chains` of all problems that need several rules is written with a chain: the skill is learnt while
+    chains are common, and kept while they are rare.
     """
 
     worlds: tuple[Terse, ...]
@@ -51,7 +51,7 @@ class Mixture:
             raise ValueError(f"task.worlds has two with a rule {twice[0]}: rules of a mixture need names of their own")
         if self.early_rows < 0 or not 0 <= self.early_chains <= 1:
             raise ValueError(
-                f"task.early_rows={self.early_rows} must be 0 or more, and task.early_chains={self.early_chains} a share"
+                f"task.early_rows={self.early_rows} is below 0, or task.early_chains={self.early_chains} no share"
             )
 
     @cached_property
@@ -213,6 +213,13 @@ class Mixture:
 
     def spell(self, composition: Composition) -> str:
         return ":".join(self.vocabulary.rules[rule].strip("[]") for rule in composition)
+
+
+def mixture(worlds: dict[str, Terse], tokens: dict[str, float], early_rows: int, early_chains: float) -> Mixture:
+    """A Mixture of named worlds, with the share of all tokens of each by its name."""
+    if set(worlds) != set(tokens):
+        raise ValueError(f"task.tokens names {', '.join(tokens)}, and task.worlds {', '.join(worlds)}: name the same")
+    return Mixture(tuple(worlds.values()), tuple(tokens[name] for name in worlds), early_rows, early_chains)
 
 
 def mean_tokens(world: Terse) -> float:
