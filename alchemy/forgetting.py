@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch
+from alchemy.batch import Batch, Role
 from alchemy.cells import Values
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete
@@ -22,7 +22,7 @@ from alchemy.model import Transformer
 from alchemy.restore import change, mixed, parts
 from alchemy.seeds import stream
 from alchemy.statistics import row_error
-from alchemy.task import Composition, Terse
+from alchemy.task import Composition, Exposed, Terse
 
 Relearn = Callable[[Transformer], Transformer]  # a copy that was taught again the first half of all facts
 
@@ -51,6 +51,22 @@ class Exam:
     @cached_property
     def bits(self) -> NDArray[np.float64]:
         return stored_bits(self.task, self.base, self.facts)
+
+    @cached_property
+    def exposure(self) -> NDArray[np.float64]:
+        """(B,) how often training asks about the entity of each fact, against the mean."""
+        length = int((self.facts.role[0] == Role.ELEMENT).sum())
+        elements = self.facts.tokens[:, :length]
+        return self.task.exposure(elements) if isinstance(self.task, Exposed) else np.ones(len(elements))
+
+    def by_exposure(self, values: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+        """Means of values (B,) of facts of which training asks more often than the mean (head), and less often (tail);
+        none where all are alike.
+        """
+        head = self.exposure > 1
+        if not head.any() or np.allclose(self.exposure, self.exposure[0]):
+            return {}
+        return {"bits_head": mean(values[head]), "bits_tail": mean(values[~head])}
 
     def opening(self, model: Transformer, batch: Batch) -> NDArray[np.float64]:
         return opening(model, batch, self.task.vocabulary.first_atom)
@@ -117,6 +133,7 @@ def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
 
 def progress(exam: Exam, model: Transformer) -> Values:
     """By part and metric, value and standard error over the rows: what `model` can, knows, and has moved."""
+    bits = stored_bits(exam.task, model, exam.facts)
     computed = ask(exam.task, model, exam.problems)
     knows = ask(exam.task, model, exam.facts)
     free = {
@@ -134,7 +151,8 @@ def progress(exam: Exam, model: Transformer) -> Values:
             **free,
         },
         "knowledge": {
-            "bits": mean(stored_bits(exam.task, model, exam.facts)),
+            "bits": mean(bits),
+            **exam.by_exposure(bits),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
             **{
                 name: (value, (value * (1 - value) / size) ** 0.5 if 0 <= value <= 1 else 0.0)

@@ -112,6 +112,14 @@ class Terse(Task, Protocol):
 
 
 @runtime_checkable
+class Exposed(Protocol):
+    """A world that asks about some elements more often than about others."""
+
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often each element (B, l) is asked about in training, against the mean of all."""
+
+
+@runtime_checkable
 class Staged(Protocol):
     """A world whose training begins with another distribution than the one that it is said to have, `train`."""
 

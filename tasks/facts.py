@@ -97,6 +97,13 @@ class Facts:
         weights = (1.0 + np.arange(self.entities)) ** -self.zipf
         return weights / weights.sum()
 
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often each entity (B, l) is asked about, against the mean of all; 0 for one that there is not."""
+        names = {
+            tuple(name): weight * self.entities for name, weight in zip(self.people.tolist(), self.weights, strict=True)
+        }
+        return np.array([names.get(tuple(name), 0.0) for name in elements.tolist()])
+
     @property
     def bits(self) -> float:
         """Of one attribute, in digits."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.batch import Batch, open_layout
-from alchemy.task import Composition, Distribution, Holdout, Kind, Terse, choose, in_side, padded, terse
+from alchemy.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, padded, terse
 from alchemy.vocabulary import PAD, UNKNOWN, Vocabulary
 
 TRIES = 100  # draws for a problem that training has
@@ -108,6 +108,15 @@ class Mixture:
         return Distribution(
             tuple(compositions), length, Holdout(compositions=tuple(unseen)), shares=tuple(shares), chains=tuple(chains)
         )
+
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often elements without padding are asked about, against the mean of their world that knows them."""
+        found = [
+            world.exposure(theirs[elements])
+            for world, theirs in zip(self.worlds, self.theirs, strict=True)
+            if isinstance(world, Exposed)
+        ]
+        return np.max(found, axis=0) if found else np.ones(len(elements))
 
     def after(self, rows: int) -> Distribution:
         if rows >= self.early_rows:
