@@ -107,7 +107,7 @@ def foreseen(configs: Sequence[DictConfig]) -> str:
     hours = (models * minutes.model + len(configs) * minutes.job) / workers / 60
     time = f"{hours:.1f} hours" if hours > 2 else f"{60 * hours:.0f} minutes"
     return (
-        f"{len(configs)} jobs on {models} models: some {time} with workers={workers} from nothing, less what is stored; "
+        f"{len(configs)} jobs on {models} models: some {time} with workers={workers}, less what is stored; "
         "stopped, the same command goes on"
     )
 

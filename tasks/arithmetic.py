@@ -31,8 +31,8 @@ class Arithmetic:
     """`operations` are written such as x+4, 2x, x**3 or 2x**3+1, all modulo the prime `modulus`, on each of `length`
     digits. Training asks for compositions of each of `depths`, so many as `compositions` says of each depth (0: all),
     in `shares`; `chains` is the share of each depth's rows that is written with a chain. `held_out` compositions of the
-    deepest kind are never in training. `draw` decides which they are. Operations are asked for alike, or as `often` says,
-    against one another.
+    deepest kind are never in training. `draw` decides which they are. Operations are asked for alike, or as often as
+    `often` says, against one another.
     """
 
     modulus: int
