@@ -7,6 +7,7 @@ arXiv:2501.13453 and 2507.18178.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,13 @@ from alchemy.batch import Batch, Role
 from alchemy.cells import Values
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete
-from alchemy.knowledge import Answers, ask, halves, questions, rates, split, stored_bits
+from alchemy.knowledge import Answers, ask, halves, questions, rates, share, split, stored_bits, values_of
 from alchemy.lessons import sampled
 from alchemy.likelihood import divergence, opening, threshold
 from alchemy.model import Transformer
 from alchemy.restore import change, mixed, parts
 from alchemy.seeds import stream
-from alchemy.statistics import row_error
-from alchemy.task import Composition, Exposed, Terse
+from alchemy.task import Composition, Distribution, Exposed, Terse, span
 
 Relearn = Callable[[Transformer], Transformer]  # a copy that was taught again the first half of all facts
 
@@ -73,7 +73,7 @@ class Exam:
 
 
 def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
-    """`count` questions of each kind. Raises ValueError where the world lacks one."""
+    """`count` questions of each kind. Raises ValueError where the world lacks one, or the model cannot read it."""
     recalled, computed = asked(task)
     longest = max(map(len, computed))
     steps = [composition for composition in computed if len(composition) > 1]
@@ -85,6 +85,7 @@ def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
         )
     rng = stream(seed, "deeper")
     deeper = tuple({(*steps[i], steps[i][0]) for i in rng.integers(0, len(steps), 200) if len(steps[i]) == longest})
+    needs_room(task, base, deeper)
     facts = questions(task, recalled, count, stream(seed, "facts"), "train", 0.0)
     problems = questions(task, tuple(steps), count, stream(seed, "problems"), "test", 1.0)
     return Exam(
@@ -98,6 +99,19 @@ def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
         facts_written=sampled(base, facts, stream(seed, "written", "facts")),
         second=~halves(task, facts),
     )
+
+
+def needs_room(task: Terse, base: Transformer, deeper: tuple[Composition, ...]) -> None:
+    """Raises ValueError for a model whose context cuts the longest chains, that has no halves, or reads pieces."""
+    if len(base.blocks) < 2:
+        raise ValueError("study=reasoning_tax restores halves of the layers: set model.layers=2 or more")
+    if base.tokenizer:
+        raise ValueError("study=reasoning_tax opens completions with whole symbols: use tokens=symbols")
+    if (tokens := sum(span(task, Distribution(deeper, task.train.length)))) > base.context:
+        raise ValueError(
+            f"study=reasoning_tax asks for one operation more than training does, in rows of up to {tokens} tokens, "
+            f"and model.context={base.context} holds fewer: set model.context={tokens} or more"
+        )
 
 
 def asked(task: Terse) -> tuple[tuple[Composition, ...], tuple[Composition, ...]]:
@@ -118,12 +132,8 @@ def mean(rows: NDArray) -> tuple[float, float]:
     return float(values.mean()), float(values.std() / len(values) ** 0.5)
 
 
-def share(rows: NDArray) -> tuple[float, float]:
-    return float(rows.mean()), row_error(rows.astype(np.float64))
-
-
 def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
-    """How far fine-tuning has come, in a tenth of a second: the mean rate of opening a chain on problems, at
+    """How far fine-tuning has come, cheaply, for every step: the mean rate of opening a chain on problems, at
     temperature 1, and the forward KL to the base, in nats a completion.
     """
     return float(exam.opening(model, exam.problems)[:, 0].mean()), float(
@@ -140,7 +150,6 @@ def progress(exam: Exam, model: Transformer) -> Values:
         name: share(verify(exam.task, batch, complete(model, batch)))
         for name, batch in (("ood", exam.unseen), ("deeper", exam.deeper))
     }
-    size = len(exam.facts)
     values: Values = {
         "procedural": {
             "free": share(computed.free),
@@ -154,10 +163,7 @@ def progress(exam: Exam, model: Transformer) -> Values:
             "bits": mean(bits),
             **exam.by_exposure(bits),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
-            **{
-                name: (value, (value * (1 - value) / size) ** 0.5 if 0 <= value <= 1 else 0.0)
-                for name, value in rates(knows).items()
-            },
+            **rates(knows),
         },
         "update": {
             "kl": mean(divergence(exam.base, model, exam.written)),
@@ -169,9 +175,26 @@ def progress(exam: Exam, model: Transformer) -> Values:
 
 
 def start(exam: Exam) -> Values:
-    """What the base says of the threshold above which chains are opened greedily."""
+    """What the base says of the threshold above which chains are opened greedily; the rate of chains that it was
+    trained on, of problems of several steps; and the bits that a fact has at most.
+    """
     effective, rate = threshold(exam.opening(exam.base, exam.problems))
-    return {"threshold": {"v_eff": (effective, 0.0), "p_star": (rate, 0.0)}}
+    found = {"v_eff": effective, "p_star": rate, "p_cot": chained(exam.task)}
+    found |= {"capacity": log2(values_of(exam.facts, exam.task.vocabulary.first_atom))}
+    return {"threshold": {name: (value, 0.0) for name, value in found.items()}}
+
+
+def chained(task: Terse) -> float:
+    """The share of training's rows that compute in several steps that is written with a chain."""
+    train, computed = task.train, set(asked(task)[1])
+    number = len(train.compositions)
+    shares, chains = train.shares or (1.0,) * number, train.chains or (1.0,) * number
+    rows = [
+        (share, chain)
+        for composition, share, chain in zip(train.compositions, shares, chains, strict=True)
+        if composition in computed and len(composition) > 1
+    ]
+    return sum(share * chain for share, chain in rows) / sum(share for share, _ in rows)
 
 
 def loss(exam: Exam, model: Transformer, relearn: Relearn) -> dict[str, tuple[float, float]]:
@@ -182,8 +205,8 @@ def loss(exam: Exam, model: Transformer, relearn: Relearn) -> dict[str, tuple[fl
     rest = exam.facts[exam.second]
     found = split(exam.known[exam.second], ask(exam.task, model, rest), ask(exam.task, again, rest))
     before, after, later = (
-        float(bits.mean())
-        for bits in (exam.bits[exam.second], stored_bits(exam.task, model, rest), stored_bits(exam.task, again, rest))
+        float(bits[exam.second].mean())  # of all, so that each is of the same number of values
+        for bits in (exam.bits, stored_bits(exam.task, model, exam.facts), stored_bits(exam.task, again, exam.facts))
     )
     found |= {"lost_bits": before - after, "storage_bits": before - later, "latent_bits": later - after}
     return {name: (value, 0.0) for name, value in found.items()}

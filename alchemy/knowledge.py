@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from alchemy.batch import Batch, Role
 from alchemy.diagnose import verify
 from alchemy.evaluate import Opening, complete
-from alchemy.likelihood import bits, log_likelihood, opening
+from alchemy.likelihood import answering, bits, log_likelihood
 from alchemy.model import Transformer
+from alchemy.statistics import row_error
 from alchemy.task import Composition, Distribution, Side, Terse, draw, stir
 from alchemy.vocabulary import PAD
 
@@ -53,19 +54,22 @@ def ask(task: Terse, model: Transformer, questions: Batch) -> Answers:
     return Answers(fast, slow, verify(task, questions, free), chained, opened < task.vocabulary.first_rule)
 
 
-def rates(answers: Answers) -> dict[str, float]:
-    """fast, slow and free accuracy; `gain` = slow - fast = `gain_c` - `gain_o`, the shares corrected and spoilt by a
-    chain; `correction` r_c = P(slow right | fast wrong) and `overthinking` r_o = P(slow wrong | fast right), NaN where
-    there is none.
+def share(rows: NDArray) -> tuple[float, float]:
+    """The share of rows (B,) and its standard error, NaN of none."""
+    return (float(rows.mean()), row_error(rows.astype(np.float64))) if len(rows) else (np.nan, 0.0)
+
+
+def rates(answers: Answers) -> dict[str, tuple[float, float]]:
+    """Values and standard errors: fast, slow and free accuracy; `gain` = slow - fast = `gain_c` - `gain_o`, the shares
+    corrected and spoilt by a chain; `correction` r_c = P(slow right | fast wrong) and `overthinking` r_o = P(slow wrong
+    | fast right), NaN where there is none.
     """
     fast, slow = answers.fast, answers.slow
-    corrected, spoilt = (~fast & slow).mean(), (fast & ~slow).mean()
-    found = {"fast": fast.mean(), "slow": slow.mean(), "free": answers.free.mean()}
-    found |= {"gain": slow.mean() - fast.mean(), "gain_c": corrected, "gain_o": spoilt}
-    found |= {"correction": corrected / (~fast).mean() if not fast.all() else np.nan}
-    found |= {"overthinking": spoilt / fast.mean() if fast.any() else np.nan}
-    found |= {"opens": answers.chained.mean(), "invalid": answers.invalid.mean()}
-    return {name: float(value) for name, value in found.items()}
+    found = {"fast": share(fast), "slow": share(slow), "free": share(answers.free)}
+    found |= {"gain_c": share(~fast & slow), "gain_o": share(fast & ~slow)}
+    found |= {"gain": (found["gain_c"][0] - found["gain_o"][0], row_error(slow.astype(np.float64) - fast))}
+    found |= {"correction": share(slow[~fast]), "overthinking": share(~slow[fast])}
+    return found | {"opens": share(answers.chained), "invalid": share(answers.invalid)}
 
 
 def stored_bits(task: Terse, model: Transformer, facts: Batch) -> NDArray[np.float64]:
@@ -76,8 +80,8 @@ def stored_bits(task: Terse, model: Transformer, facts: Batch) -> NDArray[np.flo
     first = task.vocabulary.first_atom
     likely = log_likelihood(model, facts)
     atoms = (facts.role == Role.ANSWER) & (facts.tokens >= first)
-    answered = np.log1p(-np.minimum(opening(model, facts, first)[:, 0], 1 - 1e-12))
-    return bits(np.where(atoms[:, 1:], likely, 0.0).sum(axis=1) - answered, values_of(facts, first))
+    answer = np.where(atoms[:, 1:], likely, 0.0).sum(axis=1)
+    return bits(answer - answering(model, facts, first), values_of(facts, first))
 
 
 def values_of(facts: Batch, first_atom: int) -> float:

@@ -167,10 +167,11 @@ def in_turn(first: Objective, number: int, then: Objective) -> Objective:
 
 
 def supervised(recipe: Recipe, source: Source) -> Objective:
-    """Losses of the next token on rows of `source`."""
+    """Losses of the next token on rows of `source`, drawn a step at a time, so that any division into calls is one."""
 
     def objective(model: Transformer, steps: int) -> Iterator[Tensor]:
-        return next_token(model, recipe, source, steps)
+        for _ in range(steps):
+            yield from next_token(model, recipe, source, 1)
 
     return objective
 

@@ -3,16 +3,16 @@
 Source: after weight restoration and model patching; the controls (random halves, interpolation) are the lab's own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 
 import numpy as np
 import torch
 
 from alchemy.model import Transformer
+from alchemy.trainable import random_half
 
 Weights = Mapping[str, torch.Tensor]
-Part = Callable[[str], float]  # of a weight by its name: how much of the change is taken back, from 0 to 1
 HALVES = 3  # random halves that the named ones are held against
 
 
@@ -24,7 +24,7 @@ def layer_of(name: str) -> int | None:
 
 def parts(model: Transformer, rng: np.random.Generator) -> dict[str, frozenset[str]]:
     """Names of weights by part: each layer, both halves of the layers, everything outside them, random halves of the
-    layers' matrices, and all.
+    layers' matrices, and all. Raises ValueError where no choice of matrices is about a half.
     """
     names = list(model.state_dict())
     layers = len(model.blocks)
@@ -33,19 +33,11 @@ def parts(model: Transformer, rng: np.random.Generator) -> dict[str, frozenset[s
     found["lower"] = {name for name in inside if (layer_of(name) or 0) < layers // 2}
     found["upper"] = {name for name in inside if (layer_of(name) or 0) >= layers // 2}
     found["outside"] = set(names) - set(inside)
-    matrices = [name for name in inside if model.state_dict()[name].ndim > 1]
+    name_of = {id(weights): name for name, weights in model.named_parameters()}
     for number in range(HALVES):
-        found[f"random_{number}"] = set(random_half(model, matrices, rng))
+        found[f"random_{number}"] = {name_of[id(weights)] for weights in random_half(model, rng)}
     found["all"] = set(names)
     return {name: frozenset(some) for name, some in found.items()}
-
-
-def random_half(model: Transformer, matrices: list[str], rng: np.random.Generator) -> list[str]:
-    """Matrices, in random order, until they have half of all weights in `matrices`, to the nearest."""
-    sizes = np.array([model.state_dict()[name].numel() for name in matrices])
-    order = rng.permutation(len(matrices))
-    number = int(np.abs(np.cumsum(sizes[order]) - sizes.sum() / 2).argmin()) + 1
-    return [matrices[i] for i in order[:number]]
 
 
 def mixed(base: Transformer, trained: Transformer, part: frozenset[str], share: float = 1.0) -> Transformer:

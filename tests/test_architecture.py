@@ -33,7 +33,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "policy": {"batch", "vocabulary"},
     "trainable": {"model"},
     "likelihood": {"batch", "evaluate", "model", "vocabulary"},
-    "knowledge": {"batch", "diagnose", "evaluate", "likelihood", "model", "task", "vocabulary"},
+    "knowledge": {"batch", "diagnose", "evaluate", "likelihood", "model", "statistics", "task", "vocabulary"},
     "lessons": {
         "batch",
         "diagnose",
@@ -46,7 +46,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "train",
         "vocabulary",
     },
-    "restore": {"model"},
+    "restore": {"model", "trainable"},
     "forgetting": {
         "batch",
         "cells",

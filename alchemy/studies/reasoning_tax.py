@@ -45,6 +45,8 @@ TRAINS: dict[str, Which] = {
     "random": "random",
     "low_rank": "low_rank",
 }  # what is not frozen
+SUPERVISED = ("gold", "direct", "self", "foreign", "unrelated")
+REWARDED = ("rlvr", "gold_rlvr", "random")
 SHOWN = 0.05  # how far the opening rate moves, at most, between two whole measurements
 
 
@@ -80,6 +82,7 @@ def run(
     restoring parts of the weights brings back. `relearn` teaches half of the facts again.
     """
     del shifts  # every level is training's: what moves is the model
+    check(arm, keep, every)
     if task.train not in known:
         questions = exam(task, trained.model, count, seed)
         course = Course(questions, match, every, report, recipe.steps)
@@ -105,6 +108,17 @@ def run(
         step, _, part = key.partition(" ")
         for metric, (value, error) in metrics.items():
             yield Record(metric, value, error, count, place | {"step": int(step), "part": part})
+
+
+def check(arm: str, keep: str, every: int) -> None:
+    """Raises ValueError for an arm or a keeping that there is not."""
+    if arm not in (*SUPERVISED, *REWARDED):
+        raise ValueError(f"study.arm={arm} is unknown: use one of {', '.join((*SUPERVISED, *REWARDED))}")
+    known = ("none", *TRAINS, "anchor", "anchor_facts")
+    if keep not in known and not replay_share(keep):
+        raise ValueError(f"study.keep={keep} is unknown: use one of {', '.join(known)}, or replay_1 to replay_99")
+    if every < 1:
+        raise ValueError(f"study.every={every} is too small: set it to 1 or more")
 
 
 @dataclass
@@ -133,7 +147,8 @@ class Course:
                 values |= start(self.exam)
             if self.earned:
                 values["update"]["reward"] = (float(np.mean(self.earned)), 0.0)
-            self.found[step], self.told, self.earned = values, rate, []
+            self.found[step], self.told = values, rate
+            self.earned.clear()  # it is this list that the arm writes into
         for name in fresh:
             self.matched[name], self.at[name] = deepcopy(model), step
         self.report(max(step, 1), self.steps, f"opening {rate:.2f}, KL {far:.2f}")
@@ -157,60 +172,59 @@ def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, a
 
 
 def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> Objective:
-    """The losses of an arm, with what is added to keep knowledge. Raises ValueError for an unknown one."""
+    """The losses of an arm, with what is added to keep knowledge; both are known."""
     task, base = course.exam.task, course.exam.base
-    recalled, computed = asked(task)
-    steps = tuple(composition for composition in computed if len(composition) > 1)
-    rng = {name: stream(seed, "lesson", name) for name in ("rows", "samples", "rewards", "anchor", "replay")}
+    steps = tuple(composition for composition in asked(task)[1] if len(composition) > 1)
+    rng = {name: stream(seed, "lesson", name) for name in ("samples", "rewards", "anchor", "replay")}
 
-    def gold(count: int) -> Batch:
-        return questions(task, steps, count, rng["rows"], "train", 1.0)
+    def problems(name: str, chains: float) -> Source:
+        drawn = stream(seed, "lesson", name)
+        return lambda count: questions(task, steps, count, drawn, "train", chains)
 
-    def direct(count: int) -> Batch:
-        return questions(task, steps, count, rng["rows"], "train", 0.0)
-
-    def facts(count: int) -> Batch:
-        rows = questions(task, recalled, 3 * count + 16, rng["replay"], "train", 0.0)
-        return rows[halves(task, rows)][:count]
-
+    gold, facts = problems("rows", 1.0), first_half(task, rng["replay"])
     sources: dict[str, Source] = {
         "gold": gold,
-        "direct": direct,
+        "direct": problems("rows", 0.0),
         "self": own_right(task, base, gold, rng["samples"]),
         "foreign": lambda count: foreign(gold(count)),
         "unrelated": lambda count: copies(gold(count)),
     }
-    rewarded = {"rlvr": policy, "gold_rlvr": policy, "random": replace(policy, reward="random")}
-    if arm in sources:
-        objective = supervised(recipe, sources[arm])
-    elif arm in rewarded:
-        objective = policy_gradient(task, base, rewarded[arm], gold, rng["rewards"], course.earned.append)
-        if arm == "gold_rlvr":
-            objective = in_turn(supervised(recipe, gold), recipe.steps // 4, objective)
+    if arm in REWARDED:
+        rewarded = replace(policy, reward="random") if arm == "random" else policy
+        objective = policy_gradient(task, base, rewarded, gold, rng["rewards"], course.earned.append)
     else:
-        raise ValueError(f"study.arm={arm} is unknown: use one of {', '.join([*sources, *rewarded])}")
-    if keep in ("anchor", "anchor_facts"):
-        about = gold if keep == "anchor" else facts
-        return anchored(objective, base, about, recipe.batch // 4, anchor, rng["anchor"])
-    if keep.startswith("replay_") and keep[7:].isdigit():
-        return replayed(objective, recipe, facts, int(keep[7:]) / 100)
-    if keep not in ("none", "lower", "upper", "random", "low_rank"):
-        raise ValueError(
-            f"study.keep={keep} is unknown: use none, lower, upper, random, low_rank, anchor, anchor_facts or replay_5"
-        )
+        objective = supervised(recipe, sources[arm])
+    if arm == "gold_rlvr":
+        objective = in_turn(supervised(recipe, gold), recipe.steps // 4, objective)
+    if keep in ("anchor", "anchor_facts"):  # with problems of its own, so that the arm sees the same rows as without
+        about = problems("anchored", 1.0) if keep == "anchor" else facts
+        objective = anchored(objective, base, about, max(recipe.batch // 4, 1), anchor, rng["anchor"])
+    if share := replay_share(keep):
+        objective = replayed(objective, recipe, facts, share)
     return objective
 
 
-def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Transformer:
-    """A copy of `model` that was taught the first half of all facts again."""
-    again = deepcopy(model)
+def replay_share(keep: str) -> float:
+    """0.05 for replay_5; 0 for what is no replay of 1 to 99 percent."""
+    word, _, number = keep.partition("_")
+    return int(number) / 100 if word == "replay" and number in map(str, range(1, 100)) else 0.0
+
+
+def first_half(task: Terse, rng: np.random.Generator) -> Source:
+    """Facts of training, without chain, of the first half of all entities."""
     recalled, _ = asked(task)
-    rng = stream(seed, "relearning")
 
     def facts(count: int) -> Batch:
         rows = questions(task, recalled, 3 * count + 16, rng, "train", 0.0)
         return rows[halves(task, rows)][:count]
 
+    return facts
+
+
+def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Transformer:
+    """A copy of `model`, all of whose weights were taught the first half of all facts again."""
+    again = deepcopy(model).requires_grad_(True)
+    facts = first_half(task, stream(seed, "relearning"))
     fit(task, again, recipe, seed, lambda _: None, objective=supervised(recipe, facts), held_out=facts(1))
     return again
 
