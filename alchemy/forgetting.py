@@ -59,7 +59,7 @@ class Exam:
 def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
     """`count` questions of each kind. Raises ValueError where the world lacks one, or the model cannot read it."""
     recalled, computed = asked(task)
-    longest = max(map(len, computed))
+    longest = max(map(len, computed), default=0)
     steps = [composition for composition in computed if len(composition) > 1]
     unseen = task.train.held_out.compositions
     if not recalled or not steps or not unseen:
