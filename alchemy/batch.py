@@ -7,7 +7,7 @@ Shapes: B rows, T tokens.
     step         ------------------------   0 0 0 0  0     ----------------------------
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -127,16 +127,17 @@ def layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: boo
     )
 
 
-def open_layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: bool) -> Batch:
-    """Rows whose prompt says nothing of how to answer, from the states before and after each rule (k + 1 arrays (B, l)).
+def open_layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int] | NDArray[np.int16], chain: bool) -> Batch:
+    """Rows whose prompt does not say how to answer, from the states around each rule (k + 1 arrays (B, l)).
 
     A chain opens with its first rule, and writes each rule and what it makes; a direct completion is the answer:
 
         1 2 3 4 [a] [b]   [a] 2 3 4 5 [b] 4 6 8 0 <answer> 4 6 8 0 </s>
         1 2 3 4 [a] [b]   4 6 8 0 </s>
 
-    `rules` are the k tokens that are named; states may differ in their number of atoms.
+    `rules` are the k tokens that are named, or those of each row (B, k); states may differ in their number of atoms.
     """
+    rules = np.atleast_2d(np.asarray(rules, dtype=np.int16)).T[:, :, None]  # (k, 1 or B, 1)
     blocks: list[tuple[Role, int, int | NDArray[np.int16]]] = [(Role.ELEMENT, -1, states[0])]
     blocks += [(Role.TRANSFORMATION, -1, rule) for rule in rules]
     for i, (rule, state) in enumerate(zip(rules, states[1:], strict=True) if chain else ()):
@@ -150,3 +151,35 @@ def open_layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain
     role = np.repeat([role for role, _, _ in blocks], widths).astype(np.int8)
     step = np.repeat([step for _, step, _ in blocks], widths).astype(np.int8)
     return Batch(tokens, np.broadcast_to(role, tokens.shape), np.broadcast_to(step, tokens.shape))
+
+
+Apply = Callable[[int, NDArray[np.int16]], NDArray[np.int16]]  # a rule, and elements (B, l) before and after it
+
+
+def apply_each(apply: Apply, rules: NDArray[np.intp], elements: NDArray[np.int16]) -> NDArray[np.int16]:
+    """(B, l) elements after one rule each (B,); those below 0 change nothing."""
+    made = elements.copy()
+    for rule in np.flatnonzero(np.bincount(rules[rules >= 0])).tolist():
+        rows = np.flatnonzero(rules == rule)
+        made[rows] = apply(rule, elements[rows])
+    return made
+
+
+def open_rows(
+    apply: Apply, first_rule: int, rules: NDArray[np.intp], elements: NDArray[np.int16], chained: NDArray[np.bool_]
+) -> Batch:
+    """The open layout of problems with rules (B, k) of their own, -1 after the last, and padded elements (B, l); those
+    `chained` (B,) with a chain. Rows of one form are written together.
+    """
+    shape = rules.shape[1] + 1, elements.shape[1] + 1, 2
+    form = np.ravel_multi_index(((rules >= 0).sum(axis=1), (elements != PAD).sum(axis=1), chained.astype(int)), shape)
+    blocks, numbers = [], []
+    for number in np.flatnonzero(np.bincount(form)).tolist():
+        k, atoms, chain = np.unravel_index(number, shape)
+        rows = np.flatnonzero(form == number)
+        states = [elements[rows, :atoms]]
+        for place in range(k):
+            states.append(apply_each(apply, rules[rows, place], states[-1]))
+        blocks.append(open_layout(states, (rules[rows, :k] + first_rule).astype(np.int16), bool(chain)))
+        numbers.append(rows)
+    return interleave(blocks, numbers)

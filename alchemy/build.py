@@ -1,5 +1,6 @@
 """Objects from settings: what a group of conf/ names, with each setting of the kind that it must be."""
 
+import re
 from inspect import isclass, signature
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
@@ -30,6 +31,7 @@ def build(group: str, node: DictConfig) -> Any:
             known = ", ".join(f"{group}.{hint}" for hint in node if not str(hint).startswith("_") and hint in hints)
             raise ValueError(f"{group}.{key} is not a setting of {name}: use one of {known}")
         check(f"{group}.{key}", value, hints[key])
+        build_nested(f"{group}.{key}", node[key])
     for key, parameter in signature(target).parameters.items():
         given_later = node.get("_partial_") and parameter.kind is not parameter.KEYWORD_ONLY
         if parameter.default is parameter.empty and key not in settings and not given_later:
@@ -38,6 +40,20 @@ def build(group: str, node: DictConfig) -> Any:
         return instantiate(node, _convert_="all")
     except Exception as error:
         raise (error.__cause__ or error) from None
+
+
+def build_nested(name: str, node: Any) -> None:
+    """Raises ValueError for a mistake in what a list among the settings names; what is nested says `group.setting`, as
+    it does alone, and here that gets its place.
+    """
+    group = name.partition(".")[0]
+    for number, item in enumerate(node if OmegaConf.is_list(node) else ()):
+        if OmegaConf.is_dict(item) and "_target_" in item:
+            try:
+                build(f"{name}.{number}", item)
+            except ValueError as error:
+                said = re.sub(rf"\b{group}\.(?!\w+\.\d)", f"{name}.{number}.", str(error))
+                raise ValueError(said) from None
 
 
 def build_model(task: Task, node: DictConfig, tokens: str, precision: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alchemy.diagnose import KINDS
+from alchemy.diagnosis import KINDS
 from alchemy.interop import world
 from alchemy.noise import Noise
 from alchemy.plan import CONF

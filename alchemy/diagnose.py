@@ -1,8 +1,10 @@
 """Why a completion is wrong, exactly, because the world is known.
 
 A completion is read line by line: the element that each line writes, the rule that is named for it, whether that rule
-leads there from the line before, and which rules would. Source: after arXiv:2508.01191, section 5 ("fluent yet
-inconsistent"), made a measurement.
+leads there from the line before, and which rules would. In the open layout the last line, the answer, names no rule and
+repeats the line before. There a prompt does not say how to answer, so a completion is held against gold of its own
+form, whatever form the row's gold has: a right answer without a chain is right, and nothing is missing from it.
+Source: after arXiv:2508.01191, section 5 ("fluent yet inconsistent"), made a measurement.
 
 Shapes: B rows, C tokens of a completion, K lines written (the answer is the last), R rules, l atoms.
 """
@@ -14,67 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.batch import Batch, Role
+from alchemy.diagnosis import REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, Diagnosis
 from alchemy.maps import GROUP, follow, group
-from alchemy.task import Composition, Task, problems_of
+from alchemy.task import Composition, Task, Terse, problems_of, terse
+from alchemy.trace import Written, answers, asked_for, read, same
 from alchemy.vocabulary import ANSWER, PAD, Vocabulary
 
-KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
-RIGHT, REPLAYED, WRONG_ANSWER, WRONG_STEP, MALFORMED = range(len(KINDS))
 LONGER = 2  # lines and atoms more than asked for that are still read as lines and atoms
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Of B rows: `kind` is one of KINDS:
-
-    right         token for token gold
-    replayed      token for token the gold completion of another composition
-    wrong_answer  every line of the chain is right, the answer is not
-    wrong_step    laid out as chain and answer, but some line is wrong
-    malformed     laid out as no chain and answer at all
-
-    `lines` (B,) written, 0 if malformed, and `missing` (B,) lines fewer than asked for. `valid` (B, K): 1 if a line
-    follows by the rule named for it, 0 if not, -1 if there is no such line; `rules` (B, K, R) which rules lead to it;
-    `ends` (B, K) how many tokens the completion has up to its end, with what names the next rule. `follows` (B,): the
-    answer follows from the completion's own last line by the rule that it names. `compositions` (B,) how many different
-    compositions of known rules lead from element to answer: 1 names one, more are a tie; and `executes` (B,) the first
-    of them, as its place in `maps`, or -1.
-    """
-
-    kind: NDArray[np.int8]
-    lines: NDArray[np.int8]
-    missing: NDArray[np.int8]
-    valid: NDArray[np.int8]
-    rules: NDArray[np.bool_]
-    ends: NDArray[np.int16]
-    follows: NDArray[np.bool_]
-    compositions: NDArray[np.int16]
-    executes: NDArray[np.int16]
-    maps: tuple[Composition, ...]
-
-    def flags(self) -> dict[str, NDArray[np.bool_]]:
-        """Which rows (B,) are of each kind, every row of one, and which are
-
-        fluent        laid out as a chain and an answer
-        inconsistent  fluent, but the answer does not follow from its own last line by the rule named there
-        """
-        fluent = self.lines > 1
-        kinds = {kind: self.kind == number for number, kind in enumerate(KINDS)}
-        return kinds | {"fluent": fluent, "inconsistent": fluent & ~self.follows}
-
-    def executed(self) -> dict[Composition | None, NDArray[np.bool_]]:
-        """Which rows (B,) end in what one composition alone makes of their element, by composition, the most frequent
-        first; under None, those in which several tie.
-        """
-        alone = self.compositions == 1
-        counts = np.bincount(self.executes[alone], minlength=len(self.maps))
-        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-        found: dict[Composition | None, NDArray[np.bool_]] = {None: self.compositions > 1}
-        return found | {self.maps[i]: alone & (self.executes == i) for i in order}
-
-    def shares(self) -> dict[str, float]:
-        """The share of rows of which each flag holds; those of the kinds add up to 1."""
-        return {name: float(rows.mean()) for name, rows in self.flags().items()}
 
 
 @dataclass(frozen=True)
@@ -132,20 +80,11 @@ def verify(task: Task, clean: Batch, completion: NDArray[np.int16]) -> NDArray[n
 
 def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnosis:
     """What is right and wrong in completions (B, C) of prompts whose problems, without noise, are those of `clean`."""
+    if terse(task):
+        return diagnose_open(task, clean, completion)
     B, R = len(clean), len(task.vocabulary.rules)
     K = LONGER + int((clean.role == Role.TRANSFORMATION).sum(axis=1).max(initial=0))
-    told = Diagnosis(
-        kind=np.full(B, MALFORMED, dtype=np.int8),
-        lines=np.zeros(B, dtype=np.int8),
-        missing=np.zeros(B, dtype=np.int8),
-        valid=np.full((B, K), -1, dtype=np.int8),
-        rules=np.zeros((B, K, R), dtype=bool),
-        ends=np.zeros((B, K), dtype=np.int16),
-        follows=np.zeros(B, dtype=bool),
-        compositions=np.zeros(B, dtype=np.int16),
-        executes=np.full(B, -1, dtype=np.int16),
-        maps=(),
-    )
+    told = Diagnosis.blank(B, K, R)
     maps: dict[Composition, int] = {}
     for rows, elements, asked in problems_of(clean, task.vocabulary):
         known = forms(task, len(asked), elements.shape[1])
@@ -178,12 +117,19 @@ def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnos
             told.valid[some, :number], told.rules[some, :number], told.ends[some, :number] = valid, led, form.ends
             told.follows[some] = valid[:, -1]
             if whole:
-                near = group(task, elements.shape[1])
-                led_to = np.stack([(states[-1] == follow(task, states[0], c)).all(axis=1) for c in near])
-                numbers = np.array([maps.setdefault(c, len(maps)) for c in near])
-                told.compositions[some] = led_to.sum(axis=0)
-                told.executes[some] = np.where(led_to.any(axis=0), numbers[led_to.argmax(axis=0)], -1)
+                execute(task, told, some, states, maps)
     return replace(told, maps=tuple(maps))
+
+
+def execute(
+    task: Task, told: Diagnosis, some: NDArray[np.intp], states: list[NDArray[np.int16]], maps: dict[Composition, int]
+) -> None:
+    """Writes down for `some` rows which compositions lead from the first of their `states` to the last."""
+    near = group(task, states[0].shape[1])
+    led_to = np.stack([(states[-1] == follow(task, states[0], c)).all(axis=1) for c in near])
+    numbers = np.array([maps.setdefault(c, len(maps)) for c in near])
+    told.compositions[some] = led_to.sum(axis=0)
+    told.executes[some] = np.where(led_to.any(axis=0), numbers[led_to.argmax(axis=0)], -1)
 
 
 def names(
@@ -210,3 +156,73 @@ def leads(task: Task, before: NDArray[np.int16], after: NDArray[np.int16]) -> ND
     if before.shape != after.shape:
         return np.zeros((len(before), R), dtype=bool)
     return np.stack([(task.apply(rule, before) == after).all(axis=1) for rule in range(R)], axis=1)
+
+
+def diagnose_open(task: Terse, clean: Batch, completion: NDArray[np.int16]) -> Diagnosis:
+    """`diagnose` where rows are in the open layout, rows of one size and form together."""
+    elements, asked = asked_for(clean, task.vocabulary)
+    said = read(task.vocabulary, completion)
+    told = Diagnosis.blank(len(clean), LONGER + asked.shape[1] + 1, len(task.vocabulary.rules))
+    told.lines[:] = lines_of(task.vocabulary, elements, asked, said, completion)
+    gold = answers(task, elements, asked)
+    sizes = [(rows != PAD).sum(axis=1) for rows in (elements, said.answer)]
+    forms = np.column_stack([*sizes, (asked >= 0).sum(axis=1), told.lines])
+    for l, a, k, lines in np.unique(forms[told.lines > 0], axis=0).tolist():
+        some = np.flatnonzero((forms == (l, a, k, lines)).all(axis=1))
+        answer = said.answer[some, :a]
+        states = [elements[some, :l], *(said.states[some, i, :a] for i in range(lines - 1)), answer]
+        led = np.stack([leads(task, before, after) for before, after in pairwise(states)], axis=1)  # (b, lines, R)
+        named = said.rules[some, : lines - 1]
+        valid = np.ones((len(some), lines), dtype=bool)
+        valid[:, :-1] = np.take_along_axis(led[:, :-1], named[:, :, None], axis=2)[:, :, 0]
+        valid[:, -1] = same(answer, states[-2] if lines > 1 else gold[some])
+        faithful = (named == asked[some, :k]).all(axis=1) if lines == k + 1 else np.full(len(some), lines == 1)
+        chain = faithful & valid[:, :-1].all(axis=1) & (a == l)
+        replayed = valid.all(axis=1) if lines > 1 else replays(task, states[0], answer, k)
+        told.kind[some] = np.select(
+            [chain & valid[:, -1], replayed, chain], [RIGHT, REPLAYED, WRONG_ANSWER], WRONG_STEP
+        )
+        told.missing[some] = k + 1 - lines if lines > 1 else 0
+        told.valid[some, :lines], told.rules[some, :lines] = valid, led
+        told.ends[some, :lines] = [*((1 + a) * (i + 1) for i in range(lines - 1)), (1 + a) * lines - (lines == 1)]
+        told.follows[some] = valid[:, -1]
+    maps: dict[Composition, int] = {}
+    whole = (told.lines > 0) & (sizes[0] == sizes[1])
+    for l in np.unique(sizes[0][whole]):
+        some = np.flatnonzero(whole & (sizes[0] == l))
+        execute(task, told, some, [elements[some, :l], said.answer[some, :l]], maps)
+    unnamed = whole & same(said.answer, gold) & (told.compositions == 0)  # too deep to have been looked through
+    told.compositions[unnamed] = 1
+    for row in np.flatnonzero(unnamed):
+        told.executes[row] = maps.setdefault(tuple(asked[row][asked[row] >= 0].tolist()), len(maps))
+    return replace(told, maps=tuple(maps))
+
+
+def lines_of(
+    vocabulary: Vocabulary,
+    elements: NDArray[np.int16],
+    asked: NDArray[np.intp],
+    said: Written,
+    completion: NDArray[np.int16],
+) -> NDArray[np.intp]:
+    """(B,) lines of completions laid out as a chain and an answer, or as the answer alone; 0 for all others."""
+    steps = (said.rules >= 0).sum(axis=1)
+    atoms = (said.answer != PAD).sum(axis=1)
+    own = (elements != PAD).sum(axis=1) + LONGER
+    plain = ((said.answer == PAD) | (said.answer >= vocabulary.first_atom)).all(axis=1) & (atoms > 0) & (atoms <= own)
+    states = (said.states == PAD) | (said.states >= vocabulary.first_atom)
+    even = ((said.states != PAD).sum(axis=2) == atoms[:, None]) | (said.rules < 0)
+    chain = (
+        plain & states.all(axis=(1, 2)) & even.all(axis=1) & (steps > 0) & (steps <= (asked >= 0).sum(axis=1) + LONGER)
+    )
+    chain &= (completion != PAD).sum(axis=1) == (steps + 1) * (atoms + 1)  # and nothing else
+    return np.select([chain, plain & said.direct], [steps + 1, 1], 0)
+
+
+def replays(task: Task, elements: NDArray[np.int16], answer: NDArray[np.int16], k: int) -> NDArray[np.bool_]:
+    """(B,) whether an answer alone is what some composition of k rules makes of the element."""
+    R = len(task.vocabulary.rules)
+    found = np.zeros(len(elements), dtype=bool)
+    for composition in product(range(R), repeat=k) if R**k <= GROUP and answer.shape == elements.shape else ():
+        found |= (answer == follow(task, elements, composition)).all(axis=1)
+    return found

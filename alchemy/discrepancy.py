@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from alchemy.batch import Batch, Role, left_justify
 from alchemy.seeds import stream
-from alchemy.task import Composition, Distribution, Task, sample, span
+from alchemy.task import Composition, Distribution, Task, render, sample, span
 from alchemy.vocabulary import PAD
 
 ROWS = 8192  # training prompts that show which symbols can stand where
+ALONE = 64  # compositions that are looked at one by one
 Sets = dict[tuple[Composition, int, int, int], float]
+Form = tuple[NDArray[np.int8], list[int]]  # of a prompt: roles, and the instruction
 
 
 def total_variation(task: Task, one: Distribution, other: Distribution) -> float:
@@ -38,8 +40,9 @@ def sets(task: Task, where: Distribution) -> Sets:
     """
     found: Sets = {}
     kind = (where.length, where.novel_places, where.novel_atoms)
+    forms: dict[int, Form] = {}
     for composition, share in zip(where.compositions, shares(where), strict=True):
-        for left, chance in survivors(task, where, composition).items():
+        for left, chance in survivors(task, where, composition, forms).items():
             found[left, *kind] = found.get((left, *kind), 0.0) + share * chance
     return found
 
@@ -48,13 +51,25 @@ def shares(where: Distribution) -> tuple[float, ...]:
     return where.shares or (1.0 / len(where.compositions),) * len(where.compositions)
 
 
-def survivors(task: Task, where: Distribution, composition: Composition) -> dict[Composition, float]:
-    """The chance that noise leaves a prompt of `composition` a clean prompt, of the same element, by composition."""
+def form(task: Task, length: int, composition: Composition) -> Form:
+    """The roles of the tokens of a prompt, and its instruction."""
+    row = task.render(np.full((1, length), task.vocabulary.first_atom, dtype=np.int16), composition)
+    prompt = row.role[0] <= Role.INSTRUCTION
+    return row.role[0][prompt], row.tokens[0][row.role[0] == Role.INSTRUCTION].tolist()
+
+
+def survivors(
+    task: Task, where: Distribution, composition: Composition, forms: dict[int, Form]
+) -> dict[Composition, float]:
+    """The chance that noise leaves a prompt of `composition` a clean prompt, of the same element, by composition. What
+    prompts of so many rules look like is looked up in `forms`, and added to them.
+    """
     if where.noise is None:
         return {composition: 1.0}
-    element = np.full((1, where.length), task.vocabulary.first_atom, dtype=np.int16)
-    row = task.render(element, composition)
-    role = row.role[0][row.role[0] <= Role.INSTRUCTION]
+    for k in range(1, len(composition) + 1):
+        if k not in forms:
+            forms[k] = form(task, where.length, composition[:k])
+    role, instruction = forms[len(composition)]
     hit = np.ones(len(role), bool) if where.noise.domain == "all" else role == Role[where.noise.domain.upper()]
     rules, rate = hit[role == Role.TRANSFORMATION], where.noise.rate
     lost = rate / 3 if where.noise.kind == "hybrid" else rate if where.noise.kind == "delete" else 0.0
@@ -67,9 +82,8 @@ def survivors(task: Task, where: Distribution, composition: Composition) -> dict
             grown[*left, rule] = grown.get((*left, rule), 0.0) + chance * stay
             grown[left] = grown.get(left, 0.0) + chance * go
         chances = grown
-    ends = {left: task.render(element, left).tokens[0, len(left) + where.length] for left in chances if left}
-    last = ends[composition]  # a chain's prompt has another instruction than a single rule's
-    return {left: chance for left, chance in chances.items() if chance and ends.get(left, -1) == last}
+    alike = {k for k, (_, other) in forms.items() if other == instruction}  # a chain's is not that of a single rule
+    return {left: chance for left, chance in chances.items() if chance and len(left) in alike}
 
 
 def novelty(train: Distribution, where: Distribution) -> float:
@@ -91,21 +105,40 @@ def alignment(task: Task, batch: Batch) -> NDArray[np.float64]:
     """(B,) S(p): of each prompt, the largest cosine with a training prompt, embedded as its symbols at their places.
 
     The embedding has a 1 for every (place, symbol) of the prompt: of n and m tokens, a in common, the cosine is
-    a / sqrt(n m). Training's elements are a product over places, so its nearest prompt agrees wherever some training
-    prompt of the same composition does. Source: arXiv:2508.01191, section 7, which leaves the embedding open.
+    a / sqrt(n m). Where training's elements are a product over places, its nearest prompt agrees wherever some training
+    prompt of the same composition does; where they are not, as names of entities, this is an upper bound. Source:
+    arXiv:2508.01191, section 7, which leaves the embedding open.
     """
     prompts = left_justify(batch.tokens, batch.role <= Role.INSTRUCTION)
     nearest = np.zeros(len(batch))
-    for composition in task.train.compositions:
-        where = replace(task.train, compositions=(composition,), shares=())
+    for group in groups(task.train.compositions):
+        where = replace(task.train, compositions=group, shares=(), chains=())
         shown = sample(task, where, ROWS, stream(0, "alignment"))
-        m = int(shown.prompt_length[0])
-        seen = np.zeros((max(m, prompts.shape[1]), len(task.vocabulary)), dtype=bool)
-        for place in range(m):
+        atoms = int((shown.role[0] == Role.ELEMENT).sum())
+        width = max(int(shown.prompt_length.max()), prompts.shape[1])
+        seen = np.zeros((width, len(task.vocabulary)), dtype=bool)
+        for place in range(atoms):
             seen[place, shown.tokens[:, place]] = True
-        agree = (seen[np.arange(prompts.shape[1]), prompts] & (prompts != PAD)).sum(axis=1)
-        nearest = np.maximum(nearest, agree / np.sqrt(np.maximum(batch.prompt_length, 1) * m))
+        tails = render(task, where, np.repeat(shown.tokens[:1, :atoms], len(group), axis=0), np.arange(len(group)))
+        ends = np.pad(tails.prompt(), ((0, 0), (0, max(width - tails.tokens.shape[1], 0))))[:, atoms : prompts.shape[1]]
+        real = prompts != PAD
+        agree = (seen[np.arange(prompts.shape[1]), prompts] & real).sum(axis=1)
+        for end, m in zip(ends, tails.prompt_length, strict=True):
+            alike = agree + ((prompts[:, atoms:] == end) & real[:, atoms:]).sum(axis=1)
+            nearest = np.maximum(nearest, alike / np.sqrt(np.maximum(batch.prompt_length, 1) * m))
     return nearest
+
+
+def groups(compositions: tuple[Composition, ...]) -> list[tuple[Composition, ...]]:
+    """Each composition by itself; where there are very many, those of one length and first rule, whose elements are
+    taken to be the same.
+    """
+    if len(compositions) <= ALONE:
+        return [(composition,) for composition in compositions]
+    found: dict[tuple[int, int], list[Composition]] = {}
+    for composition in compositions:
+        found.setdefault((len(composition), composition[0]), []).append(composition)
+    return [tuple(group) for group in found.values()]
 
 
 def discrepancy(task: Task, where: Distribution, batch: Batch) -> dict[str, tuple[float, float]]:

@@ -1,7 +1,7 @@
 """What fine-tuning on computing did to a model that computes and knows, measured against its base.
 
-Source: the design of the study is the lab's own; the divergence after arXiv:2509.04259, restoration and the split of the
-loss after arXiv:2501.13453 and 2507.18178.
+Source: the design is the lab's own; the divergence after arXiv:2509.04259, restoration and the split of the loss after
+arXiv:2501.13453 and 2507.18178.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch
+from alchemy.batch import Batch, Role
 from alchemy.cells import Values
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete
@@ -22,16 +22,16 @@ from alchemy.likelihood import divergence, opening, threshold
 from alchemy.model import Transformer
 from alchemy.restore import change, mixed, parts
 from alchemy.seeds import stream
-from alchemy.task import Composition, Distribution, Terse, span
+from alchemy.task import Composition, Distribution, Exposed, Terse, span
 
 Relearn = Callable[[Transformer], Transformer]  # a copy that was taught again the first half of all facts
 
 
 @dataclass(frozen=True)
 class Exam:
-    """The questions of one seed: `facts` that training stated, `problems` of more than one step on the test side, those
-    of `unseen` compositions and of `deeper` ones; `written`, what `base` makes of problems, and `facts_written`, of facts, at
-    temperature 1; `second`, which facts are of the half that is never taught again.
+    """The questions of one seed: `facts` that training stated, `problems` of several steps on the test side, those of
+    `unseen` compositions and of `deeper` ones; `written` and `facts_written`, what `base` makes of problems and facts
+    at temperature 1; `second`, which facts are of the half that is never taught again.
     """
 
     task: Terse
@@ -51,6 +51,22 @@ class Exam:
     @cached_property
     def bits(self) -> NDArray[np.float64]:
         return stored_bits(self.task, self.base, self.facts)
+
+    @cached_property
+    def exposure(self) -> NDArray[np.float64]:
+        """(B,) how often training asks about the entity of each fact, against the mean."""
+        length = int((self.facts.role[0] == Role.ELEMENT).sum())
+        elements = self.facts.tokens[:, :length]
+        return self.task.exposure(elements) if isinstance(self.task, Exposed) else np.ones(len(elements))
+
+    def by_exposure(self, values: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+        """Means of values (B,) of facts of which training asks more often than the mean (head), and less often (tail);
+        none where all are alike.
+        """
+        head = self.exposure > 1
+        if not head.any() or np.allclose(self.exposure, self.exposure[0]):
+            return {}
+        return {"bits_head": mean(values[head]), "bits_tail": mean(values[~head])}
 
     def opening(self, model: Transformer, batch: Batch) -> NDArray[np.float64]:
         return opening(model, batch, self.task.vocabulary.first_atom)
@@ -127,6 +143,7 @@ def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
 
 def progress(exam: Exam, model: Transformer) -> Values:
     """By part and metric, value and standard error over the rows: what `model` can, knows, and has moved."""
+    bits = stored_bits(exam.task, model, exam.facts)
     computed = ask(exam.task, model, exam.problems)
     knows = ask(exam.task, model, exam.facts)
     free = {
@@ -143,7 +160,8 @@ def progress(exam: Exam, model: Transformer) -> Values:
             **free,
         },
         "knowledge": {
-            "bits": mean(stored_bits(exam.task, model, exam.facts)),
+            "bits": mean(bits),
+            **exam.by_exposure(bits),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
             **rates(knows),
         },
@@ -180,8 +198,8 @@ def chained(task: Terse) -> float:
 
 
 def loss(exam: Exam, model: Transformer, relearn: Relearn) -> dict[str, tuple[float, float]]:
-    """What the loss of knowledge consists of, on the half of the facts that is not taught again; in accuracy, and of fast
-    answers in bits.
+    """What the loss of knowledge consists of, on the half of the facts that is not taught again, in accuracy, and in
+    bits of fast answers.
     """
     again = relearn(model)
     rest = exam.facts[exam.second]

@@ -93,18 +93,8 @@ def values_of(facts: Batch, first_atom: int) -> float:
 def questions(
     task: Terse, compositions: tuple[Composition, ...], count: int, rng: np.random.Generator, side: Side, chains: float
 ) -> Batch:
-    """`count` rows of these compositions, in the shares that training has of them, all with a chain or none."""
-    train = task.train
-    share = dict(zip(train.compositions, train.shares, strict=True)) if train.shares else {}
-    shares = [share.get(composition, 0.0) for composition in compositions]
-    if not all(shares):  # of none that training lacks
-        shares = [1.0] * len(compositions)
-    where = Distribution(
-        compositions,
-        train.length,
-        shares=tuple(value / sum(shares) for value in shares),
-        chains=(chains,) * len(compositions),
-    )
+    """`count` rows of these compositions, all alike, with a chain in a share `chains` of them."""
+    where = Distribution(compositions, task.train.length, chains=(chains,) * len(compositions))
     return draw(task, where, count, rng, side)
 
 

@@ -1,4 +1,4 @@
-"""What a model that computes and knows is fine-tuned on: rows of several kinds, rewards, and what is to keep its knowledge.
+"""What a model that computes and knows is fine-tuned on: rows, rewards, and what is to keep its knowledge.
 
 Every arm learns from computing alone, on problems of the training side:
 

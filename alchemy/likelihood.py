@@ -39,7 +39,7 @@ def completed(batch: Batch) -> NDArray[np.bool_]:
 
 @torch.inference_mode()
 def log_likelihood(model: Transformer, batch: Batch) -> NDArray[np.float64]:
-    """(B, T - 1) log-probability, in nats, of each next token of the completions given what stands before; 0 elsewhere."""
+    """(B, T - 1) log-probability, in nats, of each next token of a completion given what stands before; 0 elsewhere."""
     found = np.zeros((len(batch), batch.tokens.shape[1] - 1))
     for start in range(0, len(batch), ROWS):
         rows = batch[start : start + ROWS]
@@ -82,8 +82,8 @@ def openings(model: Transformer, batch: Batch) -> Iterator[tuple[NDArray[np.intp
 
 
 def threshold(opened: NDArray[np.float64]) -> tuple[float, float]:
-    """V_eff, one over the mean largest share of an atom among answer openings, and p* = 1 / (1 + V_eff): above that rate
-    of chains, the likeliest opening is a chain's. From `opening` (B, 2).
+    """V_eff, one over the mean largest share of an atom among answer openings, and p* = 1 / (1 + V_eff): above that
+    rate of chains, the likeliest opening is a chain's. From `opening` (B, 2).
     """
     effective = 1 / float(opened[:, 1].mean())
     return effective, 1 / (1 + effective)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from alchemy.batch import Batch, Role
 from alchemy.cells import Cell, Rows, Values
-from alchemy.diagnose import KINDS, Diagnosis, diagnose
+from alchemy.diagnose import diagnose
+from alchemy.diagnosis import KINDS, Diagnosis
 from alchemy.discrepancy import discrepancy
 from alchemy.evaluate import complete
 from alchemy.maps import names_of

@@ -18,6 +18,7 @@ from torch.nn import functional
 from alchemy.attention import attend
 from alchemy.tokenizer import Tokenizer
 
+SPREAD = 0.02  # the deviation of fresh weights
 EPSILON = 1e-6  # of RMSNorm
 Positions = Literal["learned", "rotary", "both", "none"]
 Precision = Literal["float32", "bfloat16"]
@@ -122,6 +123,7 @@ class Transformer(nn.Module):
                 f"set model.width to a multiple of {2 * heads}"
             )
         self.context, self.heads, self.width = context, heads, width
+        self.spread = SPREAD
         self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
         self.precision: Precision = "float32"  # of its layers' products; weights, stream and logits are float32
         self.tokens = nn.Embedding(vocabulary_size, width)
@@ -171,7 +173,7 @@ class Transformer(nn.Module):
 
 class Llama(Transformer):
     """The LLaMA form; `ffn` is the width of its feed-forward layers. Its positions are rotary; or both, learned ones as
-    well, which no published LLaMA has.
+    well, which no published LLaMA has. `spread` is the deviation of fresh embeddings.
     """
 
     def __init__(
@@ -183,13 +185,17 @@ class Llama(Transformer):
         width: int,
         ffn: int,
         positions: Literal["rotary", "both"] = "rotary",
+        spread: float = SPREAD,
     ) -> None:
         if ffn < 1:
             raise ValueError(f"model.ffn={ffn} is too small: set it to 1 or more")
         self.ffn = ffn
         if positions not in ("rotary", "both"):
             raise ValueError(f"model.positions={positions} is not for the LLaMA form: use rotary or both")
+        if not spread > 0:
+            raise ValueError(f"model.spread={spread} must be above 0, such as {SPREAD}")
         super().__init__(vocabulary_size, context, layers, heads, width, positions)
+        self.spread = spread
         self.norm = nn.RMSNorm(width, eps=EPSILON)
         self.output = nn.Linear(width, vocabulary_size, bias=False)
 
@@ -224,5 +230,6 @@ def initialise(model: Transformer, rng: np.random.Generator) -> None:
             elif name.endswith("bias"):
                 weights.zero_()
             else:
-                scale = 0.02 / (2 * len(model.blocks)) ** 0.5 if name.endswith("_out.weight") else 0.02
+                scale = SPREAD / (2 * len(model.blocks)) ** 0.5 if name.endswith("_out.weight") else SPREAD
+                scale = model.spread if name == "tokens.weight" else scale
                 weights.copy_(torch.from_numpy(rng.normal(0.0, scale, tuple(weights.shape))))

@@ -1,4 +1,4 @@
-"""Rows as a step of training reads them: laid out as the recipe says, in pieces of rows alike in length, and their loss.
+"""Rows as a step of training reads them: laid out as a recipe says, in pieces alike in length, and their loss.
 
 Shapes: B rows, T tokens.
 """
@@ -48,10 +48,11 @@ def lay_out(rows: Batch, loss: str, padding: str, steps: int, model: Transformer
     size = -(-len(tokens) // steps)
     for start in range(0, len(tokens), size):
         some = slice(start, start + size)
-        yield [
-            piece_of(tokens[some][kept], wanted[some][kept], model)
-            for kept in (alike(tokens[some]) if padding == "none" else [slice(None)])
-        ]
+        if padding == "none":
+            yield [piece_of(tokens[some][kept], wanted[some][kept], model) for kept in alike(tokens[some])]
+        else:
+            first = int((wanted != IGNORED).any(axis=0).argmax())
+            yield [(to_tensor(tokens[some, :-1], model), to_tensor(wanted[some, first:], model))]
 
 
 def alike(tokens: NDArray[np.int16]) -> Iterator[NDArray[np.bool_] | slice]:
@@ -68,7 +69,7 @@ def alike(tokens: NDArray[np.int16]) -> Iterator[NDArray[np.bool_] | slice]:
 
 def piece_of(tokens: NDArray[np.int16], wanted: NDArray[np.int16], model: Transformer) -> Piece:
     """Rows as they are read, without what all of them lack at the end, and what is looked at."""
-    end = int((tokens != PAD).any(axis=0).sum()) if PAD == 0 else tokens.shape[1]
+    end = int((tokens != PAD).any(axis=0).sum())
     first = int((wanted != IGNORED).any(axis=0).argmax())
     return to_tensor(tokens[:, : end - 1], model), to_tensor(wanted[:, first : end - 1], model)
 

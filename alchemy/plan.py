@@ -1,7 +1,7 @@
 """What one job is to do, built from its configuration and checked whole before anything is trained or written."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import product
@@ -74,7 +74,9 @@ def plan(cfg: DictConfig) -> Plan:
         replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
         for shift in chosen_shifts(task, cfg.shift)
     )
-    worlds = tuple(dict.fromkeys((type(task).__module__, cfg.task._target_.rpartition(".")[0])))
+    nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
+    named = [target.rpartition(".")[0] for target in targets(OmegaConf.to_container(cfg.task))]
+    worlds = tuple(dict.fromkeys([type(task).__module__, *named, *nested]))
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
     code = {"code": code_digest(*TRAINING, *worlds)}
@@ -94,6 +96,14 @@ def predicted(cfg: DictConfig) -> dict[str, Any]:
     told = OmegaConf.to_container(cfg.predictions, resolve=True)
     matches = {f"match_{name}": value for name, value in match.items() if not str(name).startswith("_")}
     return {"predictions": [*cast(dict[str, Any], told).values()], **matches}
+
+
+def targets(settings: Any) -> Iterator[str]:
+    """What settings name to be built, at any depth, the outermost first."""
+    if isinstance(settings, dict) and "_target_" in settings:
+        yield settings["_target_"]
+    for value in settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ():
+        yield from targets(value)
 
 
 def from_elsewhere(

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch
-from alchemy.task import Composition, Task, problems_of
+from alchemy.batch import Batch, Role
+from alchemy.seeds import stream
+from alchemy.task import Composition, Distribution, Task, problems_of, terse
 from alchemy.vocabulary import PAD
 
 
@@ -39,14 +40,31 @@ def nearest(trained: Sequence[Composition], asked: Composition) -> tuple[Composi
 def replay(task: Task, clean: Batch) -> NDArray[np.int16]:
     """(B, C) what the oracle writes after the prompts of `clean`, padded on the right.
 
-    Its elements have training's length: a longer one loses its last atoms, a shorter one goes on from its first.
+    Its elements have training's length: a longer one loses its last atoms, a shorter one goes on from its first. A row
+    whose gold has no chain, in a world that answers so as well, has none.
     """
     completion = np.full((len(clean), 0), PAD, dtype=np.int16)
+    chained = (clean.role == Role.CHAIN).any(axis=1) if terse(task) else np.ones(len(clean), dtype=bool)
+    lengths: dict[int, int] = {}  # of training's elements, by the first rule
     for rows, elements, asked in problems_of(clean, task.vocabulary):
-        places = np.arange(task.train.length) % elements.shape[1]
         named, executed = nearest(task.train.compositions, asked)
-        written = task.render(elements[:, places], named, executed).completion()
-        if (more := written.shape[1] - completion.shape[1]) > 0:
-            completion = np.pad(completion, ((0, 0), (0, more)))
-        completion[rows, : written.shape[1]] = written
+        if executed[0] not in lengths:
+            lengths[executed[0]] = length_of(task, executed[0])
+        places = np.arange(lengths[executed[0]]) % elements.shape[1]
+        for some, chain in ((chained[rows], True), (~chained[rows], False)):
+            if some.any():
+                own = elements[some][:, places]
+                batch = task.direct(own, executed) if terse(task) and not chain else task.render(own, named, executed)
+                written = batch.completion()
+                if (more := written.shape[1] - completion.shape[1]) > 0:
+                    completion = np.pad(completion, ((0, 0), (0, more)))
+                completion[rows[some], : written.shape[1]] = written
     return completion
+
+
+def length_of(task: Task, rule: int) -> int:
+    """Atoms of training's elements that a composition which opens with this rule is asked of."""
+    if not terse(task):
+        return task.train.length
+    elements, _ = task.problems(Distribution(((rule,),), task.train.length), 1, stream(0, "length"))
+    return int((elements != PAD).sum())

@@ -25,11 +25,12 @@ def recompose(task: Task, level: int) -> Distribution:
     trained = task.train.compositions
     known = {rule for composition in trained for rule in composition}
     lengths = sorted({len(composition) for composition in trained})
-    candidates = [c for k in lengths for c in product(range(len(task.vocabulary.rules)), repeat=k)]
+    candidates = (c for k in lengths for c in product(range(len(task.vocabulary.rules)), repeat=k))
+    shown = set(trained)
 
     def novelty(composition: tuple[int, ...]) -> int:
         unseen = sum(rule not in known for rule in composition)
-        return 3 if unseen == len(composition) else 2 if unseen else 0 if composition in trained else 1
+        return 3 if unseen == len(composition) else 2 if unseen else 0 if composition in shown else 1
 
     named = task.train.held_out.compositions if level == 1 else ()
     moved = named or tuple(c for c in candidates if novelty(c) == level)
@@ -38,7 +39,25 @@ def recompose(task: Task, level: int) -> Distribution:
             "train on fewer compositions (task.training)" if level == 1 else "give the world a rule more (task.rules)"
         )
         raise ValueError(f"shift.axis=task level {level} has no composition to test on: {lack}, or lower shift.levels")
-    return replace(task.train, compositions=moved, shares=())
+    return asking(task.train, moved)
+
+
+def asking(train: Distribution, compositions: tuple[Composition, ...]) -> Distribution:
+    """`train` with these compositions instead, all alike. Each is written with a chain as often as training does it,
+    one that training lacks as often as those of its length are on average, or else as all are.
+    """
+    if not train.chains:
+        return replace(train, compositions=compositions, shares=())
+    own = dict(zip(train.compositions, train.chains, strict=True))
+    shares = train.shares or (1.0,) * len(own)
+    rows: dict[int, tuple[float, float]] = {}  # by length, 0 for all of them: all rows, and those with a chain
+    for (composition, chain), share in zip(own.items(), shares, strict=True):
+        for k in (0, len(composition)):
+            every, chained = rows.get(k, (0.0, 0.0))
+            rows[k] = every + share, chained + share * chain
+    means = {k: chained / every for k, (every, chained) in rows.items() if every}
+    chains = (own.get(c, means.get(len(c), means[0])) for c in compositions)
+    return replace(train, compositions=compositions, shares=(), chains=tuple(chains))
 
 
 def compose(task: Task, level: int) -> Distribution:
@@ -55,7 +74,7 @@ def compose(task: Task, level: int) -> Distribution:
     composition = tuple(rest // rules**place % rules for place in range(k - 1, -1, -1))
     if task.train.compositions == (composition,):
         raise ValueError(f"shift.axis=composition level {task.spell(composition)} is training itself: use level 0")
-    return replace(task.train, compositions=(composition,), shares=())
+    return asking(task.train, (composition,))
 
 
 def number_of(composition: Composition, rules: int) -> int:
@@ -117,7 +136,10 @@ def deepen(task: Task, level: int) -> Distribution:
     def cycle(composition: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(composition[i % len(composition)] for i in range(len(composition) + level))
 
-    moved = dict.fromkeys(map(cycle, task.train.compositions))
+    chains = task.train.chains or (1.0,) * len(task.train.compositions)
+    moved: dict[Composition, float] = {}
+    for composition, chain in zip(task.train.compositions, chains, strict=True):
+        moved.setdefault(cycle(composition), chain)
     if level and set(moved) & set(task.train.compositions):
         raise ValueError(
             f"shift.axis=steps level {level} leads back into training, which mixes {shortest} and more rules: "
@@ -127,6 +149,7 @@ def deepen(task: Task, level: int) -> Distribution:
         task.train,
         compositions=tuple(moved),
         shares=task.train.shares if len(moved) == len(task.train.compositions) else (),
+        chains=tuple(moved.values()) if task.train.chains else (),
     )
 
 

@@ -42,6 +42,8 @@ MEASURING = (
     "alchemy.replay",
     "alchemy.maps",
     "alchemy.diagnose",
+    "alchemy.diagnosis",
+    "alchemy.trace",
     "alchemy.discrepancy",
     "alchemy.score",
     "alchemy.statistics",

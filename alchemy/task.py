@@ -1,13 +1,14 @@
 """What a world is to the lab: a Task that draws rows from a Distribution, and the rule that sets a problem's side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from itertools import zip_longest
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, Role, interleave
+from alchemy.batch import Batch, Role, interleave, open_rows
 from alchemy.noise import Noise, perturb
 from alchemy.tokenizer import Tokenizer
 from alchemy.vocabulary import PAD, Vocabulary
@@ -40,8 +41,8 @@ class Distribution:
 
     A problem draws its composition from `compositions` by `shares` (empty: all alike), and its element uniformly from
     those of `length` atoms of which exactly `novel_places` stand where training never puts them and exactly
-    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in `chains` is
-    written with a chain, the others as the answer alone (empty: all as the world writes them). Source: after
+    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in `chains`
+    is written with a chain, the others as the answer alone (empty: all as the world writes them). Source: after
     arXiv:2508.01191, section 4.1, and its T(C).
     """
 
@@ -53,6 +54,10 @@ class Distribution:
     noise: Noise | None = None
     shares: tuple[float, ...] = ()
     chains: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for given in (self.shares, self.chains):
+            assert not given or len(given) == len(self.compositions), "shares or chains of other compositions"
 
 
 class Task(Protocol):
@@ -96,7 +101,7 @@ class Task(Protocol):
 
 class Terse(Task, Protocol):
     """A world whose problems can also be answered without a chain, by the same prompt, and that says of each rule
-    whether it recalls or computes.
+    whether it recalls or computes. Its rows are those of `alchemy.batch.open_layout`.
     """
 
     @property
@@ -106,12 +111,37 @@ class Terse(Task, Protocol):
         """One row per element (B, l): the prompt of `render`, and the answer alone."""
 
 
+@runtime_checkable
+class Exposed(Protocol):
+    """A world that asks about some elements more often than about others."""
+
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often each element (B, l) is asked about in training, against the mean of all."""
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A world whose training begins with another distribution than the one that it is said to have, `train`."""
+
+    def after(self, rows: int) -> Distribution:
+        """What is drawn from after so many rows of training."""
+
+
+def terse(task: Task) -> TypeGuard[Terse]:
+    return hasattr(task, "kinds")
+
+
 def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """(B,) places of compositions of `where`, drawn by their shares."""
     number = len(where.compositions)
     if number == 1:
         return np.zeros(count, dtype=np.intp)
     return rng.choice(number, count, p=where.shares) if where.shares else rng.integers(0, number, count)
+
+
+def padded(compositions: Sequence[Composition]) -> NDArray[np.intp]:
+    """(N, k) the rules of compositions, -1 after the last of shorter ones."""
+    return np.array([*zip_longest(*compositions, fillvalue=-1)], dtype=np.intp).T
 
 
 def render(
@@ -124,17 +154,16 @@ def render(
     """Rows of problems of `where`: elements (B, l), and the place of each one's composition (B,). With `chained` (B,),
     the world must be one that can also answer without a chain.
     """
-    if len(where.compositions) == 1 and chained is None:
+    if terse(task):
+        chained = np.ones(len(which), dtype=bool) if chained is None else chained
+        return open_rows(task.apply, task.vocabulary.first_rule, padded(where.compositions)[which], elements, chained)
+    if len(where.compositions) == 1:
         return task.render(elements, where.compositions[0])
-    number = len(where.compositions)
-    kind = which if chained is None else which + number * ~chained
-    order = np.argsort(kind.astype(np.uint16) if number < 1 << 15 else kind, kind="stable")
-    present, starts = np.unique(kind[order], return_index=True)
+    order = np.argsort(which.astype(np.uint16) if len(where.compositions) < 1 << 15 else which, kind="stable")
+    present, starts = np.unique(which[order], return_index=True)
     rows = np.split(order, starts[1:])
     blocks = [
-        (task.render if place < number else cast(Terse, task).direct)(
-            elements[some], where.compositions[place % number]
-        )
+        task.render(elements[some], where.compositions[place])
         for place, some in zip(present.tolist(), rows, strict=True)
     ]
     return interleave(blocks, rows)
@@ -153,11 +182,12 @@ def written(where: Distribution, which: NDArray[np.intp], rng: np.random.Generat
 
 def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) -> tuple[int, int]:
     """Tokens of the longest prompt (without noise) and of the longest completion (with its end symbol)."""
-    element = np.full((1, where.length), task.vocabulary.first_atom, dtype=np.int16)
-    rows = [task.render(element, composition) for composition in where.compositions]
-    rows = [tokenizer.encode(row) for row in rows] if tokenizer else rows
-    prompts = [int(row.prompt_length[0]) for row in rows]
-    return max(prompts), max(row.tokens.shape[1] - prompt for row, prompt in zip(rows, prompts, strict=True))
+    number = len(where.compositions)
+    elements = np.full((number, where.length), task.vocabulary.first_atom, dtype=np.int16)
+    rows = render(task, where, elements, np.arange(number))
+    rows = tokenizer.encode(rows) if tokenizer else rows
+    whole = np.count_nonzero(rows.role != Role.PAD, axis=1)
+    return int(rows.prompt_length.max()), int((whole - rows.prompt_length).max())
 
 
 def problems_of(

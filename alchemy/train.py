@@ -14,7 +14,7 @@ from alchemy.evaluate import follows_gold, own_tokens
 from alchemy.model import Transformer
 from alchemy.pieces import lay_out, loss_of
 from alchemy.seeds import stream
-from alchemy.task import Task, draw
+from alchemy.task import Staged, Task, draw
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,21 @@ Objective = Callable[
 ]  # the losses of so many steps, each when it is asked for
 
 
-def fresh(task: Task, seed: int, done: int) -> Source:
-    """Rows of the training distribution, never from the test side; `done` chunks of them were drawn before."""
+def fresh(task: Task, seed: int, done: int, size: int) -> Source:
+    """Rows of the training distribution, never from the test side; `done` chunks of `size` rows were drawn before. A
+    world that begins with another distribution (see `alchemy.task.Staged`) has that one first.
+    """
     rng = stream(seed, "train")
     rng.spawn(2 * done)  # what each draw takes from the stream
-    return lambda count: draw(task, task.train, count, rng, "train")
+    drawn = done * size
+
+    def rows(count: int) -> Batch:
+        nonlocal drawn
+        where = task.after(drawn) if isinstance(task, Staged) else task.train
+        drawn += count
+        return draw(task, where, count, rng, "train")
+
+    return rows
 
 
 def next_token(model: Transformer, recipe: Recipe, source: Source, steps: int) -> Iterator[torch.Tensor]:
@@ -146,7 +156,7 @@ def fit(
     if desk and (found := desk.resume()):
         restore(model, optimizer, found[0])
         checks = [Progress(**check) for check in found[1]]
-    source = fresh(task, seed, len(checks))
+    source = fresh(task, seed, len(checks), recipe.check_every * recipe.batch)
     before = checks[-1].seconds if checks else 0.0
     begun = perf_counter()
     while not checks or not over(recipe, checks[-1]):

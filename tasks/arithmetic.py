@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from alchemy.batch import Batch, open_layout
 from alchemy.task import Composition, Distribution, Holdout, Kind, choose
 from alchemy.vocabulary import Vocabulary
 
+MOST = 1 << 18  # compositions of one depth
 OPERATION = re.compile(r"(\d*)x(?:\*\*(\d+))?(?:\+(\d+))?")
 
 
@@ -29,7 +31,8 @@ class Arithmetic:
     """`operations` are written such as x+4, 2x, x**3 or 2x**3+1, all modulo the prime `modulus`, on each of `length`
     digits. Training asks for compositions of each of `depths`, so many as `compositions` says of each depth (0: all),
     in `shares`; `chains` is the share of each depth's rows that is written with a chain. `held_out` compositions of the
-    deepest kind are never in training. `draw` decides which they are.
+    deepest kind are never in training. `draw` decides which they are. Operations are asked for alike, or as often as
+    `often` says, against one another.
     """
 
     modulus: int
@@ -40,14 +43,19 @@ class Arithmetic:
     shares: tuple[float, ...]
     chains: tuple[float, ...]
     held_out: int
+    often: tuple[float, ...]
     draw: int
 
     def __post_init__(self) -> None:
-        for name in ("operations", "depths", "compositions", "shares", "chains"):
+        for name in ("operations", "depths", "compositions", "shares", "chains", "often"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         p = self.modulus
         if p < 2 or any(p % n == 0 for n in range(2, int(p**0.5) + 1)):
             raise ValueError(f"task.modulus={p} is no prime number: use one such as 11")
+        if not self.operations:
+            raise ValueError("task.operations is empty: name at least one, such as [x+4]")
+        if len(set(self.operations)) < len(self.operations):
+            raise ValueError(f"task.operations={list(self.operations)} names one twice: name each once")
         for operation in self.operations:
             if not OPERATION.fullmatch(operation):
                 raise ValueError(f"task.operations names {operation!r}: write it such as x+4, 2x, x**3 or 2x**3+1")
@@ -57,20 +65,42 @@ class Arithmetic:
                 )
         if self.length < 1:
             raise ValueError(f"task.length={self.length} leaves no digits: set it to 1 or more")
-        sizes = {name: len(getattr(self, name)) for name in ("depths", "compositions", "shares", "chains")}
-        if len(set(sizes.values())) > 1 or not self.depths or min(self.depths) < 1:
+        for name in ("held_out", "draw"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"task.{name}={getattr(self, name)} is negative: set it to 0 or more")
+        if self.often and (len(self.often) != len(self.operations) or min(self.often) <= 0):
             raise ValueError(
-                f"task.depths={list(self.depths)} must be 1 or more each, with as many task.compositions, shares and chains"
+                f"task.often={list(self.often)} must have a number above 0 for each of the {len(self.operations)} "
+                "operations, or be empty, []"
             )
-        if min(self.shares) < 0 or sum(self.shares) <= 0 or not all(0 <= share <= 1 for share in self.chains):
-            raise ValueError("task.shares must be 0 or more and not all 0, and task.chains from 0 to 1")
+        self.check_depths()
+
+    def check_depths(self) -> None:
+        sizes = {name: len(getattr(self, name)) for name in ("depths", "compositions", "shares", "chains")}
+        if not self.depths or min(self.depths) < 1 or len(set(self.depths)) < len(self.depths):
+            raise ValueError(
+                f"task.depths={list(self.depths)} must be different numbers from 1 up, at least one, such as [1,2]"
+            )
+        if wrong := [name for name, size in sizes.items() if size != len(self.depths)]:
+            raise ValueError(
+                f"task.{wrong[0]}={list(getattr(self, wrong[0]))} must have one number for each of "
+                f"task.depths={list(self.depths)}"
+            )
+        if min(self.shares) < 0 or sum(self.shares) <= 0:
+            raise ValueError(f"task.shares={list(self.shares)} must be 0 or more, and not all 0")
+        if not all(0 <= share <= 1 for share in self.chains):
+            raise ValueError(f"task.chains={list(self.chains)} must be shares from 0 to 1")
         whole = [len(self.operations) ** depth for depth in self.depths]
         for depth, all_there_are, number in zip(self.depths, whole, self.compositions, strict=True):
+            if all_there_are > MOST:
+                raise ValueError(
+                    f"task.depths={list(self.depths)}: {all_there_are} compositions of {depth} are too many: lower it"
+                )
             kept = self.held_out if depth == max(self.depths) else 0
             if number < 0 or number + kept > all_there_are or (not number and kept == all_there_are):
                 raise ValueError(
-                    f"task.compositions={list(self.compositions)} and task.held_out={self.held_out} do not fit into the "
-                    f"{all_there_are} compositions of {depth} operations: lower one"
+                    f"task.compositions={list(self.compositions)} and task.held_out={self.held_out} do not fit into "
+                    f"the {all_there_are} compositions of {depth} operations: lower one (0 compositions: all)"
                 )
 
     def table(self, operation: str) -> NDArray[np.int64]:
@@ -85,8 +115,7 @@ class Arithmetic:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        compute: Kind = "compute"
-        return (compute,) * len(self.operations)
+        return tuple("compute" for _ in self.operations)
 
     @cached_property
     def tables(self) -> NDArray[np.int16]:
@@ -112,7 +141,10 @@ class Arithmetic:
             some = sorted(order[:number] if number else order)
             if share:
                 asked += some
-                shares += [share / sum(self.shares) / len(some)] * len(some)
+                weights = [
+                    prod(self.often[rule] for rule in composition) if self.often else 1.0 for composition in some
+                ]
+                shares += [share / sum(self.shares) * weight / sum(weights) for weight in weights]
                 chains += [chain] * len(some)
         return Distribution(
             tuple(asked), self.length, Holdout(compositions=unseen), shares=tuple(shares), chains=tuple(chains)

@@ -19,8 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.batch import Batch, open_layout
-from alchemy.task import Composition, Distribution, Kind, choose, in_side, stir
+from alchemy.task import Composition, Distribution, Kind, choose, in_side, padded, stir
 from alchemy.vocabulary import Vocabulary
+
+MOST = 1 << 24  # entities that names may make
+TRIES = 1000  # draws for a question all of whose facts are stated
 
 
 @dataclass(frozen=True)
@@ -44,20 +47,32 @@ class Facts:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chains", tuple(self.chains))
-        if not 1 <= self.entities <= self.names**self.length:
+        for name, least in (("names", 1), ("length", 1), ("relations", 1), ("values", 2), ("zipf", 0), ("draw", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"task.{name}={getattr(self, name)} is too small: set it to {least} or more")
+        whole = self.names**self.length
+        if whole > MOST:
             raise ValueError(
-                f"task.entities={self.entities} does not fit: {self.names} names make {self.names**self.length} entities "
-                f"of {self.length}, so lower it, or raise task.names"
+                f"task.names={self.names} make {whole} entities of task.length={self.length}, and {MOST} is the most: "
+                "lower one"
+            )
+        if not 1 <= self.entities <= whole:
+            raise ValueError(
+                f"task.entities={self.entities} does not fit: task.names={self.names} make {whole} entities of "
+                f"task.length={self.length}, so set it from 1 to {whole}"
             )
         if not 0 <= self.links < self.relations:
             raise ValueError(
                 f"task.links={self.links} must be 0 or more, and fewer than task.relations={self.relations}"
             )
-        if not 0 <= self.two_hops <= 1 or (self.two_hops and not self.links):
-            raise ValueError(f"task.two_hops={self.two_hops} must be from 0 to 1, and needs task.links of 1 or more")
-        if self.values < 2 or self.zipf < 0 or not all(0 <= share <= 1 for share in self.chains):
+        if not 0 <= self.two_hops < 1 or (self.two_hops and not self.links):
             raise ValueError(
-                "task.values must be 2 or more, task.zipf 0 or more, and task.chains two shares from 0 to 1"
+                f"task.two_hops={self.two_hops} must be from 0 to below 1, and above 0 needs task.links of 1 or more"
+            )
+        if len(self.chains) != 2 or not all(0 <= share <= 1 for share in self.chains):
+            raise ValueError(
+                f"task.chains={list(self.chains)} must be two shares from 0 to 1, of one-hop and of two-hop rows, such "
+                "as [0.25,0.5]"
             )
 
     @cached_property
@@ -67,8 +82,7 @@ class Facts:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        recall: Kind = "recall"
-        return (recall,) * self.relations
+        return tuple("recall" for _ in range(self.relations))
 
     @cached_property
     def people(self) -> NDArray[np.int16]:
@@ -82,6 +96,13 @@ class Facts:
         """(entities,) how often each is asked about; they add up to 1."""
         weights = (1.0 + np.arange(self.entities)) ** -self.zipf
         return weights / weights.sum()
+
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often each entity (B, l) is asked about, against the mean of all; 0 for one that there is not."""
+        names = {
+            tuple(name): weight * self.entities for name, weight in zip(self.people.tolist(), self.weights, strict=True)
+        }
+        return np.array([names.get(tuple(name), 0.0) for name in elements.tolist()])
 
     @property
     def bits(self) -> float:
@@ -104,39 +125,77 @@ class Facts:
         if where.length != self.length:  # nobody has such a name: attributes all the same, which nobody has stated
             first = self.vocabulary.first_atom + self.values
             return rng.integers(first, first + self.names, (count, where.length)).astype(np.int16), which
-        elements = self.people[rng.choice(self.entities, count, p=self.weights if self.zipf else None)]
-        hops = np.array([len(composition) for composition in where.compositions])[which]
-        for _ in range(100):
-            lacking = (hops > 1) & ~self.stated(where, elements, which)
-            if not lacking.any():
-                return elements, which
-            elements[lacking] = self.people[rng.integers(0, self.entities, np.count_nonzero(lacking))]
-        raise ValueError(f"hardly any entity has all facts stated that {where.compositions} need: raise task.entities")
+        self.check(where)
+        asked, weights = padded(where.compositions)[which], self.weights if self.zipf else None
+        who = rng.choice(self.entities, count, p=weights)
+        lacking = np.flatnonzero(~self.answerable(who, asked))
+        for _ in range(TRIES):
+            if not len(lacking):
+                return self.people[who], which
+            who[lacking] = rng.choice(self.entities, len(lacking), p=weights)
+            lacking = lacking[~self.answerable(who[lacking], asked[lacking])]
+        names = ", ".join(sorted({self.spell(where.compositions[place]) for place in which[lacking]}))
+        raise ValueError(f"task.entities={self.entities}: hardly any has all facts stated that {names} needs: raise it")
 
-    def stated(self, where: Distribution, elements: NDArray[np.int16], which: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(B,) whether every fact that a problem needs is one of the training side."""
-        known = np.ones(len(elements), dtype=bool)
-        for place, composition in enumerate(where.compositions):
-            rows = which == place
-            here = elements[rows]
-            for relation in composition if rows.any() else ():
-                one = Distribution(((relation,),), self.length)
-                known[rows] &= in_side(self.vocabulary, one, here, np.zeros(len(here), dtype=np.intp), "train")
-                here = self.apply(relation, here)
-        return known
+    def check(self, where: Distribution) -> None:
+        """Raises ValueError for a composition that goes on from an attribute that is no entity."""
+        for composition in where.compositions:
+            if max(composition[:-1], default=-1) >= self.links:
+                raise ValueError(
+                    f"task.links={self.links}: {self.spell(composition)} goes on from an attribute that is no entity, "
+                    "so ask for others, or raise task.links"
+                )
+
+    def answerable(self, who: NDArray[np.intp], asked: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(B,) whether a question is of one hop, or all facts that it needs are stated; entities by their number (B,),
+        relations (B, k) with -1 after the last.
+        """
+        known = np.ones(len(who), dtype=bool)
+        for place in range(asked.shape[1] if asked.shape[1] > 1 else 0):
+            rule = asked[:, place]
+            known &= (rule < 0) | self.stated[who, rule]
+            who = self.linked[who, np.clip(rule, 0, self.links - 1)] if self.links else who
+        return known | ((asked >= 0).sum(axis=1) < 2)
+
+    @cached_property
+    def stated(self) -> NDArray[np.bool_]:
+        """(entities, relations) which facts are of the training side."""
+        one_hop = Distribution(tuple((relation,) for relation in range(self.relations)), self.length)
+        asked = np.repeat(np.arange(self.relations)[:, None], self.entities, axis=1)
+        sides = [in_side(self.vocabulary, one_hop, self.people, which, "train") for which in asked]
+        return np.stack(sides, axis=1)
+
+    @cached_property
+    def linked(self) -> NDArray[np.intp]:
+        """(entities, links) the number of the entity that each link of each leads to."""
+        return np.stack([self.entity(self.mixed(link, self.people)) for link in range(self.links)], axis=1)
 
     def size(self, where: Distribution) -> int:
-        return len(where.compositions) * (self.entities if where.length == self.length else self.names**where.length)
+        if where.length != self.length:
+            return len(where.compositions) * self.names**where.length
+        self.check(where)
+        everyone = np.arange(self.entities)
+        return sum(
+            int(np.count_nonzero(self.answerable(everyone, np.tile(composition, (self.entities, 1)))))
+            for composition in where.compositions
+        )
 
-    def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
-        """(B, l) attributes, a hash of names and relation: any element has them, of as many atoms as itself."""
+    def mixed(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.uint64]:
+        """(B,) a hash of each fact: the names that it is about, and the relation."""
         keys = self.vocabulary.keys
         mixed = np.full(elements.shape[:-1], np.uint64(self.draw))
         for column in np.moveaxis(elements, -1, 0):
             mixed = stir(mixed, keys[column])
-        mixed = stir(mixed, keys[self.vocabulary.first_rule + rule])
+        return stir(mixed, keys[self.vocabulary.first_rule + rule])
+
+    def entity(self, mixed: NDArray[np.uint64]) -> NDArray[np.intp]:
+        return (scramble(mixed, 0) % np.uint64(self.entities)).astype(np.intp)
+
+    def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
+        """(B, l) attributes, a hash of names and relation: any element has them, of as many atoms as itself."""
+        mixed = self.mixed(rule, elements)
         if rule < self.links and elements.shape[-1] == self.length:
-            return self.people[scramble(mixed, 0) % np.uint64(self.entities)]
+            return self.people[self.entity(mixed)]
         digits = [scramble(mixed, place) % np.uint64(self.values) for place in range(elements.shape[-1])]
         return (self.vocabulary.first_atom + np.stack(digits, axis=-1)).astype(np.int16)
 

@@ -6,29 +6,53 @@ recall an attribute and then compute with it (a composition of rules of two worl
 Shapes: B rows, l atoms of the longest element; shorter ones are padded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.batch import Batch, open_layout
-from alchemy.task import Composition, Distribution, Holdout, Kind, Terse, choose, in_side
+from alchemy.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, padded, terse
 from alchemy.vocabulary import PAD, UNKNOWN, Vocabulary
+
+TRIES = 100  # draws for a problem that training has
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """`worlds`, and in `tokens` the share of all tokens that each has."""
+    """`worlds`, and in `tokens` the share of all tokens that each has. Training begins with `early_rows` in which a
+    share `early_chains` of all problems that need several rules is written with a chain: the skill is learnt while
+    chains are common, and kept while they are rare.
+    """
 
     worlds: tuple[Terse, ...]
     tokens: tuple[float, ...]
+    early_rows: int
+    early_chains: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "worlds", tuple(self.worlds))
         object.__setattr__(self, "tokens", tuple(self.tokens))
         if not self.worlds or len(self.tokens) != len(self.worlds) or min(self.tokens) <= 0:
-            raise ValueError(f"task.tokens={list(self.tokens)} must give each of task.worlds a share above 0")
+            raise ValueError(
+                f"task.tokens={list(self.tokens)} must give a share above 0 to each of task.worlds, which are "
+                f"{len(self.worlds)}"
+            )
+        for world in self.worlds:
+            if not terse(world):
+                raise ValueError(
+                    f"task.worlds has {type(world).__name__}, which answers in one mode alone: use worlds with chains "
+                    "and direct answers, such as facts and arithmetic"
+                )
+        rules = [rule for world in self.worlds for rule in world.vocabulary.rules]
+        if twice := [rule for rule in rules if rules.count(rule) > 1]:
+            raise ValueError(f"task.worlds has two with a rule {twice[0]}: rules of a mixture need names of their own")
+        if self.early_rows < 0 or not 0 <= self.early_chains <= 1:
+            raise ValueError(
+                f"task.early_rows={self.early_rows} is below 0, or task.early_chains={self.early_chains} no share"
+            )
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -36,7 +60,7 @@ class Mixture:
         atoms = tuple(dict.fromkeys(atom for world in self.worlds for atom in world.vocabulary.atoms))
         return Vocabulary(rules, atoms)
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         return tuple(kind for world in self.worlds for kind in world.kinds)
 
@@ -61,8 +85,10 @@ class Mixture:
             for world in self.worlds
         ]
 
-    def world_of(self, rule: int) -> int:
-        return int(np.searchsorted(self.firsts, rule, side="right")) - 1
+    @cached_property
+    def homes(self) -> NDArray[np.intp]:
+        """(R + 1,) the world that each rule is of; -1 at the end, and so for no rule."""
+        return np.append(np.repeat(np.arange(len(self.worlds)), np.diff(self.firsts)), -1)
 
     @cached_property
     def train(self) -> Distribution:
@@ -83,45 +109,77 @@ class Mixture:
             tuple(compositions), length, Holdout(compositions=tuple(unseen)), shares=tuple(shares), chains=tuple(chains)
         )
 
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often elements without padding are asked about, against the mean of their world that knows them."""
+        found = [
+            world.exposure(theirs[elements])
+            for world, theirs in zip(self.worlds, self.theirs, strict=True)
+            if isinstance(world, Exposed)
+        ]
+        return np.max(found, axis=0) if found else np.ones(len(elements))
+
+    def after(self, rows: int) -> Distribution:
+        if rows >= self.early_rows:
+            return self.train
+        pairs = zip(self.train.compositions, self.train.chains, strict=True)
+        return replace(self.train, chains=tuple(self.early_chains if len(c) > 1 else share for c, share in pairs))
+
     def problems(
         self, where: Distribution, count: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+        rules = padded(where.compositions)
+        own = (self.homes[rules] == self.homes[rules[:, :1]]).cumprod(axis=1).astype(bool) & (rules >= 0)
+        self.check(where, rules, own)
         which = choose(where, count, rng)
         elements = np.full((count, where.length), PAD, dtype=np.int16)
-        asked_in = np.array([self.world_of(composition[0]) for composition in where.compositions])
         for number in range(len(self.worlds)):
-            places = np.flatnonzero(asked_in == number)
+            places = np.flatnonzero(self.homes[rules[:, 0]] == number)
             rows = np.flatnonzero(np.isin(which, places))
             if len(rows):
-                elements[rows], which[rows] = self.problems_in(number, where, places, len(rows), rng)
+                parts = np.where(own, rules - self.firsts[number], -1)[places]
+                further = ((rules >= 0) & ~own).any(axis=1)[places]
+                mine, chosen = self.problems_in(number, where, places, parts, further, len(rows), rng)
+                elements[rows, : mine.shape[1]], which[rows] = mine, chosen
         return elements, which
 
-    def problems_in(
-        self, number: int, where: Distribution, places: NDArray[np.intp], count: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
-        """Problems of one world, padded, for the compositions at `places` of `where`, by their shares."""
-        world = self.worlds[number]
-        shares = np.array([where.shares[place] for place in places]) if where.shares else np.ones(len(places))
-        own = tuple(self.part(number, where.compositions[place]) for place in places)
-        some = Distribution(own, self.length_in(number, where), shares=tuple(shares / shares.sum()))
-        further = np.array(
-            [len(part) < len(where.compositions[place]) for part, place in zip(own, places, strict=True)]
-        )
-        elements, which = world.problems(some, count, rng)
-        for _ in range(100):
-            lacking = further[which]
-            if lacking.any():  # what a further world goes on from must be known: a problem of the training side
-                lacking[lacking] = ~in_side(world.vocabulary, some, elements[lacking], which[lacking], "train")
-            if not lacking.any():
-                padding = where.length - elements.shape[1]
-                return np.pad(self.ours[number][elements], ((0, 0), (0, padding))), places[which]
-            elements[lacking], which[lacking] = world.problems(some, int(lacking.sum()), rng)
-        raise ValueError(f"hardly any problem of {where.compositions} begins with one that training has")
+    def check(self, where: Distribution, rules: NDArray[np.intp], own: NDArray[np.bool_]) -> None:
+        """Raises ValueError for a composition that recalls what another world made: nobody has stated that."""
+        recalls = np.array([kind == "recall" for kind in (*self.kinds, "compute")])
+        if (wrong := (recalls[rules] & ~own).any(axis=1)).any():
+            raise ValueError(
+                f"{self.spell(where.compositions[int(wrong.argmax())])} recalls something of what another of "
+                "task.worlds made, and nobody has stated it: name rules that recall first"
+            )
 
-    def part(self, number: int, composition: Composition) -> Composition:
-        """The first rules of a composition, those of one world, by their numbers there."""
-        own = [self.world_of(rule) == number for rule in composition]
-        return tuple(rule - self.firsts[number] for rule in composition[: (own + [False]).index(False)])
+    def problems_in(
+        self,
+        number: int,
+        where: Distribution,
+        places: NDArray[np.intp],
+        parts: NDArray[np.intp],
+        further: NDArray[np.bool_],
+        count: int,
+        rng: np.random.Generator,
+    ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+        """Problems of one world for the compositions at `places` of `where`, by their shares, and the place of each;
+        `parts` are their rules in that world, and `further` whether rules of others follow.
+        """
+        world = self.worlds[number]
+        shares = np.array(where.shares)[places] if where.shares else np.ones(len(places))
+        compositions = tuple(tuple(rule for rule in part if rule >= 0) for part in parts.tolist())
+        some = Distribution(compositions, self.length_in(number, where), shares=tuple((shares / shares.sum()).tolist()))
+        elements, which = world.problems(some, count, rng)
+        lacking = np.flatnonzero(further[which])
+        for _ in range(TRIES):  # what a further world goes on from must be known: a problem of the training side
+            lacking = lacking[~in_side(world.vocabulary, some, elements[lacking], which[lacking], "train")]
+            if not len(lacking):
+                return self.ours[number][elements], places[which]
+            begun, group = np.unique(parts[which[lacking]], axis=0, return_inverse=True)
+            for i, part in enumerate(begun.tolist()):
+                rows = lacking[group.ravel() == i]
+                alone = replace(some, compositions=(tuple(rule for rule in part if rule >= 0),), shares=())
+                elements[rows] = world.problems(alone, len(rows), rng)[0]
+        raise ValueError(f"task.worlds: hardly any problem of {some.compositions} is one that training has")
 
     def length_in(self, number: int, where: Distribution) -> int:
         """Atoms of an element of one world, as many more or fewer than its training has as `where` has."""
@@ -130,14 +188,16 @@ class Mixture:
     def size(self, where: Distribution) -> int:
         sizes = []
         for composition in where.compositions:
-            number = self.world_of(composition[0])
-            alone = Distribution((self.part(number, composition),), self.length_in(number, where))
+            number = int(self.homes[composition[0]])
+            part = takewhile(lambda rule: self.homes[rule] == number, composition)  # noqa: B023, used at once
+            own = tuple(rule - self.firsts[number] for rule in part)
+            alone = Distribution((own,), self.length_in(number, where))
             sizes.append(self.worlds[number].size(alone))
         return sum(sizes)
 
     def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
         """What a world's rule makes of elements; symbols that the world lacks stay what they are."""
-        number = self.world_of(rule)
+        number = int(self.homes[rule])
         read = self.theirs[number][elements]
         made = self.ours[number][self.worlds[number].apply(rule - self.firsts[number], read)]
         return np.where((read == UNKNOWN).any(axis=-1, keepdims=True), elements, made)
@@ -162,6 +222,13 @@ class Mixture:
 
     def spell(self, composition: Composition) -> str:
         return ":".join(self.vocabulary.rules[rule].strip("[]") for rule in composition)
+
+
+def mixture(worlds: dict[str, Terse], tokens: dict[str, float], early_rows: int, early_chains: float) -> Mixture:
+    """A Mixture of named worlds, with the share of all tokens of each by its name."""
+    if set(worlds) != set(tokens):
+        raise ValueError(f"task.tokens names {', '.join(tokens)}, and task.worlds {', '.join(worlds)}: name the same")
+    return Mixture(tuple(worlds.values()), tuple(tokens[name] for name in worlds), early_rows, early_chains)
 
 
 def mean_tokens(world: Terse) -> float:

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from alchemy.diagnose import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, diagnose
+from alchemy.diagnose import diagnose, verify
+from alchemy.diagnosis import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP
 from alchemy.maps import group, names_of
 from alchemy.measure import steps
 from alchemy.replay import nearest, replay
 from alchemy.seeds import stream
 from alchemy.shift import AXES
-from alchemy.task import Distribution, draw
+from alchemy.task import Distribution, draw, terse
 from alchemy.vocabulary import PAD
+from tasks.arithmetic import Arithmetic
 from tasks.cipher import Cipher
 
 RULES = ("rotate 13", "roll 1", "reverse")
@@ -40,10 +42,10 @@ def test_gold_is_right_in_every_world(task):
         for level in range(-1, 3):
             try:
                 where = AXES[axis](task, level)
+                batch = draw(task, where, 50, stream(0, "diagnosis"))
             except ValueError:
                 continue
             if where.noise is None:
-                batch = draw(task, where, 50, stream(0, "diagnosis"))
                 found = diagnose(task, batch, batch.completion())
                 assert (found.kind == RIGHT).all(), (axis, level)
                 assert found.follows.all()
@@ -218,3 +220,77 @@ def test_steps_of_many_rows_are_those_of_each():
     each = [steps(cipher.vocabulary.rules, one(cipher, "A B C D", "F1F2", text))[0] for text in texts]
     assert steps(cipher.vocabulary.rules, diagnose(cipher, clean, rows)).tolist() == each
     assert len(set(each)) == 5
+
+
+def sums():
+    return Arithmetic(11, ("x+4", "2x", "x**3"), 4, (1, 2), (0, 0), (0.5, 0.5), (0.5, 0.5), 0, 0)
+
+
+@pytest.mark.parametrize("write", [Arithmetic.render, Arithmetic.direct], ids=["chain", "direct"])
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("[x+4] 7 4 0 5 [2x] 3 8 0 10 <answer> 3 8 0 10", RIGHT, "5 right, 10 right, 15 right"),
+        ("3 8 0 10", RIGHT, "4 right"),
+        ("[x+4] 7 4 0 5 [2x] 3 8 0 10 <answer> 3 8 0 9", WRONG_ANSWER, "5 right, 10 right, 15 wrong"),
+        ("[x+4] 7 4 0 5 [2x] 3 8 0 10 <answer> 7 1 4 3", WRONG_ANSWER, "5 right, 10 right, 15 [x+4]"),
+        ("3 8 0 9", WRONG_ANSWER, "4 wrong"),
+        ("[2x] 6 0 3 2 [x+4] 10 4 7 6 <answer> 10 4 7 6", REPLAYED, "5 right, 10 right, 15 right"),  # 2x:x+4
+        ("[x+4] 7 4 0 5 <answer> 7 4 0 5", REPLAYED, "5 right, 10 right, missing"),  # x+4 alone
+        ("10 4 7 6", REPLAYED, "4 wrong"),  # 2x:x+4
+        ("[x+4] 7 4 0 6 [2x] 3 8 0 1 <answer> 3 8 0 1", WRONG_STEP, "5 wrong, 10 right, 15 right"),
+        ("[2x] 7 4 0 5 [2x] 3 8 0 10 <answer> 3 8 0 10", WRONG_STEP, "5 [x+4], 10 right, 15 right"),
+        ("[2x] 6 0 3 2 [x+4] 10 4 7 6 <answer> 10 4 7 7", WRONG_STEP, "5 right, 10 right, 15 wrong"),
+        ("3 8 0", WRONG_STEP, "3 wrong"),
+        ("[x+4] 7 4 0 5 [2x] 3 8 <answer> 3 8 0 10", MALFORMED, ""),
+        ("[x+4] 7 4 0 5 [2x] 3 8 0 10", MALFORMED, ""),
+        ("[x+4] 7 4 0 5 <answer> 7 4 0 5 <answer> 7 4 0 5", MALFORMED, ""),
+        ("<answer> 3 8 0 10", MALFORMED, ""),
+        ("[x+4] [2x] 3 8 0 10 <answer> 3 8 0 10", MALFORMED, ""),
+        ("3 8 0 10 [2x]", MALFORMED, ""),
+        ("[x+4] 7 4 0 </s> <answer> 3 8 0 10", MALFORMED, ""),
+        ("<think>", MALFORMED, ""),
+    ],
+)
+def test_an_open_row_by_hand_is_held_against_gold_of_its_own_form(write, text, kind, said):
+    """3 0 7 1 under x+4 is 7 4 0 5, and that under 2x is 3 8 0 10, modulo 11; whichever form the row's gold has."""
+    world = sums()
+    batch = write(world, written(world, "3 0 7 1"), (0, 1))
+    found = diagnose(world, batch, written(world, text))
+    assert KINDS[found.kind[0]] == KINDS[kind]
+    assert steps(world.vocabulary.rules, found).tolist() == [said]
+    assert found.flags()["fluent"][0] == (kind != MALFORMED and "<answer>" in text)
+    assert found.follows[0] == (kind != MALFORMED and said.removesuffix(", missing").endswith("right"))
+
+
+def test_an_open_row_s_answer_names_the_composition_that_leads_to_it():
+    world = sums()
+    batch = world.render(np.repeat(written(world, "3 0 7 1"), 3, axis=0), (0, 1))
+    texts = ["3 8 0 10", "[2x] 6 0 3 2 [x+4] 10 4 7 6 <answer> 10 4 7 6", "[x+4] 7 4 0 5 <answer> 9 9 9 9"]
+    rows = [np.pad(ids, (0, 16 - len(ids))) for ids in (world.vocabulary.encode(text) for text in texts)]
+    found = diagnose(world, batch, np.array(rows))
+    assert [found.maps[place] for place in found.executes[:2]] == [(0, 1), (1, 0)]
+    assert found.executes[2] == -1 or found.compositions[2] > 0
+
+
+def test_every_open_row_that_is_right_ends_in_the_world_s_answer(task):
+    """Of completions broken at random: right ones verify; right and wrong answers of true chains do, or do not."""
+    if not terse(task):
+        pytest.skip("not in the open layout")
+    batch = draw(task, task.train, 400, stream(0, "open"))
+    gold, rng = batch.completion(), stream(1, "open")
+    noise = rng.integers(1, len(task.vocabulary), gold.shape).astype(np.int16)
+    broken = np.where((rng.random(gold.shape) < 0.04) & (gold != PAD), noise, gold)
+    found, right = diagnose(task, batch, broken), verify(task, batch, broken)
+    assert_array_equal(found.kind == RIGHT, (broken == gold).all(axis=1))
+    assert right[found.kind == RIGHT].all()
+    assert not right[found.kind == WRONG_ANSWER].any()
+    assert set(found.kind.tolist()) >= {RIGHT, WRONG_ANSWER, MALFORMED}
+    assert_array_equal(found.lines > 0, found.kind != MALFORMED)
+    lines = found.valid >= 0
+    assert_array_equal(lines.sum(axis=1), found.lines)
+    assert (np.diff(found.ends, axis=1)[lines[:, 1:]] > 0).all()
+    laid = found.lines > 0
+    assert_array_equal(
+        found.ends[laid, found.lines[laid] - 1], (broken[laid] != PAD).sum(axis=1), "the last line ends the completion"
+    )

@@ -8,14 +8,14 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from alchemy.batch import Role
+from alchemy.batch import Role, left_justify
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete, follows_gold, to_tensor
 from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.pieces import counted, loss_of, targets
 from alchemy.seeds import stream
-from alchemy.shift import AXES, corrupt
-from alchemy.task import draw, in_side, render, span
-from alchemy.train import counted, loss_of, targets
+from alchemy.shift import AXES, asking, corrupt
+from alchemy.task import draw, in_side, problems_of, render, span, terse
 from alchemy.vocabulary import ANSWER, END, PAD
 from tests.conftest import tiny_model
 
@@ -23,12 +23,18 @@ LEVELS = range(-3, 7)
 
 
 def reachable(task, axis):
-    """Level and Distribution wherever the world has that level; elsewhere it must say so in a sentence."""
+    """Level and Distribution wherever the axis has that level and the world problems at it; elsewhere either must say
+    so in a sentence.
+    """
     for level in LEVELS:
+        names = f"shift.axis={axis}"
         try:
-            yield level, AXES[axis](task, level)
+            where = AXES[axis](task, level)
+            names = "task."
+            draw(task, where, 1, stream(0, "reachable"))
+            yield level, where
         except ValueError as error:
-            assert f"shift.axis={axis}" in str(error)
+            assert names in str(error)
             assert level != 0
 
 
@@ -117,8 +123,9 @@ def test_a_problem_has_the_same_side_wherever_it_is_asked(task, axis):
     for _, where in reachable(task, axis):
         elements, which = task.problems(where, 500, stream(0, "sides"))
         together = in_side(task.vocabulary, where, elements, which, "train")
-        for number, composition in enumerate(where.compositions):
-            alone = replace(where, compositions=(composition,), shares=())
+        for number in np.unique(which):
+            composition = where.compositions[number]
+            alone = replace(where, compositions=(composition,), shares=(), chains=())
             rows = which == number
             side = in_side(task.vocabulary, alone, elements[rows], which[rows] * 0, "train")
             assert_array_equal(side, together[rows])
@@ -127,7 +134,8 @@ def test_a_problem_has_the_same_side_wherever_it_is_asked(task, axis):
 def test_a_row_is_the_rendering_of_its_own_problem(task):
     elements, which = task.problems(task.train, 300, stream(0, "rows"))
     batch = render(task, task.train, elements, which)
-    for number, composition in enumerate(task.train.compositions):
+    for number in np.unique(which):
+        composition = task.train.compositions[number]
         rows = np.flatnonzero(which == number)
         alone = task.render(elements[rows], composition)
         width = alone.tokens.shape[1]
@@ -195,9 +203,90 @@ def test_a_tiny_model_learns_eight_rows_by_heart(task):
         to_tensor(targets(batch.tokens, counted(batch, "completion")), model),
     )
     for _ in range(150):
-        loss = loss_of(model, tokens, wanted)
+        loss = loss_of(model, [(tokens, wanted)])
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     assert follows_gold(model, batch).all()
     assert_array_equal(complete(model, batch), batch.completion())
+
+
+def with_modes(task):
+    if not terse(task):
+        pytest.skip("the world has one mode")
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_both_modes_ask_alike_and_answer_alike(task, axis):
+    with_modes(task)
+    first = task.vocabulary.first_atom
+    for _, where in reachable(task, axis):
+        elements, which = task.problems(where, 300, stream(0, "modes"))
+        for number in np.unique(which)[:20]:
+            mine = [elements[which == number], where.compositions[number]]
+            chain, direct = task.render(*mine), task.direct(*mine)
+            assert_array_equal(left_justify(chain.prompt(), chain.prompt() != PAD), direct.tokens[:, : -atoms(direct)])
+            assert_array_equal(chain.tokens[:, -atoms(direct) :], direct.tokens[:, -atoms(direct) :])
+            assert (direct.completion() >= first).all(), "a direct completion is nothing but atoms"
+            assert (chain.completion()[:, 0] == task.vocabulary.first_rule + mine[1][0]).all()
+            assert_array_equal((chain.completion() == ANSWER).sum(axis=1), 1)
+            for rule, row in zip(mine[1], np.unique(chain.step[0])[1:], strict=True):
+                written = chain.tokens[:, chain.step[0] == row]
+                assert (written[:, 0] == task.vocabulary.first_rule + rule).all()
+                assert (written[:, 1:] >= first).all()
+
+
+def atoms(direct):
+    """Tokens of the answer and its end symbol."""
+    return int((direct.role[0] == Role.ANSWER).sum())
+
+
+def test_rows_of_either_mode_are_those_that_the_world_writes(task):
+    with_modes(task)
+    elements, which = task.problems(task.train, 400, stream(0, "rows"))
+    chained = stream(0, "chained").random(400) < 0.5
+    batch = render(task, task.train, elements, which, chained)
+    for row in range(len(batch)):
+        write = task.render if chained[row] else task.direct
+        alone = write(elements[row : row + 1], task.train.compositions[which[row]])
+        width = alone.tokens.shape[1]
+        for name in ("tokens", "role", "step"):
+            assert_array_equal(getattr(batch, name)[row, :width], getattr(alone, name)[0])
+        assert (batch.role[row, width:] == Role.PAD).all()
+
+
+@pytest.mark.parametrize("axis", ["task", "length", "format"])
+def test_as_many_rows_have_chains_as_the_distribution_says(task, axis):
+    """Within five standard errors, of each group of compositions with one share; so level 0 has chains."""
+    with_modes(task)
+    for level, where in reachable(task, axis):
+        assert len(where.chains) == len(where.compositions)
+        if level not in (0, 1):
+            continue
+        batch = draw(task, replace(where, noise=None), 20_000, stream(0, "shares"))
+        chained = (batch.role == Role.CHAIN).any(axis=1)
+        share_of = dict(zip(where.compositions, where.chains, strict=True))
+        shares = np.zeros(len(batch))
+        for rows, _, composition in problems_of(batch, task.vocabulary):
+            shares[rows] = share_of[composition]
+        for share in np.unique(shares):
+            rows = shares == share
+            assert abs(chained[rows].mean() - share) <= 5 * (share * (1 - share) / rows.sum()) ** 0.5
+        assert level or chained.any()
+
+
+def test_a_level_of_other_compositions_has_chains_as_often_as_training(task):
+    with_modes(task)
+    train = task.train
+    assert asking(train, train.compositions).chains == train.chains
+    deepest = max(map(len, train.compositions))
+    shares = train.shares or (1 / len(train.compositions),) * len(train.compositions)
+    rows = [
+        (share, share * chain)
+        for composition, share, chain in zip(train.compositions, shares, train.chains, strict=True)
+        if len(composition) == deepest
+    ]
+    every, chained = np.sum(rows, axis=0)
+    new = (0,) * deepest
+    own = dict(zip(train.compositions, train.chains, strict=True))
+    assert asking(train, (new,)).chains == pytest.approx((own.get(new, chained / every),))

@@ -69,6 +69,7 @@ def run(
     *,
     count: int,
     arm: str,
+    shown: str,
     keep: str,
     match: Match,
     recipe: Recipe,
@@ -99,7 +100,7 @@ def run(
         )
     place: dict[str, str | int | float] = {
         "seed": seed,
-        "arm": arm,
+        "arm": shown or arm,
         "keep": keep,
         "load": round(load(task, trained.model), 4),
     }
@@ -132,7 +133,7 @@ class Course:
     found: dict[int, Values] = field(default_factory=dict)
     matched: dict[str, Transformer] = field(default_factory=dict)
     at: dict[str, int] = field(default_factory=dict)
-    shown: float = 0.0
+    told: float = 0.0
     earned: list[float] = field(default_factory=list)
 
     def look(self, step: int, model: Transformer) -> None:
@@ -140,13 +141,13 @@ class Course:
         rate, far = moved(self.exam, model)
         passed = {name for name, value in (("opening", rate), ("kl", far)) if value >= getattr(self.match, name)}
         fresh = passed - set(self.matched) if step else set()
-        if step % self.every == 0 or step == self.steps or fresh or abs(rate - self.shown) >= SHOWN:
+        if step % self.every == 0 or step == self.steps or fresh or abs(rate - self.told) >= SHOWN:
             values = progress(self.exam, model)
             if step == 0:
                 values |= start(self.exam)
             if self.earned:
                 values["update"]["reward"] = (float(np.mean(self.earned)), 0.0)
-            self.found[step], self.shown = values, rate
+            self.found[step], self.told = values, rate
             self.earned.clear()  # it is this list that the arm writes into
         for name in fresh:
             self.matched[name], self.at[name] = deepcopy(model), step
