@@ -38,10 +38,13 @@ WORLD = Mixture(
             shares=(0.4, 0.6),
             chains=(0.0, 0.3),
             held_out=2,
+            often=(),
             draw=0,
         ),
     ),
     tokens=(0.4, 0.6),
+    early_rows=0,
+    early_chains=0.0,
 )
 FIRST = WORLD.vocabulary.first_atom
 RULE = WORLD.vocabulary.first_rule

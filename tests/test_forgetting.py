@@ -27,8 +27,9 @@ RELEARN = replace(TAUGHT, steps=5, batch=32, check_every=5)
 POLICY = Policy(
     group=4, prompts=4, temperature=1.0, clip=0.2, kl=0.001, entropy=0.0, updates_per_rollout=1, reward="exact"
 )
-SETTINGS = {"count": 40, "match": Match(opening=0.3, kl=0.02), "recipe": TAUGHT, "policy": POLICY}
+SETTINGS = {"shown": "", "count": 40, "match": Match(opening=0.3, kl=0.02), "recipe": TAUGHT, "policy": POLICY}
 SETTINGS |= {"anchor": 1.0, "every": 2, "relearn": RELEARN}
+FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
 KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
@@ -69,6 +70,18 @@ def test_the_base_has_not_moved_from_itself(questions):
     split = loss(questions, trained(), deepcopy)
     assert set(split) == SPLIT
     assert all(value == 0 for value, _ in split.values())
+
+
+def test_bits_of_facts_that_are_asked_about_often_and_seldom():
+    people = replace(WORLD.worlds[0], zipf=1.0)
+    some = exam(replace(WORLD, worlds=(people, WORLD.worlds[1])), trained(), 200, 0)
+    found = {name: value for name, (value, _) in progress(some, trained())["knowledge"].items()}
+    assert set(found) == {*KNOWLEDGE, "bits_head", "bits_tail"}
+    first = {tuple(names) for names in WORLD.ours[0][people.people[:7]].tolist()}  # 1/8 of a sum of 4.06 is the mean
+    head = np.array([tuple(names) in first for names in some.facts.tokens[:, :2].tolist()])
+    assert 0.3 < head.mean() < 0.9
+    both = head.mean() * found["bits_head"] + (1 - head.mean()) * found["bits_tail"]
+    assert both == pytest.approx(found["bits"])
 
 
 def test_progress_is_what_its_parts_say(questions, taught):
@@ -185,6 +198,11 @@ def test_the_study_of_a_gold_arm_has_its_parts_and_coordinates():
     assert {"split@opening", "split@kl", "restore@opening"} <= {part for _, part in found}
 
 
+def test_an_arm_can_be_shown_by_another_name():
+    records = study(trained(), "gold", shown="gold, slowly", match=FAR, every=9, count=4)
+    assert {record.at["arm"] for record in records} == {"gold, slowly"}
+
+
 def first(found, part, metric, value):
     return next(step for (step, its), metrics in sorted(found.items()) if its == part and metrics[metric] >= value)
 
@@ -196,9 +214,6 @@ def test_matches_are_the_first_steps_past_them():
     assert at["split@kl"] == first(found, "update", "kl", 0.02) > 0
     far = by_part(study(trained(), match=Match(opening=0.999, kl=50.0)))
     assert not [part for _, part in far if "@" in part]
-
-
-FAR = Match(opening=2.0, kl=1e9)  # never
 
 
 @pytest.fixture(scope="module")
