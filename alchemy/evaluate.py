@@ -80,6 +80,7 @@ def complete(
     model from elsewhere completes by its own means.
     """
     if isinstance(model, Completes):
+        assert opening is None, "a model from elsewhere opens its completions as it likes"
         return model.complete(batch, temperature, rng)
     batch = own_tokens(model, batch)
     completion = np.full((len(batch), model.context), PAD, dtype=np.int16)

@@ -75,7 +75,7 @@ class Exam:
 def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
     """`count` questions of each kind. Raises ValueError where the world lacks one, or the model cannot read it."""
     recalled, computed = asked(task)
-    longest = max(map(len, computed))
+    longest = max(map(len, computed), default=0)
     steps = [composition for composition in computed if len(composition) > 1]
     unseen = task.train.held_out.compositions
     if not recalled or not steps or not unseen:
@@ -150,7 +150,7 @@ def progress(exam: Exam, model: Transformer) -> Values:
         name: share(verify(exam.task, batch, complete(model, batch)))
         for name, batch in (("ood", exam.unseen), ("deeper", exam.deeper))
     }
-    values: Values = {
+    return {
         "procedural": {
             "free": share(computed.free),
             "fast": share(computed.fast),
@@ -171,7 +171,6 @@ def progress(exam: Exam, model: Transformer) -> Values:
             **{name: (value, 0.0) for name, value in change(exam.base.state_dict(), model.state_dict()).items()},
         },
     }
-    return values
 
 
 def start(exam: Exam) -> Values:
@@ -189,12 +188,8 @@ def chained(task: Terse) -> float:
     train, computed = task.train, set(asked(task)[1])
     number = len(train.compositions)
     shares, chains = train.shares or (1.0,) * number, train.chains or (1.0,) * number
-    rows = [
-        (share, chain)
-        for composition, share, chain in zip(train.compositions, shares, chains, strict=True)
-        if composition in computed and len(composition) > 1
-    ]
-    return sum(share * chain for share, chain in rows) / sum(share for share, _ in rows)
+    several = [composition in computed and len(composition) > 1 for composition in train.compositions]
+    return float(np.average(np.array(chains)[several], weights=np.array(shares)[several]))
 
 
 def loss(exam: Exam, model: Transformer, relearn: Relearn) -> dict[str, tuple[float, float]]:

@@ -1,5 +1,7 @@
 """Training: same seed, same bits; it stops where it should; the loss looks where it is told to."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from alchemy.pieces import IGNORED, counted, lay_out, loss_of, targets
 from alchemy.seeds import stream
 from alchemy.shift import recompose
 from alchemy.task import draw
-from alchemy.train import Recipe, fit
+from alchemy.train import Recipe, fit, next_token
 from tests.conftest import ROOT, tiny_model
 
 SETTINGS = {"train": "train/adamw.yaml", "model": "model/gpt.yaml"}
@@ -121,8 +123,10 @@ def test_a_source_of_its_own_is_all_that_is_learnt_from(cipher):
     asked = []
     recipe = Recipe(**{**QUICK, "steps": 60, "check_every": 30, "mark": None})
     model = tiny_model(cipher)
-    fit(cipher, model, recipe, 0, lambda at: None, source=lambda n: (asked.append(n), rows[np.arange(n) % 16])[1])
+    objective = partial(next_token, recipe=recipe, source=lambda n: (asked.append(n), rows[np.arange(n) % 16])[1])
+    fit(cipher, model, recipe, 0, lambda at: None, objective=lambda model, steps: objective(model, steps=steps))
     assert asked == [480, 480]
+    assert follows_gold(model, rows).mean() > follows_gold(tiny_model(cipher), rows).mean()
 
 
 def test_half_the_bits_learn_the_same_rows(cipher):

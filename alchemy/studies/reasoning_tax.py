@@ -47,6 +47,7 @@ TRAINS: dict[str, Which] = {
 }  # what is not frozen
 SUPERVISED = ("gold", "direct", "self", "foreign", "unrelated")
 REWARDED = ("rlvr", "gold_rlvr", "random")
+KEEPS = ("none", *TRAINS, "anchor", "anchor_facts")  # and replay_1 to replay_99, a share of facts in percent
 SHOWN = 0.05  # how far the opening rate moves, at most, between two whole measurements
 
 
@@ -114,9 +115,8 @@ def check(arm: str, keep: str, every: int) -> None:
     """Raises ValueError for an arm or a keeping that there is not."""
     if arm not in (*SUPERVISED, *REWARDED):
         raise ValueError(f"study.arm={arm} is unknown: use one of {', '.join((*SUPERVISED, *REWARDED))}")
-    known = ("none", *TRAINS, "anchor", "anchor_facts")
-    if keep not in known and not replay_share(keep):
-        raise ValueError(f"study.keep={keep} is unknown: use one of {', '.join(known)}, or replay_1 to replay_99")
+    if keep not in KEEPS and not replay_share(keep):
+        raise ValueError(f"study.keep={keep} is unknown: use one of {', '.join(KEEPS)}, or replay_1 to replay_99")
     if every < 1:
         raise ValueError(f"study.every={every} is too small: set it to 1 or more")
 
