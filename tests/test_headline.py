@@ -1,4 +1,4 @@
-"""The headline experiment: its arms can be planned, it says how long it takes, and a small one ends in figure and verdicts."""
+"""The headline experiment: its arms can be planned, it says how long it takes, and a small one ends in verdicts."""
 
 import csv
 
