@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from numpy.testing import assert_array_equal
 
 from alchemy.batch import Role
-from alchemy.plan import composition_level, plan
+from alchemy.plan import composition_level, plan, targets
 from alchemy.seeds import stream
 from alchemy.shift import AXES
 from alchemy.task import Distribution, draw, in_side, problems_of, sample
@@ -183,6 +183,8 @@ def test_the_code_of_nested_worlds_is_part_of_a_plan_and_of_its_fingerprint(monk
     todo = plan(settings("shift.axis=task", "shift.levels=[0]"))
     assert set(todo.worlds) == {"tasks.mixture", "tasks.facts", "tasks.arithmetic"}
     assert todo.worlds[0] == "tasks.mixture"
+    nested = {"_target_": "a.B", "worlds": [{"_target_": "c.D", "of": {"_target_": "e.F"}}, 3], "source": None}
+    assert list(targets(nested)) == ["a.B", "c.D", "e.F"]
     digested = []
     monkeypatch.setattr("alchemy.plan.code_digest", lambda *modules: digested.extend(modules) or "code")
     plan(settings("shift.axis=task", "shift.levels=[0]"))
