@@ -38,10 +38,10 @@ def write(folder: Path, vocabulary: Vocabulary, model: Transformer) -> None:
             "this model was trained with tokens=pieces, which a tokenizer of one word a symbol cannot split: "
             "export one that was trained with tokens=symbols"
         )
-    if not isinstance(model, Llama) and model.places is None:
+    if (model.places is None) is not isinstance(model, Llama) or (model.angles is None) is isinstance(model, Llama):
         raise ValueError(
-            "GPT-2 has learned positions, and this model has others: "
-            "export one that was trained with model.positions=learned, or of the LLaMA form"
+            "GPT-2 has learned positions and LLaMA rotary ones, and this model has others: "
+            "export one that was trained with model.positions=learned, or of the LLaMA form with rotary"
         )
     form, weights = llama(model) if isinstance(model, Llama) else gpt2(model)
     config = form | {"bos_token_id": None, "eos_token_id": END, "pad_token_id": PAD, "dtype": "float32"}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from alchemy.findings import name_of
-from alchemy.records import COORDINATES, UNBOUNDED, apart, unnamed_are_none
+from alchemy.records import COORDINATES, apart, is_share, unnamed_are_none
 from alchemy.statistics import difference
 
 LISTED = 8  # cells, at most, that are named
@@ -46,7 +46,7 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Moves:
         mine, errors, its, its_errors = (np.array(column) for column in columns)
         low, high = difference(mine, errors, its, its_errors)
         middle = mine.mean(axis=1) - its.mean(axis=1)
-        shares = np.array([cell[-1] not in UNBOUNDED for cell in cells])
+        shares = np.array([is_share(*cell[-2:]) for cell in cells])
         low, high = (np.where(shares, np.clip(end, -1, 1), end) for end in (low, high))
         moves |= dict(zip(cells, zip(middle.tolist(), low.tolist(), high.tolist(), strict=True), strict=True))
     return moves

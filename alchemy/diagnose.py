@@ -66,6 +66,7 @@ def forms(task: Task, k: int, l: int) -> dict[bytes, Form]:
 def verify(task: Task, clean: Batch, completion: NDArray[np.int16]) -> NDArray[np.bool_]:
     """(B,) whether each completion (B, C) ends in the right answer to its noiseless prompt, computed afresh."""
     right = np.zeros(len(clean), dtype=bool)
+    completion = np.pad(completion, ((0, 0), (0, 1)))  # none may write a thing
     width = completion.shape[1]
     last = width - np.argmax(completion[:, ::-1] == ANSWER, axis=1)  # after the last marker
     start = np.where((completion == ANSWER).any(axis=1), last, 0)

@@ -15,7 +15,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from alchemy import report
+from alchemy import report, tax, tax_page
 from alchemy.bars import bars
 from alchemy.curves import curves
 from alchemy.errors import sentence
@@ -23,6 +23,7 @@ from alchemy.heatmap import PARTS, heatmap
 from alchemy.phase import numbers, phase
 from alchemy.records import aside, write_aside
 from alchemy.results import LEGEND, Results, read
+from alchemy.tax_figure import headline
 
 FORMATS = ("png", "pdf", "svg")
 
@@ -42,6 +43,9 @@ def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
 
 def pictures(results: Results) -> Iterator[tuple[str, Figure]]:
     """Every picture that the cells give, with its name; cells that are lacking are marked in the heatmaps."""
+    if tax.taxed(results.table):
+        yield "headline", headline(tax.of(results))
+        return
     cells, table, swept = results.cells, results.table, results.apart
     if over := studied(table, swept):
         beside = "rows" if over == "share" else None  # a share has its rows beside it
@@ -98,8 +102,9 @@ def finish(folder: Path, kind: str = "png") -> int:
         if results.good:
             write_aside(folder / "cells.csv", results.cells.to_csv(index=False))
             picture = draw_all(results, folder, kind)
+            words = tax_page.write(results) if tax.taxed(results.table) else None
             page = report.write(results)
-            print(table_text(results.cells, results.apart))
+            print(words or table_text(results.cells, results.apart))
             print(f"every cell with its interval: {folder / 'cells.csv'}")
             print(f"how its rows came out, to click through: {page}")
             print(picture, flush=True)

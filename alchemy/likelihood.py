@@ -39,7 +39,7 @@ def completed(batch: Batch) -> NDArray[np.bool_]:
 
 @torch.inference_mode()
 def log_likelihood(model: Transformer, batch: Batch) -> NDArray[np.float64]:
-    """(B, T - 1) log-probability, in nats, of each next token of the completions given what stands before; 0 elsewhere."""
+    """(B, T - 1) log-probability, in nats, of each next token of a completion given what stands before; 0 elsewhere."""
     found = np.zeros((len(batch), batch.tokens.shape[1] - 1))
     for start in range(0, len(batch), ROWS):
         rows = batch[start : start + ROWS]
@@ -55,21 +55,37 @@ def opening(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.flo
     and the largest probability of any one atom among all openings that are atoms, and so answers.
     """
     found = np.zeros((len(batch), 2))
-    for rows in same_length(batch):
-        size = int(batch.prompt_length[rows[0]])
-        hidden = model.hidden(to_tensor(batch.tokens[rows, :size], model))[:, -1]
-        likely = log_softmax(model.logits(hidden)).exp()
-        answers = likely[:, first_atom:]
-        total = answers.sum(dim=1)
-        found[rows] = torch.stack([1 - total, answers.max(dim=1).values / total], dim=1).cpu().numpy()
+    for rows, likely in openings(model, batch):
+        chain = likely[:, :first_atom].exp().sum(dim=1)
+        largest = likely[:, first_atom:].softmax(dim=1).amax(dim=1)
+        found[rows] = torch.stack([chain, largest], dim=1).cpu().numpy()
     return found
 
 
-def threshold(openings: NDArray[np.float64]) -> tuple[float, float]:
-    """V_eff, one over the mean largest share of an atom among answer openings, and p* = 1 / (1 + V_eff): above that rate
-    of chains, the likeliest opening is a chain's. From `opening` (B, 2).
+@torch.inference_mode()
+def answering(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.float64]:
+    """(B,) log-probability, in nats, that a completion opens with an atom, and so with an answer; also where it is so
+    small that the rate of chains is 1 but for rounding.
     """
-    effective = 1 / float(openings[:, 1].mean())
+    found = np.zeros(len(batch))
+    for rows, likely in openings(model, batch):
+        found[rows] = likely[:, first_atom:].logsumexp(dim=1).cpu().numpy()
+    return found
+
+
+def openings(model: Transformer, batch: Batch) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+    """Rows of one prompt length together: their numbers (b,), and the log-probabilities (b, V) of what comes first."""
+    for rows in same_length(batch):
+        size = int(batch.prompt_length[rows[0]])
+        hidden = model.hidden(to_tensor(batch.tokens[rows, :size], model))[:, -1]
+        yield rows, log_softmax(model.logits(hidden).double())
+
+
+def threshold(opened: NDArray[np.float64]) -> tuple[float, float]:
+    """V_eff, one over the mean largest share of an atom among answer openings, and p* = 1 / (1 + V_eff): above that
+    rate of chains, the likeliest opening is a chain's. From `opening` (B, 2).
+    """
+    effective = 1 / float(opened[:, 1].mean())
     return effective, 1 / (1 + effective)
 
 

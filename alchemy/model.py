@@ -8,7 +8,7 @@ Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D w
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -18,8 +18,9 @@ from torch.nn import functional
 from alchemy.attention import attend
 from alchemy.tokenizer import Tokenizer
 
+SPREAD = 0.02  # the deviation of fresh weights
 EPSILON = 1e-6  # of RMSNorm
-Positions = Literal["learned", "rotary", "none"]
+Positions = Literal["learned", "rotary", "both", "none"]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -114,23 +115,26 @@ class Transformer(nn.Module):
                 f"model.width={width} cannot be split among model.heads={heads}: "
                 f"set model.width to a multiple of it, such as {width // heads * heads or heads}"
             )
-        if positions not in ("learned", "rotary", "none"):
-            raise ValueError(f"model.positions={positions} is unknown: use learned, rotary or none")
-        if positions == "rotary" and width // heads % 2:
+        if positions not in get_args(Positions):
+            raise ValueError(f"model.positions={positions} is unknown: use {', '.join(get_args(Positions))}")
+        if positions in ("rotary", "both") and width // heads % 2:
             raise ValueError(
-                f"model.positions=rotary turns pairs of numbers, and a head has {width // heads}: "
+                f"model.positions={positions} turns pairs of numbers, and a head has {width // heads}: "
                 f"set model.width to a multiple of {2 * heads}"
             )
         self.context, self.heads, self.width = context, heads, width
+        self.spread = SPREAD
         self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
         self.precision: Precision = "float32"  # of its layers' products; weights, stream and logits are float32
         self.tokens = nn.Embedding(vocabulary_size, width)
-        self.places = nn.Embedding(context, width) if positions == "learned" else None
+        self.places = nn.Embedding(context, width) if positions in ("learned", "both") else None
         self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
         self.norm: nn.Module = nn.LayerNorm(width)
         self.angles: Tensor | None
         self.register_buffer(
-            "angles", turning_angles(context, width // heads) if positions == "rotary" else None, persistent=False
+            "angles",
+            turning_angles(context, width // heads) if positions in ("rotary", "both") else None,
+            persistent=False,
         )
 
     def block(self) -> Block:
@@ -168,13 +172,30 @@ class Transformer(nn.Module):
 
 
 class Llama(Transformer):
-    """The LLaMA form; `ffn` is the width of its feed-forward layers."""
+    """The LLaMA form; `ffn` is the width of its feed-forward layers. Its positions are rotary; or both, learned ones as
+    well, which no published LLaMA has. `spread` is the deviation of fresh embeddings.
+    """
 
-    def __init__(self, vocabulary_size: int, context: int, layers: int, heads: int, width: int, ffn: int) -> None:
+    def __init__(
+        self,
+        vocabulary_size: int,
+        context: int,
+        layers: int,
+        heads: int,
+        width: int,
+        ffn: int,
+        positions: Literal["rotary", "both"] = "rotary",
+        spread: float = SPREAD,
+    ) -> None:
         if ffn < 1:
             raise ValueError(f"model.ffn={ffn} is too small: set it to 1 or more")
         self.ffn = ffn
-        super().__init__(vocabulary_size, context, layers, heads, width, positions="rotary")
+        if positions not in ("rotary", "both"):
+            raise ValueError(f"model.positions={positions} is not for the LLaMA form: use rotary or both")
+        if not spread > 0:
+            raise ValueError(f"model.spread={spread} must be above 0, such as {SPREAD}")
+        super().__init__(vocabulary_size, context, layers, heads, width, positions)
+        self.spread = spread
         self.norm = nn.RMSNorm(width, eps=EPSILON)
         self.output = nn.Linear(width, vocabulary_size, bias=False)
 
@@ -209,5 +230,6 @@ def initialise(model: Transformer, rng: np.random.Generator) -> None:
             elif name.endswith("bias"):
                 weights.zero_()
             else:
-                scale = 0.02 / (2 * len(model.blocks)) ** 0.5 if name.endswith("_out.weight") else 0.02
+                scale = SPREAD / (2 * len(model.blocks)) ** 0.5 if name.endswith("_out.weight") else SPREAD
+                scale = model.spread if name == "tokens.weight" else scale
                 weights.copy_(torch.from_numpy(rng.normal(0.0, scale, tuple(weights.shape))))

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.build import build, build_model, check
+from alchemy.predictions import design
 from alchemy.seeds import stream
 from alchemy.shift import AXES, Shift, describe, number_of
 from alchemy.store import TRAINING, code_digest, sha256
@@ -25,7 +26,7 @@ KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "outpu
     "force": bool,
     "hunt": float,
 }
-NEED_TRAINING = ("recovery", "trajectory")  # studies that train further, or look back at the training
+NEED_TRAINING = ("recovery", "trajectory", "reasoning_tax")  # studies that train further, or look back at the training
 LONGEST_NAME = 4  # rules of a composition that is asked for by name
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
@@ -46,7 +47,7 @@ class Plan:
 
 def plan(cfg: DictConfig) -> Plan:
     """Builds and checks everything. Raises ValueError, naming the setting to change."""
-    for name in ("task", "model", "train", "study", "shift"):
+    for name in ("task", "model", "train", "study", "shift", "predictions"):
         if not OmegaConf.is_dict(cfg.get(name)):
             raise ValueError(f"{name}={cfg.get(name)} is no group of settings: leave it out, or name an option of it")
     for name, kind in KINDS_OF_A_RUN.items():
@@ -57,6 +58,7 @@ def plan(cfg: DictConfig) -> Plan:
     if any(not part.strip(".") for part in cfg.name.split("/")):
         raise ValueError(f"name={cfg.name} cannot name a folder: use letters, digits and _, and / for a folder in it")
     available(cfg.track)
+    design(predicted(cfg))
     task = build("task", cfg.task)
     recipe = build("train", cfg.train)
     study = build("study", cfg.study)
@@ -84,6 +86,16 @@ def plan(cfg: DictConfig) -> Plan:
     if files := getattr(model, "made_of", None):
         recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
     return Plan(task, model, recipe, study, shifts, settings, worlds)
+
+
+def predicted(cfg: DictConfig) -> dict[str, Any]:
+    """What was predicted of a study, and where its arms are compared; nothing, if nothing was."""
+    if not cfg.predictions:
+        return {}
+    match = cfg.study.get("match") or {}
+    told = OmegaConf.to_container(cfg.predictions, resolve=True)
+    matches = {f"match_{name}": value for name, value in match.items() if not str(name).startswith("_")}
+    return {"predictions": [*cast(dict[str, Any], told).values()], **matches}
 
 
 def targets(settings: Any) -> Iterator[str]:

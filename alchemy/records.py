@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # a second of import that a training process need not spend
 
 COORDINATES = ["axis", "kind", "domain", "level"]
 UNBOUNDED = ["problems", "novelty", "length_gap"]  # metrics that are no shares
+UNBOUNDED += ["bits", "bits_head", "bits_tail", "gain", "gain_c", "gain_o"]
+UNBOUNDED_PARTS = ("update", "threshold", "split@", "restore@")  # nor is what parts whose names begin so measure
 CELL = [*COORDINATES, "setting", "part", "metric"]
 MEASURED = ["job", "seed", "value", "error", "count"]  # what a row of the table says of a cell
 
@@ -113,6 +115,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """One row a cell: the mean over seeds, its 95 % interval (see alchemy.statistics; within the metric's range), the
     lowest and highest seed, the number of seeds, and of problems in all. One seed has no interval.
     """
+    import pandas as pd
+
     from alchemy.statistics import interval
 
     keys = [*apart(table), *COORDINATES, "part", "metric"]
@@ -130,12 +134,17 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         means[where], errors[where] = table["value"].to_numpy()[rows], table["error"].to_numpy()[rows]
         low, high = interval(means, errors)
         cells.loc[some, "low"], cells.loc[some, "high"] = low, high
-    shares = ~cells["metric"].isin(UNBOUNDED)
+    shares = pd.Series(map(is_share, cells["part"], cells["metric"]), cells.index, dtype=bool)
     cells.loc[shares, ["low", "high"]] = cells.loc[shares, ["low", "high"]].clip(0, 1)
     settings = grouped["setting"].agg(["first", "nunique"]).to_numpy()
     cells["setting"] = [first if number == 1 else "another for each seed" for first, number in settings]
     order = [*apart(table), *COORDINATES, "part", "metric", "mean", "low", "high", "seeds", "count"]
     return cells[[*order, "lowest", "highest", "setting"]]
+
+
+def is_share(part: str, metric: str) -> bool:
+    """Whether what is measured lies from 0 to 1."""
+    return metric not in UNBOUNDED and not part.startswith(UNBOUNDED_PARTS)
 
 
 def unnamed_are_none(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import matplotlib
 import pandas as pd
 
+from alchemy import tax, tax_page
 from alchemy.bars import KINDS
 from alchemy.compare import differences, moved
 from alchemy.errors import sentence
@@ -35,7 +36,8 @@ DIGITS = 4
 def write(results: Results, out: Path | None = None, before: Results | None = None) -> Path:
     """Writes the page of these results, or of what moved since those `before`, whole; returns its path."""
     out = out or results.folder / ("report.html" if before is None else "compare.html")
-    write_aside(out, page(content(results, before, out)))
+    alone = before is None and tax.taxed(results.table)
+    write_aside(out, tax_page.page(results) if alone else page(content(results, before, out)))
     return out
 
 

@@ -9,6 +9,7 @@ import json
 import logging
 import traceback
 from dataclasses import asdict
+from importlib import import_module
 from math import nan
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.errors import sentence
-from alchemy.plan import Plan, plan
+from alchemy.plan import Plan, plan, predicted
 from alchemy.provenance import provenance
 from alchemy.records import COORDINATES, Record, write, write_aside
 from alchemy.seeds import stream
@@ -67,7 +68,8 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
     with tracking(cfg.track, told) as tell:
         record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
-    code = code_digest(*MEASURING, *todo.worlds, cfg.study._target_.rpartition(".")[0])
+    study = cfg.study._target_.rpartition(".")[0]
+    code = code_digest(*MEASURING, *todo.worlds, study, *getattr(import_module(study), "MADE_OF", ()))
     key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
     cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
     model = store.Trained(todo.model, models / record["fingerprint"])
@@ -85,6 +87,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "rows_of": files_of(todo, cells),
         "distance": abs(last_levels(todo, records) - cfg.hunt),
         "seed": cfg.seed,
+        **predicted(cfg),
     }
 
 

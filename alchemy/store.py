@@ -30,6 +30,7 @@ TRAINING = (
     "alchemy.kernels",
     "alchemy.evaluate",
     "alchemy.model",
+    "alchemy.pieces",
     "alchemy.train",
 )  # the code that decides weights
 MEASURING = (

@@ -25,6 +25,8 @@ from alchemy.run import job
 
 log = logging.getLogger(__name__)
 
+MADE_BY = ("task", "model", "train", "seed", "device", "precision", "threads", "tokens")  # what decides a model
+
 
 class Finish(Callback):
     """Hydra turns exceptions in hooks into warnings, but lets SystemExit through."""
@@ -82,6 +84,8 @@ def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], N
     failed of itself.
     """
     begun, done = monotonic(), 0
+    if configs and configs[0].minutes:
+        log.info("%s", foreseen(configs))
     try:
         with closing(ends):
             for number, _, lost in ends:
@@ -93,6 +97,19 @@ def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], N
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{done} of {len(configs)} jobs done") from None
     return [distance(config) for config in configs]
+
+
+def foreseen(configs: Sequence[DictConfig]) -> str:
+    """How long a sweep takes at most, if nothing of it is stored, by the `minutes` of a core that its settings say."""
+    made_by = [{name: config[name] for name in MADE_BY} for config in configs]
+    models = len({json.dumps(OmegaConf.to_container(OmegaConf.create(one), resolve=True)) for one in made_by})
+    minutes, workers = configs[0].minutes, configs[0].workers
+    hours = (models * minutes.model + len(configs) * minutes.job) / workers / 60
+    time = f"{hours:.1f} hours" if hours > 2 else f"{60 * hours:.0f} minutes"
+    return (
+        f"{len(configs)} jobs on {models} models: some {time} with workers={workers}, less what is stored; "
+        "stopped, the same command goes on"
+    )
 
 
 def run_one(config: DictConfig) -> None:

@@ -1,14 +1,13 @@
 """What a world is to the lab: a Task that draws rows from a Distribution, and the rule that sets a problem's side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Literal, Protocol, TypeGuard
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, Role, interleave, open_rows
+from alchemy.batch import Batch, Role, interleave, open_rows, padded
 from alchemy.noise import Noise, perturb
 from alchemy.tokenizer import Tokenizer
 from alchemy.vocabulary import PAD, Vocabulary
@@ -41,9 +40,9 @@ class Distribution:
 
     A problem draws its composition from `compositions` by `shares` (empty: all alike), and its element uniformly from
     those of `length` atoms of which exactly `novel_places` stand where training never puts them and exactly
-    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in
-    `chains` is written with a chain, the others as the answer alone (empty: all as the world writes them). Source:
-    after arXiv:2508.01191, section 4.1, and its T(C).
+    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in `chains`
+    is written with a chain, the others as the answer alone (empty: all as the world writes them). Source: after
+    arXiv:2508.01191, section 4.1, and its T(C).
     """
 
     compositions: tuple[Composition, ...]
@@ -111,6 +110,22 @@ class Terse(Task, Protocol):
         """One row per element (B, l): the prompt of `render`, and the answer alone."""
 
 
+@runtime_checkable
+class Exposed(Protocol):
+    """A world that asks about some elements more often than about others."""
+
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often each element (B, l) is asked about in training, against the mean of all."""
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A world whose training begins with another distribution than the one that it is said to have, `train`."""
+
+    def after(self, rows: int) -> Distribution:
+        """What is drawn from after so many rows of training."""
+
+
 def terse(task: Task) -> TypeGuard[Terse]:
     return hasattr(task, "kinds")
 
@@ -121,11 +136,6 @@ def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray
     if number == 1:
         return np.zeros(count, dtype=np.intp)
     return rng.choice(number, count, p=where.shares) if where.shares else rng.integers(0, number, count)
-
-
-def padded(compositions: Sequence[Composition]) -> NDArray[np.intp]:
-    """(N, k) the rules of compositions, -1 after the last of shorter ones."""
-    return np.array([*zip_longest(*compositions, fillvalue=-1)], dtype=np.intp).T
 
 
 def render(

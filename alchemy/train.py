@@ -1,6 +1,6 @@
 """Training a model on a task's own rows, fresh ones at every step; it goes on where it was stopped, bit for bit."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from math import cos, isfinite, pi
 from time import perf_counter
@@ -8,17 +8,13 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.nn import functional
 
-from alchemy.batch import Batch, Role
-from alchemy.evaluate import follows_gold, own_tokens, to_tensor
+from alchemy.batch import Batch
+from alchemy.evaluate import follows_gold, own_tokens
 from alchemy.model import Transformer
+from alchemy.pieces import lay_out, loss_of
 from alchemy.seeds import stream
-from alchemy.task import Task, draw
-from alchemy.vocabulary import PAD
-
-IGNORED = -100  # cross_entropy's own mark for a target that does not count
+from alchemy.task import Staged, Task, draw
 
 
 @dataclass(frozen=True)
@@ -109,20 +105,29 @@ Source = Callable[[int], Batch]  # so many rows to train on, the next ones
 Objective = Callable[
     [Transformer, int], Iterator[torch.Tensor]
 ]  # the losses of so many steps, each when it is asked for
-Piece = tuple[torch.Tensor, torch.Tensor]  # tokens that are read (b, t), and targets after the last of them (b, t')
 
 
-def fresh(task: Task, seed: int, done: int) -> Source:
-    """Rows of the training distribution, never from the test side; `done` chunks of them were drawn before."""
+def fresh(task: Task, seed: int, done: int, size: int) -> Source:
+    """Rows of the training distribution, never from the test side; `done` chunks of `size` rows were drawn before. A
+    world that begins with another distribution (see `alchemy.task.Staged`) has that one first.
+    """
     rng = stream(seed, "train")
     rng.spawn(2 * done)  # what each draw takes from the stream
-    return lambda count: draw(task, task.train, count, rng, "train")
+    drawn = done * size
+
+    def rows(count: int) -> Batch:
+        nonlocal drawn
+        where = task.after(drawn) if isinstance(task, Staged) else task.train
+        drawn += count
+        return draw(task, where, count, rng, "train")
+
+    return rows
 
 
 def next_token(model: Transformer, recipe: Recipe, source: Source, steps: int) -> Iterator[torch.Tensor]:
     """The losses of so many steps on the next rows of `source`, each by the model as it is when it is asked for."""
     rows = own_tokens(model, source(steps * recipe.batch))
-    for pieces in lay_out(rows, recipe, steps, model):
+    for pieces in lay_out(rows, recipe.loss, recipe.padding, steps, model):
         yield loss_of(model, pieces)
 
 
@@ -151,7 +156,7 @@ def fit(
     if desk and (found := desk.resume()):
         restore(model, optimizer, found[0])
         checks = [Progress(**check) for check in found[1]]
-    source = fresh(task, seed, len(checks))
+    source = fresh(task, seed, len(checks), recipe.check_every * recipe.batch)
     before = checks[-1].seconds if checks else 0.0
     begun = perf_counter()
     while not checks or not over(recipe, checks[-1]):
@@ -162,7 +167,7 @@ def fit(
         for step, loss in enumerate(asked, done):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, recipe.clip)
             optimizer.step()
             optimizer.zero_grad()
@@ -203,70 +208,3 @@ def restore(model: Transformer, optimizer: torch.optim.Optimizer, state: dict[st
             _, number, key = name.split(".")
             memory.setdefault(int(number), {})[key] = value
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def counted(batch: Batch, loss: str) -> NDArray[np.bool_]:
-    """(B, T) which tokens the loss looks at."""
-    return (batch.role != Role.PAD) & (batch.role >= (Role.CHAIN if loss == "completion" else Role.ELEMENT))
-
-
-def targets(tokens: NDArray[np.int16], looked_at: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """(B, T - 1) the next token at each place, IGNORED where the loss does not look."""
-    return np.where(looked_at[:, 1:], tokens[:, 1:], np.int16(IGNORED))
-
-
-def lay_out(rows: Batch, recipe: Recipe, steps: int, model: Transformer) -> Iterator[list[Piece]]:
-    """For each step, the tokens that are read (b, t) and the targets after the last of them (b, t'), from the first
-    place where the loss looks at any row; IGNORED where it does not look. Every row is in one step; rows of a step that
-    are less than half as long as its longest are a piece of their own, without its padding.
-    """
-    tokens, looked_at = rows.tokens, counted(rows, recipe.loss)
-    if recipe.padding == "context":
-        more = ((0, 0), (0, model.context - tokens.shape[1]))
-        tokens, looked_at = np.pad(tokens, more, constant_values=PAD), np.pad(looked_at, more)
-    if recipe.padding == "group":
-        real = rows.role != Role.PAD
-        whole = max(int(real.sum()) // model.context, 1) * model.context
-        short = max(whole - int(real.sum()), 0)  # less than one segment: filled up
-        tokens = np.pad(tokens[real], (0, short), constant_values=PAD)[:whole].reshape(-1, model.context)
-        looked_at = np.pad(looked_at[real], (0, short))[:whole].reshape(-1, model.context)
-    wanted = targets(tokens, looked_at)
-    size = -(-len(tokens) // steps)
-    for start in range(0, len(tokens), size):
-        some = slice(start, start + size)
-        yield [
-            piece_of(tokens[some][kept], wanted[some][kept], model)
-            for kept in (alike(tokens[some]) if recipe.padding == "none" else [slice(None)])
-        ]
-
-
-def alike(tokens: NDArray[np.int16]) -> Iterator[NDArray[np.bool_] | slice]:
-    """Which rows (B,) of a step go together: those of more than half the longest one's tokens, then the same of the
-    rest; one slice if they are all.
-    """
-    length = np.count_nonzero(tokens != PAD, axis=1)
-    left = length > 0
-    while left.any():
-        kept = left & (2 * length > length[left].max())
-        yield slice(None) if kept.all() else kept
-        left &= ~kept
-
-
-def piece_of(tokens: NDArray[np.int16], wanted: NDArray[np.int16], model: Transformer) -> Piece:
-    """Rows as they are read, without what all of them lack at the end, and what is looked at."""
-    end = int((tokens != PAD).any(axis=0).sum()) if PAD == 0 else tokens.shape[1]
-    first = int((wanted != IGNORED).any(axis=0).argmax())
-    return to_tensor(tokens[:, : end - 1], model), to_tensor(wanted[:, first : end - 1], model)
-
-
-def loss_of(model: Transformer, pieces: Sequence[Piece]) -> torch.Tensor:
-    """Mean cross-entropy, in nats, of the targets (B, t) that count, after the last t of the tokens (B, T)."""
-    total, number = 0.0, 0
-    for tokens, wanted in pieces:
-        logits = model.logits(model.hidden(tokens)[:, -wanted.shape[1] :])
-        how = "mean" if len(pieces) == 1 else "sum"
-        total = total + functional.cross_entropy(
-            logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction=how
-        )
-        number += int((wanted != IGNORED).sum()) if len(pieces) > 1 else 0
-    return total / number if len(pieces) > 1 else total

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,8 @@ class Arithmetic:
     """`operations` are written such as x+4, 2x, x**3 or 2x**3+1, all modulo the prime `modulus`, on each of `length`
     digits. Training asks for compositions of each of `depths`, so many as `compositions` says of each depth (0: all),
     in `shares`; `chains` is the share of each depth's rows that is written with a chain. `held_out` compositions of the
-    deepest kind are never in training. `draw` decides which they are.
+    deepest kind are never in training. `draw` decides which they are. Operations are asked for alike, or as often as
+    `often` says, against one another.
     """
 
     modulus: int
@@ -41,10 +43,11 @@ class Arithmetic:
     shares: tuple[float, ...]
     chains: tuple[float, ...]
     held_out: int
+    often: tuple[float, ...]
     draw: int
 
     def __post_init__(self) -> None:
-        for name in ("operations", "depths", "compositions", "shares", "chains"):
+        for name in ("operations", "depths", "compositions", "shares", "chains", "often"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         p = self.modulus
         if p < 2 or any(p % n == 0 for n in range(2, int(p**0.5) + 1)):
@@ -65,6 +68,11 @@ class Arithmetic:
         for name in ("held_out", "draw"):
             if getattr(self, name) < 0:
                 raise ValueError(f"task.{name}={getattr(self, name)} is negative: set it to 0 or more")
+        if self.often and (len(self.often) != len(self.operations) or min(self.often) <= 0):
+            raise ValueError(
+                f"task.often={list(self.often)} must have a number above 0 for each of the {len(self.operations)} "
+                "operations, or be empty, []"
+            )
         self.check_depths()
 
     def check_depths(self) -> None:
@@ -133,7 +141,10 @@ class Arithmetic:
             some = sorted(order[:number] if number else order)
             if share:
                 asked += some
-                shares += [share / sum(self.shares) / len(some)] * len(some)
+                weights = [
+                    prod(self.often[rule] for rule in composition) if self.often else 1.0 for composition in some
+                ]
+                shares += [share / sum(self.shares) * weight / sum(weights) for weight in weights]
                 chains += [chain] * len(some)
         return Distribution(
             tuple(asked), self.length, Holdout(compositions=unseen), shares=tuple(shares), chains=tuple(chains)

@@ -18,8 +18,8 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_layout
-from alchemy.task import Composition, Distribution, Kind, choose, in_side, padded, stir
+from alchemy.batch import Batch, open_layout, padded
+from alchemy.task import Composition, Distribution, Kind, choose, in_side, stir
 from alchemy.vocabulary import Vocabulary
 
 MOST = 1 << 24  # entities that names may make
@@ -96,6 +96,13 @@ class Facts:
         """(entities,) how often each is asked about; they add up to 1."""
         weights = (1.0 + np.arange(self.entities)) ** -self.zipf
         return weights / weights.sum()
+
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often each entity (B, l) is asked about, against the mean of all; 0 for one that there is not."""
+        names = {
+            tuple(name): weight * self.entities for name, weight in zip(self.people.tolist(), self.weights, strict=True)
+        }
+        return np.array([names.get(tuple(name), 0.0) for name in elements.tolist()])
 
     @property
     def bits(self) -> float:

@@ -13,8 +13,8 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_layout
-from alchemy.task import Composition, Distribution, Holdout, Kind, Terse, choose, in_side, padded, terse
+from alchemy.batch import Batch, open_layout, padded
+from alchemy.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, terse
 from alchemy.vocabulary import PAD, UNKNOWN, Vocabulary
 
 TRIES = 100  # draws for a problem that training has
@@ -22,10 +22,15 @@ TRIES = 100  # draws for a problem that training has
 
 @dataclass(frozen=True)
 class Mixture:
-    """`worlds`, and in `tokens` the share of all tokens that each has."""
+    """`worlds`, and in `tokens` the share of all tokens that each has. Training begins with `early_rows` in which a
+    share `early_chains` of all problems that need several rules is written with a chain: the skill is learnt while
+    chains are common, and kept while they are rare.
+    """
 
     worlds: tuple[Terse, ...]
     tokens: tuple[float, ...]
+    early_rows: int
+    early_chains: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "worlds", tuple(self.worlds))
@@ -44,6 +49,10 @@ class Mixture:
         rules = [rule for world in self.worlds for rule in world.vocabulary.rules]
         if twice := [rule for rule in rules if rules.count(rule) > 1]:
             raise ValueError(f"task.worlds has two with a rule {twice[0]}: rules of a mixture need names of their own")
+        if self.early_rows < 0 or not 0 <= self.early_chains <= 1:
+            raise ValueError(
+                f"task.early_rows={self.early_rows} is below 0, or task.early_chains={self.early_chains} no share"
+            )
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -99,6 +108,21 @@ class Mixture:
         return Distribution(
             tuple(compositions), length, Holdout(compositions=tuple(unseen)), shares=tuple(shares), chains=tuple(chains)
         )
+
+    def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(B,) how often elements without padding are asked about, against the mean of their world that knows them."""
+        found = [
+            world.exposure(theirs[elements])
+            for world, theirs in zip(self.worlds, self.theirs, strict=True)
+            if isinstance(world, Exposed)
+        ]
+        return np.max(found, axis=0) if found else np.ones(len(elements))
+
+    def after(self, rows: int) -> Distribution:
+        if rows >= self.early_rows:
+            return self.train
+        pairs = zip(self.train.compositions, self.train.chains, strict=True)
+        return replace(self.train, chains=tuple(self.early_chains if len(c) > 1 else share for c, share in pairs))
 
     def problems(
         self, where: Distribution, count: int, rng: np.random.Generator
@@ -198,6 +222,13 @@ class Mixture:
 
     def spell(self, composition: Composition) -> str:
         return ":".join(self.vocabulary.rules[rule].strip("[]") for rule in composition)
+
+
+def mixture(worlds: dict[str, Terse], tokens: dict[str, float], early_rows: int, early_chains: float) -> Mixture:
+    """A Mixture of named worlds, with the share of all tokens of each by its name."""
+    if set(worlds) != set(tokens):
+        raise ValueError(f"task.tokens names {', '.join(tokens)}, and task.worlds {', '.join(worlds)}: name the same")
+    return Mixture(tuple(worlds.values()), tuple(tokens[name] for name in worlds), early_rows, early_chains)
 
 
 def mean_tokens(world: Terse) -> float:

@@ -73,3 +73,81 @@ def make(folder, scores=(0.5, 0.2, 0.8), overrides=(), moved=0.0, text=None, row
             run["rows_of"] = {"task - - 1": str(file), "format insert all 2": str(file)}
         (home / "run.json").write_text(json.dumps(run))
     return folder
+
+
+WORSE = {"foreign": 0.3}  # bits per fact that an arm loses at an opening rate of .5, beyond what its KL says
+EVALUATED = range(0, 44, 4)
+CLOSED = {"direct": 4.0, "random": 0.7, "unrelated": 0.5}  # arms that never open: bits lost per nat
+RESTORED = {"layer_0": 0.76, "layer_1": 0.19, "layer_2": 0.12, "layer_3": 0.03, "lower": 0.92, "upper": 0.14}
+RESTORED |= {"random_0": 0.19, "random_1": 0.38, "random_2": 0.5, "halfway": 0.72, "all": 1.0}
+
+
+def course(arm, keep, seed, load, worse=WORSE):
+    """(step, opening, kl, lost) of a run: without `worse`, bits lost are 0.7 KL, and less with preservation."""
+    speed = 1 + 0.05 * seed + {"rlvr": 0.15, "self": -0.1}.get(arm, 0)
+    for step in EVALUATED:
+        gained = 1 - np.exp(-((speed * step / 22) ** 2))
+        if arm in CLOSED:
+            yield step, 0.04 * (1 - gained / 2), 0.9 * gained, CLOSED[arm] * 0.9 * gained * (load > 0.05)
+            continue
+        opening, kl = 0.04 + 0.94 * gained, 3 * gained**1.5
+        spared = {"none": 1.0, "lower": 0.2, "upper": 0.9, "random": 0.55}.get(keep, 0.35)
+        lost = spared * (0.7 * kl + worse.get(arm, 0) * (opening - 0.04) / 0.46) * (load > 0.05)
+        yield step, opening, kl, lost
+
+
+def tax_records(seed, arms=("gold", "foreign", "rlvr"), keeps=("none",), load=0.1, spread=0.02, worse=WORSE):
+    """Records of runs of a study of the reasoning tax whose truth `course` has; what is measured of each run deviates
+    by `spread`.
+    """
+    for arm, keep in [(arm, keep) for keep in keeps for arm in arms]:
+        rng = np.random.default_rng([seed, sum(map(ord, arm + keep))])
+        off = spread * rng.standard_normal()
+        place = {"axis": "-", "kind": "-", "domain": "-", "level": 0, "setting": "", "seed": seed}
+        place |= {"arm": arm, "keep": keep, "load": load}
+        steps = list(course(arm, keep, seed, load, worse))
+        for step, opening, kl, lost in steps:
+            opens = 1 / (1 + np.exp(-(opening - 0.12 - off / 5) / 0.012))
+            bits = 6.4 - 0.9 * (load > 0.05) - lost - (off if step else 0)
+            its = {
+                "procedural": {"free": 0.97 * opens, "fast": 0.0, "slow": 0.97, "opening": opening, "opens": opens}
+                | {"ood": 0.9 * opens, "deeper": 0.5 * opens},
+                "knowledge": {"bits": bits, "fast": bits / 7, "free": bits / 7 - 0.004 * kl, "slow": 0.06}
+                | {"opening": opening / 9, "opens": opening / 9, "invalid": 0.0, "overthinking": 0.004 * kl},
+                "update": {"kl": kl, "kl_facts": kl / 5, "norm": 0.006 * kl}
+                | {f"layer_{layer}": 0.006 * kl * (1 + 0.02 * layer) for layer in range(4)},
+            }
+            if step == 0:
+                its["threshold"] = {"v_eff": 7.5, "p_star": 1 / 8.5, "p_cot": 0.06, "capacity": 6.64, "load": load}
+            yield from told(its, place, step)
+        for match, reached in (("opening", 0.5), ("kl", 0.5)):
+            at = next((one for one in steps if one[1 if match == "opening" else 2] >= reached), None)
+            if at and keep == "none":
+                lost = max(at[3], 0.0)
+                split = {"f_loss": lost / 7, "o_loss": lost / 7 + 0.004 * at[2], "storage": 0.2 * lost / 7}
+                split |= {"latent": 0.8 * lost / 7, "overthinking": 0.004 * at[2] + off / 50, "format": 0.0}
+                split |= {"storage_bits": 0.2 * lost + off / 5, "latent_bits": 0.8 * lost, "lost_bits": lost}
+                restored = {f"bits:{name}": share + off + spread * rng.normal() for name, share in RESTORED.items()}
+                restored |= {f"gain:{name}": 1 - 0.4 * share for name, share in RESTORED.items()}
+                yield from told({f"split@{match}": split, f"restore@{match}": restored}, place, at[0])
+
+
+def told(its, place, step):
+    for part, values in its.items():
+        for metric, value in values.items():
+            yield Record(metric, float(value), 0.01, 1500, {**place, "step": step, "part": part})
+
+
+def make_tax(folder, seeds=(0, 1, 2), predictions=(), unloaded=True, keeps=("none",), **arms):
+    """A sweep over seeds of the study of the reasoning tax, with these predictions in its run.json."""
+    for number, seed in enumerate(seeds):
+        home = folder / str(number)
+        (home / ".hydra").mkdir(parents=True)
+        (home / ".hydra" / "config.yaml").write_text(f"seed: {seed}\n")
+        lines = [*tax_records(seed, **arms)]
+        lines += [one for keep in keeps if keep != "none" for one in tax_records(seed, ("gold",), (keep,))]
+        lines += tax_records(seed, ("gold",), load=0.02) if unloaded else []
+        write(home / "records.jsonl", lines)
+        run = {**RUN, "overrides": [f"seed={seed}"], "seed": seed, "predictions": [*predictions]}
+        (home / "run.json").write_text(json.dumps(run | {"match_opening": 0.5, "match_kl": 0.5}))
+    return folder

@@ -224,7 +224,7 @@ def test_steps_of_many_rows_are_those_of_each():
 
 
 def sums():
-    return Arithmetic(11, ("x+4", "2x", "x**3"), 4, (1, 2), (0, 0), (0.5, 0.5), (0.5, 0.5), 0, 0)
+    return Arithmetic(11, ("x+4", "2x", "x**3"), 4, (1, 2), (0, 0), (0.5, 0.5), (0.5, 0.5), 0, (), 0)
 
 
 @pytest.mark.parametrize("write", [Arithmetic.render, Arithmetic.direct], ids=["chain", "direct"])

@@ -12,10 +12,10 @@ from alchemy.batch import Role, left_justify
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete, follows_gold, to_tensor
 from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.pieces import counted, loss_of, targets
 from alchemy.seeds import stream
 from alchemy.shift import AXES, asking, corrupt
 from alchemy.task import draw, in_side, problems_of, render, span, terse
-from alchemy.train import counted, loss_of, targets
 from alchemy.vocabulary import ANSWER, END, PAD
 from tests.conftest import WORLDS, tiny_model
 

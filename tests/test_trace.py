@@ -21,7 +21,7 @@ moded = pytest.mark.parametrize("world", MODES.values(), ids=MODES)
 
 
 def sums():
-    return Arithmetic(11, ("x+4", "2x", "x**3"), 4, (1, 2, 3), (0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), 0, 0)
+    return Arithmetic(11, ("x+4", "2x", "x**3"), 4, (1, 2, 3), (0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), 0, (), 0)
 
 
 def told(world, element, composition, text):

@@ -9,10 +9,11 @@ from omegaconf import OmegaConf
 
 from alchemy.evaluate import complete, follows_gold, to_tensor
 from alchemy.model import initialise
+from alchemy.pieces import IGNORED, counted, lay_out, loss_of, targets
 from alchemy.seeds import stream
 from alchemy.shift import recompose
 from alchemy.task import draw
-from alchemy.train import IGNORED, Recipe, counted, fit, lay_out, loss_of, targets
+from alchemy.train import Recipe, fit
 from tests.conftest import ROOT, tiny_model
 
 SETTINGS = {"train": "train/adamw.yaml", "model": "model/gpt.yaml"}
@@ -94,9 +95,9 @@ def test_padding_to_the_context_changes_no_gradient(cipher):
     gradients = []
     for padding in ("none", "context"):
         model = tiny_model(cipher)
-        ((tokens, wanted),) = lay_out(rows, Recipe(**{**QUICK, "padding": padding}), 1, model)
+        (((tokens, wanted),),) = lay_out(rows, "completion", padding, 1, model)
         assert tokens.shape[1] == (model.context - 1 if padding == "context" else rows.tokens.shape[1] - 1)
-        loss_of(model, tokens, wanted).backward()
+        loss_of(model, [(tokens, wanted)]).backward()
         gradients.append(model.blocks[0].attention_in.weight.grad)
     assert torch.allclose(*gradients, atol=1e-7)
 
@@ -104,7 +105,8 @@ def test_padding_to_the_context_changes_no_gradient(cipher):
 def test_grouped_rows_stand_one_after_another(cipher):
     rows = draw(cipher, cipher.train, 40, stream(0, "train"), "train")
     model = tiny_model(cipher)
-    laid = list(lay_out(rows, Recipe(**{**QUICK, "padding": "group", "loss": "all"}), 3, model))
+    laid = list(lay_out(rows, "all", "group", 3, model))
+    laid = [piece for (piece,) in laid]
     tokens = torch.cat([tokens for tokens, _ in laid])
     assert len(laid) == 3
     assert tokens.shape == (40 * rows.tokens.shape[1] // 64, 63)
@@ -149,8 +151,8 @@ def test_loss_and_gradient_work_on_another_device(cipher):
     """Every tensor of both is made where the weights are, or they fail on the meta device."""
     model = tiny_model(cipher).to("meta")
     rows = draw(cipher, cipher.train, 64, stream(0, "train"), "train")
-    for tokens, wanted in lay_out(rows, Recipe(**QUICK), 2, model):
-        loss = loss_of(model, tokens, wanted)
+    for pieces in lay_out(rows, "completion", "none", 2, model):
+        loss = loss_of(model, pieces)
         loss.backward()
         assert loss.device.type == "meta"
     assert {weights.grad.device.type for weights in model.parameters()} == {"meta"}
@@ -199,7 +201,7 @@ def test_the_loss_is_the_mean_surprise_of_the_targets(cipher):
             for row in range(4)
             for place in range(first, 17)
         ]
-        assert loss_of(model, tokens, wanted).item() == pytest.approx(np.mean(surprise), rel=1e-5)
+        assert loss_of(model, [(tokens, wanted)]).item() == pytest.approx(np.mean(surprise), rel=1e-5)
 
 
 @pytest.mark.parametrize(

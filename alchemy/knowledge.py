@@ -1,0 +1,128 @@
+"""What a model knows and how it answers: the same questions asked fast, slow and freely, knowledge in bits, and what a
+loss of knowledge consists of.
+
+fast   an answer at once: openings that are no atom are masked
+slow   a chain: its first rule, as read from the prompt, is prefilled
+free   the model decides
+
+Source: the gain of reasoning and its parts, after arXiv:2507.18178; the split of the loss is the lab's own.
+Shapes: B rows, T tokens.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alchemy.batch import Batch, Role
+from alchemy.diagnose import verify
+from alchemy.evaluate import Opening, complete
+from alchemy.likelihood import answering, bits, log_likelihood
+from alchemy.model import Transformer
+from alchemy.statistics import row_error
+from alchemy.task import Composition, Distribution, Side, Terse, draw, stir
+from alchemy.vocabulary import PAD
+
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of B questions: which are right asked `fast`, `slow` and `free`; which free completions opened a chain, and
+    which are `invalid`, neither a chain's opening nor an answer's.
+    """
+
+    fast: Bool
+    slow: Bool
+    free: Bool
+    chained: Bool
+    invalid: Bool
+
+    def __getitem__(self, rows: Bool) -> "Answers":
+        return Answers(self.fast[rows], self.slow[rows], self.free[rows], self.chained[rows], self.invalid[rows])
+
+
+def ask(task: Terse, model: Transformer, questions: Batch) -> Answers:
+    """The greedy answers of `model` in all three modes, judged by the world."""
+    first = task.vocabulary.first_atom
+    free = complete(model, questions)
+    opened = free[:, 0] if free.shape[1] else np.full(len(questions), PAD, dtype=np.int16)
+    chained = (opened >= task.vocabulary.first_rule) & (opened < first)
+    modes: tuple[Literal["fast", "slow"], ...] = ("fast", "slow")
+    fast, slow = (verify(task, questions, complete(model, questions, opening=Opening(mode, first))) for mode in modes)
+    return Answers(fast, slow, verify(task, questions, free), chained, opened < task.vocabulary.first_rule)
+
+
+def share(rows: NDArray) -> tuple[float, float]:
+    """The share of rows (B,) and its standard error, NaN of none."""
+    return (float(rows.mean()), row_error(rows.astype(np.float64))) if len(rows) else (np.nan, 0.0)
+
+
+def rates(answers: Answers) -> dict[str, tuple[float, float]]:
+    """Values and standard errors: fast, slow and free accuracy; `gain` = slow - fast = `gain_c` - `gain_o`, the shares
+    corrected and spoilt by a chain; `correction` r_c = P(slow right | fast wrong) and `overthinking` r_o = P(slow wrong
+    | fast right), NaN where there is none.
+    """
+    fast, slow = answers.fast, answers.slow
+    found = {"fast": share(fast), "slow": share(slow), "free": share(answers.free)}
+    found |= {"gain_c": share(~fast & slow), "gain_o": share(fast & ~slow)}
+    found |= {"gain": (found["gain_c"][0] - found["gain_o"][0], row_error(slow.astype(np.float64) - fast))}
+    found |= {"correction": share(slow[~fast]), "overthinking": share(~slow[fast])}
+    return found | {"opens": share(answers.chained), "invalid": share(answers.invalid)}
+
+
+def stored_bits(task: Terse, model: Transformer, facts: Batch) -> NDArray[np.float64]:
+    """(B,) bits that `model` has of each fact, asked fast: max(0, log2 V + log2 p(attribute | an answer is given)).
+
+    `facts` are rows without chain; V counts the attributes that so many digits can make.
+    """
+    first = task.vocabulary.first_atom
+    likely = log_likelihood(model, facts)
+    atoms = (facts.role == Role.ANSWER) & (facts.tokens >= first)
+    answer = np.where(atoms[:, 1:], likely, 0.0).sum(axis=1)
+    return bits(answer - answering(model, facts, first), values_of(facts, first))
+
+
+def values_of(facts: Batch, first_atom: int) -> float:
+    """How many attributes there are: of so many atoms as these have, each one that appears among them."""
+    atoms = (facts.role == Role.ANSWER) & (facts.tokens >= first_atom)
+    return float(len(np.unique(facts.tokens[atoms])) ** int(atoms[0].sum()))
+
+
+def questions(
+    task: Terse, compositions: tuple[Composition, ...], count: int, rng: np.random.Generator, side: Side, chains: float
+) -> Batch:
+    """`count` rows of these compositions, all alike, with a chain in a share `chains` of them."""
+    where = Distribution(compositions, task.train.length, chains=(chains,) * len(compositions))
+    return draw(task, where, count, rng, side)
+
+
+def halves(task: Terse, batch: Batch) -> Bool:
+    """(B,) which rows ask about an entity of the first half of all: by a hash of its names, and so for good."""
+    mixed = np.ones(len(batch), dtype=np.uint64)
+    for column, role in zip(batch.tokens.T, batch.role.T, strict=True):
+        mixed = np.where(role == Role.ELEMENT, stir(mixed, task.vocabulary.keys[column]), mixed)
+    return (mixed >> np.uint64(37)) & np.uint64(1) == 0
+
+
+def split(base: Answers, trained: Answers, relearned: Answers) -> dict[str, float]:
+    """What the loss of free accuracy consists of, base less trained, on the same questions; the four parts add up to
+    o_loss exactly.
+
+    f_loss        fast accuracy lost, which is `storage`, what relearning other facts does not bring back, and
+                  `latent`, what it does
+    overthinking  the widening of the gap between fast and free where a chain was opened
+    format        the same where neither a chain nor an answer was opened
+    """
+    lost = base.fast.mean() - trained.fast.mean()
+    latent = relearned.fast.mean() - trained.fast.mean()
+    found = {"o_loss": base.free.mean() - trained.free.mean(), "f_loss": lost, "storage": lost - latent}
+    found |= {"latent": latent, "overthinking": gap(trained, trained.chained) - gap(base, base.chained)}
+    found |= {"format": gap(trained, ~trained.chained) - gap(base, ~base.chained)}
+    return {name: float(value) for name, value in found.items()}
+
+
+def gap(answers: Answers, rows: Bool) -> float:
+    """Share of all questions that are right fast and wrong freely, less the reverse, among some of them."""
+    return float(((answers.fast.astype(float) - answers.free) * rows).mean())
