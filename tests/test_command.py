@@ -165,7 +165,8 @@ def test_help_names_the_groups_and_shows_how(tmp_path):
 def test_every_experiment_can_be_planned(path):
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         todo = plan(compose("config", [f"experiment={path.stem}"]))
-    assert sum(len(shift.levels) for shift in todo.shifts) > 1
+    moved = sum(len(shift.levels) for shift in todo.shifts)
+    assert moved > 1 or path.stem.startswith("headline"), "where what moves is the model"
 
 
 MISTAKES = {

@@ -1,0 +1,60 @@
+"""The headline experiment: its arms can be planned, it says how long it takes, and a small one ends in figure and verdicts."""
+
+import csv
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from alchemy.plan import CONF, plan
+from alchemy.sweep import foreseen
+from tests.test_command import alchemy
+
+ARMS = sorted(path.stem for path in (CONF / "arm").glob("*.yaml"))
+
+
+def composed(*words):
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return compose("config", [*words])
+
+
+@pytest.mark.parametrize("experiment", ["headline", "headline_full"])
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_can_be_planned(arm, experiment):
+    todo = plan(composed(f"experiment={experiment}", f"arm={arm}"))
+    told = {"unloaded": "gold", "loaded": "gold", "zipf": "gold", "none": "gold"}
+    assert todo.study.keywords["arm"] == told.get(arm, arm)
+
+
+def test_arms_share_their_base_but_for_those_that_change_the_world():
+    bases = {arm: plan(composed("experiment=headline", f"arm={arm}")).settings for arm in ARMS}
+    others = {arm for arm in ARMS if bases[arm] != bases["gold"]}
+    assert others == {"unloaded", "loaded", "zipf"}
+
+
+def test_a_sweep_says_how_long_it_takes():
+    words = [[f"arm={arm}", f"seed={seed}"] for arm in ("gold", "rlvr", "unloaded") for seed in (0, 1)]
+    configs = [composed("experiment=headline", "minutes={model: 30, job: 20}", "workers=2", *each) for each in words]
+    assert foreseen(configs).startswith("6 jobs on 4 models: some 120 minutes with workers=2")
+
+
+@pytest.mark.slow
+def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
+    small = ["task.worlds.facts.entities=40", "train.steps=30", "train.check_every=10", "train.check_problems=16"]
+    small += ["study.count=48", "study.recipe.steps=4", "study.every=2", "study.relearn.steps=2", "minutes=null"]
+    small += [
+        "study.match.opening=0.01",
+        "study.match.kl=0.001",
+        "study.relearn.check_every=2",
+        "study.relearn.batch=32",
+    ]
+    sweep = ["hydra.sweeper.params.arm=gold,rlvr,foreign", "hydra.sweeper.params.seed=0,1"]
+    done = alchemy(tmp_path, "experiment=headline", *small, *sweep)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "outputs" / "headline").iterdir()
+    assert done.stdout.strip().splitlines()[-1].endswith("headline.png")
+    for name in ("headline.png", "table.csv", "verdicts.csv", "report.html", "cells.csv"):
+        assert (folder / name).stat().st_size > 500, name
+    with (folder / "verdicts.csv").open() as file:
+        verdicts = {row["name"]: row for row in csv.DictReader(file)}
+    assert verdicts["RL forgets less"]["seeds"] == "2"
+    assert verdicts["chains cost more than answers"]["verdict"] == "not measured"
