@@ -10,6 +10,7 @@ Shapes: B rows, T tokens.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +155,11 @@ def open_layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int] | NDAr
 
 
 Apply = Callable[[int, NDArray[np.int16]], NDArray[np.int16]]  # a rule, and elements (B, l) before and after it
+
+
+def padded(compositions: Sequence[Sequence[int]]) -> NDArray[np.intp]:
+    """(N, k) the rules of compositions, -1 after the last of shorter ones."""
+    return np.array([*zip_longest(*compositions, fillvalue=-1)], dtype=np.intp).T
 
 
 def apply_each(apply: Apply, rules: NDArray[np.intp], elements: NDArray[np.int16]) -> NDArray[np.int16]:

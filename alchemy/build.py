@@ -43,16 +43,17 @@ def build(group: str, node: DictConfig) -> Any:
 
 
 def build_nested(name: str, node: Any) -> None:
-    """Raises ValueError for a mistake in what a list among the settings names; what is nested says `group.setting`, as
-    it does alone, and here that gets its place.
+    """Raises ValueError for a mistake in what a list, or names, among the settings name; what is nested says
+    `group.setting`, as it does alone, and here that gets its place.
     """
-    group = name.partition(".")[0]
-    for number, item in enumerate(node if OmegaConf.is_list(node) else ()):
+    group, _, setting = name.partition(".")
+    own = enumerate(node) if OmegaConf.is_list(node) else node.items() if OmegaConf.is_dict(node) else ()
+    for key, item in own:
         if OmegaConf.is_dict(item) and "_target_" in item:
             try:
-                build(f"{name}.{number}", item)
+                build(f"{name}.{key}", item)
             except ValueError as error:
-                said = re.sub(rf"\b{group}\.(?!\w+\.\d)", f"{name}.{number}.", str(error))
+                said = re.sub(rf"\b{group}\.(?!{setting}\.)", f"{name}.{key}.", str(error))
                 raise ValueError(said) from None
 
 
@@ -84,6 +85,11 @@ def check(name: str, value: Any, kind: Any) -> None:
             raise ValueError(f"{name}={value} must be a list, such as [{value}]")
         for item in value:
             check(name, item, get_args(kind)[0])
+    elif get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{name}={value} must be settings by name")
+        for key, item in value.items():
+            check(f"{name}.{key}", item, get_args(kind)[1])
     elif kind in KINDS:
         fits = isinstance(value, (int, float) if kind is float else kind)
         if not fits or (isinstance(value, bool) and kind is not bool):

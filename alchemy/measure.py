@@ -42,7 +42,10 @@ def measure(
     prompt               `untouched`, the share that noise left as they were (the exact match of a model that is right
                          on those and on no others); exact match on them and on the `touched`; different `problems`
 
-    Every cell of a seed draws from one stream, so all noise levels see the same problems.
+    Every cell of a seed draws from one stream, so all noise levels see the same problems. Where a world writes some
+    rows with a chain and others without, by the same prompt, `full` is against the form that a row was drawn in, so no
+    model is expected to be right in more than the commoner form's share; `answer` asks for the answer in either form,
+    and the diagnosis holds a completion against gold of its own form.
     """
     batch = draw(task, where, count, stream(seed, "test"))
     clean = draw(task, replace(where, noise=None), count, stream(seed, "test"))

@@ -1,14 +1,13 @@
 """What a world is to the lab: a Task that draws rows from a Distribution, and the rule that sets a problem's side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, Role, interleave, open_rows
+from alchemy.batch import Batch, Role, interleave, open_rows, padded
 from alchemy.noise import Noise, perturb
 from alchemy.tokenizer import Tokenizer
 from alchemy.vocabulary import PAD, Vocabulary
@@ -137,11 +136,6 @@ def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray
     if number == 1:
         return np.zeros(count, dtype=np.intp)
     return rng.choice(number, count, p=where.shares) if where.shares else rng.integers(0, number, count)
-
-
-def padded(compositions: Sequence[Composition]) -> NDArray[np.intp]:
-    """(N, k) the rules of compositions, -1 after the last of shorter ones."""
-    return np.array([*zip_longest(*compositions, fillvalue=-1)], dtype=np.intp).T
 
 
 def render(

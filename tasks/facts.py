@@ -18,8 +18,8 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_layout
-from alchemy.task import Composition, Distribution, Kind, choose, in_side, padded, stir
+from alchemy.batch import Batch, open_layout, padded
+from alchemy.task import Composition, Distribution, Kind, choose, in_side, stir
 from alchemy.vocabulary import Vocabulary
 
 MOST = 1 << 24  # entities that names may make

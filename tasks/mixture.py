@@ -13,8 +13,8 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_layout
-from alchemy.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, padded, terse
+from alchemy.batch import Batch, open_layout, padded
+from alchemy.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, terse
 from alchemy.vocabulary import PAD, UNKNOWN, Vocabulary
 
 TRIES = 100  # draws for a problem that training has

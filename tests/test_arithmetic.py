@@ -97,6 +97,16 @@ def test_depths_are_drawn_by_their_shares_and_digits_uniformly():
     assert ((counts - expected) ** 2 / expected).sum() < 29.6  # chi-square, 10 degrees of freedom, p = 0.001
 
 
+def test_operations_are_asked_for_as_often_as_they_are_said_to_be():
+    """Within each depth, in proportion to the product over operations."""
+    world = replace(ARITHMETIC, often=(4.0, 2.0, *(1.0,) * 10), held_out=0)
+    share = dict(zip(world.train.compositions, world.train.shares, strict=True))
+    for k, whole in ((1, 0.2), (2, 0.4), (3, 0.4)):
+        assert sum(value for c, value in share.items() if len(c) == k) == pytest.approx(whole)
+        assert share[(2,) * k] == pytest.approx(whole / 16**k)
+        assert share[(0, 1, 2)[:k]] / share[(2,) * k] == pytest.approx((4, 8, 8)[k - 1])
+
+
 def test_no_held_out_composition_is_ever_in_training():
     rows = draw(ARITHMETIC, ARITHMETIC.train, 50_000, stream(0, "train"), "train")
     asked = {composition for _, _, composition in problems_of(rows, ARITHMETIC.vocabulary)}
@@ -129,6 +139,8 @@ def test_no_held_out_composition_is_ever_in_training():
         ({"held_out": 1728}, "task.held_out=1728 do not fit"),
         ({"held_out": -1}, "task.held_out=-1 is negative"),
         ({"draw": -1}, "task.draw=-1 is negative"),
+        ({"often": (1, 2)}, "task.often=[1, 2] must have"),
+        ({"often": (0,) * 12}, "task.often="),
     ],
     ids=str,
 )

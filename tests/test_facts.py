@@ -100,6 +100,16 @@ def test_entities_are_asked_about_by_rank_to_the_power_of_minus_zipf(zipf):
         assert abs(count - 200_000 * share) < 5 * (200_000 * share * (1 - share)) ** 0.5
 
 
+def test_two_hops_are_asked_by_rank_as_well_of_those_that_have_all_facts_stated():
+    world = replace(FACTS, zipf=1.0)
+    elements, _ = world.problems(Distribution(((0, 3),), 2), 50_000, stream(0, "zipf"))
+    known = world.stated[:, 0] & world.stated[world.linked[:, 0], 3]
+    shares = np.where(known, world.weights, 0) / world.weights[known].sum()
+    counts = np.array([(elements == names).all(axis=1).sum() for names in world.people[:50]])
+    assert (np.abs(counts - 50_000 * shares[:50]) <= 5 * (50_000 * shares[:50]) ** 0.5).all()
+    assert 0 < known[:50].sum() < 50
+
+
 def test_two_hops_are_asked_as_often_as_configured_and_of_stated_facts_alone():
     one_hop = Distribution(tuple((relation,) for relation in range(8)), 2)
     for side in ("train", "valid", "test"):

@@ -17,7 +17,7 @@ from alchemy.seeds import stream
 from alchemy.shift import AXES, asking, corrupt
 from alchemy.task import draw, in_side, problems_of, render, span, terse
 from alchemy.vocabulary import ANSWER, END, PAD
-from tests.conftest import tiny_model
+from tests.conftest import WORLDS, tiny_model
 
 LEVELS = range(-3, 7)
 
@@ -211,14 +211,13 @@ def test_a_tiny_model_learns_eight_rows_by_heart(task):
     assert_array_equal(complete(model, batch), batch.completion())
 
 
-def with_modes(task):
-    if not terse(task):
-        pytest.skip("the world has one mode")
+MODES = {name: world for name, world in WORLDS.items() if terse(world)}
+in_modes = pytest.mark.parametrize("task", MODES.values(), ids=MODES)  # every world that also answers without a chain
 
 
 @pytest.mark.parametrize("axis", AXES)
+@in_modes
 def test_both_modes_ask_alike_and_answer_alike(task, axis):
-    with_modes(task)
     first = task.vocabulary.first_atom
     for _, where in reachable(task, axis):
         elements, which = task.problems(where, 300, stream(0, "modes"))
@@ -241,8 +240,8 @@ def atoms(direct):
     return int((direct.role[0] == Role.ANSWER).sum())
 
 
+@in_modes
 def test_rows_of_either_mode_are_those_that_the_world_writes(task):
-    with_modes(task)
     elements, which = task.problems(task.train, 400, stream(0, "rows"))
     chained = stream(0, "chained").random(400) < 0.5
     batch = render(task, task.train, elements, which, chained)
@@ -256,9 +255,9 @@ def test_rows_of_either_mode_are_those_that_the_world_writes(task):
 
 
 @pytest.mark.parametrize("axis", ["task", "length", "format"])
+@in_modes
 def test_as_many_rows_have_chains_as_the_distribution_says(task, axis):
     """Within five standard errors, of each group of compositions with one share; so level 0 has chains."""
-    with_modes(task)
     for level, where in reachable(task, axis):
         assert len(where.chains) == len(where.compositions)
         if level not in (0, 1):
@@ -275,8 +274,8 @@ def test_as_many_rows_have_chains_as_the_distribution_says(task, axis):
         assert level or chained.any()
 
 
+@in_modes
 def test_a_level_of_other_compositions_has_chains_as_often_as_training(task):
-    with_modes(task)
     train = task.train
     assert asking(train, train.compositions).chains == train.chains
     deepest = max(map(len, train.compositions))

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from numpy.testing import assert_array_equal
 
 from alchemy.batch import Role
-from alchemy.plan import composition_level, plan
+from alchemy.plan import composition_level, plan, targets
 from alchemy.seeds import stream
 from alchemy.shift import AXES
 from alchemy.task import Distribution, draw, in_side, problems_of, sample
@@ -140,7 +140,7 @@ def test_a_mixture_has_room_for_every_world():
     assert len(MIXTURE.vocabulary.atoms) == 11 + 64  # digits are those of both
     assert MIXTURE.kinds == ("recall",) * 8 + ("compute",) * 12
     assert set(AXES["task"](MIXTURE, 1).compositions) == set(MIXTURE.train.held_out.compositions)
-    assert MIXTURE.size(Distribution(((0,), (RELATIONS, RELATIONS)), 4)) == 984 + 11**4
+    assert MIXTURE.size(Distribution(((0,), (RELATIONS, RELATIONS)), 4)) == FACTS.entities + 11**4
 
 
 @pytest.mark.parametrize(
@@ -156,21 +156,26 @@ def test_a_mixture_has_room_for_every_world():
 )
 def test_a_mixture_that_makes_no_sense_is_refused_in_a_sentence(worlds, tokens, words):
     with pytest.raises(ValueError, match="task") as refused:
-        Mixture(worlds, tokens)
+        Mixture(worlds, tokens, 0, 0.0)
     assert words in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("task.worlds.0.entities=0", "task.worlds.0.entities=0 does not fit: task.worlds.0.names=64 make"),
-        ("task.worlds.0.entities=many", "task.worlds.0.entities=many must be a whole number"),
-        ("task.worlds.1.modulus=10", "task.worlds.1.modulus=10 is no prime"),
-        ("+task.worlds.1.primes=10", "task.worlds.1.primes is not a setting of tasks.arithmetic.Arithmetic"),
-        ("~task.worlds.1.modulus", "task.worlds.1.modulus is missing"),
-        ("task.worlds.1._target_=tasks.arithmetic.Sums", "names tasks.arithmetic.Sums, which cannot be imported"),
-        ("task.worlds=[3,4]", "task.worlds has int"),
-        ("task.worlds=3", "task.worlds=3 must be a list"),
+        ("task.worlds.facts.entities=0", "worlds.facts.entities=0 does not fit: task.worlds.facts.names=64 make"),
+        ("task.worlds.facts.entities=many", "task.worlds.facts.entities=many must be a whole number"),
+        ("task.worlds.arithmetic.modulus=10", "task.worlds.arithmetic.modulus=10 is no prime"),
+        (
+            "+task.worlds.arithmetic.primes=1",
+            "worlds.arithmetic.primes is not a setting of tasks.arithmetic.Arithmetic",
+        ),
+        ("~task.worlds.arithmetic.modulus", "task.worlds.arithmetic.modulus is missing"),
+        ("task.worlds.arithmetic._target_=tasks.arithmetic.Sums", "tasks.arithmetic.Sums, which cannot be imported"),
+        ("task.worlds.arithmetic=3", "task.worlds has int"),
+        ("task.worlds=3", "task.worlds=3 must be settings by name"),
+        ("~task.tokens.facts", "task.tokens names arithmetic, and task.worlds facts, arithmetic"),
+        ("task.early_chains=2", "task.early_chains=2"),
     ],
 )
 def test_a_mistake_in_a_nested_world_is_told_with_its_place(override, words):
@@ -183,6 +188,8 @@ def test_the_code_of_nested_worlds_is_part_of_a_plan_and_of_its_fingerprint(monk
     todo = plan(settings("shift.axis=task", "shift.levels=[0]"))
     assert set(todo.worlds) == {"tasks.mixture", "tasks.facts", "tasks.arithmetic"}
     assert todo.worlds[0] == "tasks.mixture"
+    nested = {"_target_": "a.B", "worlds": [{"_target_": "c.D", "of": {"_target_": "e.F"}}, 3], "source": None}
+    assert list(targets(nested)) == ["a.B", "c.D", "e.F"]
     digested = []
     monkeypatch.setattr("alchemy.plan.code_digest", lambda *modules: digested.extend(modules) or "code")
     plan(settings("shift.axis=task", "shift.levels=[0]"))

@@ -12,7 +12,6 @@ from alchemy.task import Distribution, draw, terse
 from alchemy.trace import COMPUTE, RECALL, TYPES, trace
 from alchemy.vocabulary import ANSWER, PAD
 from tasks.arithmetic import Arithmetic
-from tasks.mixture import Mixture
 from tests.conftest import WORLDS
 
 MODES = {name: world for name, world in WORLDS.items() if terse(world)}
@@ -21,7 +20,7 @@ moded = pytest.mark.parametrize("world", MODES.values(), ids=MODES)
 
 
 def sums():
-    return Arithmetic(11, ("x+4", "2x", "x**3"), 4, (1, 2, 3), (0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), 0, 0)
+    return Arithmetic(11, ("x+4", "2x", "x**3"), 4, (1, 2, 3), (0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), 0, (), 0)
 
 
 def told(world, element, composition, text):
@@ -177,7 +176,7 @@ def test_a_row_by_hand(text, truth, faithful, ends, answer, right):
 
 
 def test_a_step_that_recalls_is_told_from_one_that_computes():
-    world: Mixture = MODES["mixture"]
+    world = MODES["mixture"]
     relations = world.firsts[1]
     batch = draw(world, Distribution(((2, relations + 1), (3,)), world.train.length), 50, stream(0, "typed"))
     found = trace(world, batch, batch.completion())
