@@ -4,7 +4,7 @@ Source: the design is the lab's own; the divergence after arXiv:2509.04259, rest
 arXiv:2501.13453 and 2507.18178.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import log2
@@ -23,8 +23,6 @@ from alchemy.model import Transformer
 from alchemy.restore import change, mixed, parts
 from alchemy.seeds import stream
 from alchemy.task import Composition, Distribution, Exposed, Terse, span
-
-Relearn = Callable[[Transformer], Transformer]  # a copy that was taught again the first half of all facts
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,6 @@ class Exam:
     @cached_property
     def known(self) -> Answers:
         return ask(self.task, self.base, self.facts)
-
-    @cached_property
-    def bits(self) -> NDArray[np.float64]:
-        return stored_bits(self.task, self.base, self.facts)
 
     @cached_property
     def exposure(self) -> NDArray[np.float64]:
@@ -161,6 +155,7 @@ def progress(exam: Exam, model: Transformer) -> Values:
         },
         "knowledge": {
             "bits": mean(bits),
+            "bits_rest": mean(bits[exam.second]),  # of the half that no replay shows
             **exam.by_exposure(bits),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
             **rates(knows),
@@ -192,18 +187,18 @@ def chained(task: Terse) -> float:
     return float(np.average(np.array(chains)[several], weights=np.array(shares)[several]))
 
 
-def loss(exam: Exam, model: Transformer, relearn: Relearn) -> dict[str, tuple[float, float]]:
+def loss(exam: Exam, model: Transformer, again: Transformer, control: Transformer) -> dict[str, tuple[float, float]]:
     """What the loss of knowledge consists of, on the half of the facts that is not taught again, in accuracy, and in
-    bits of fast answers.
+    bits of fast answers. `again` is `model`, and `control` the base, that was taught the other half again: what this
+    costs the control is no doing of the arm.
     """
-    again = relearn(model)
     rest = exam.facts[exam.second]
     found = split(exam.known[exam.second], ask(exam.task, model, rest), ask(exam.task, again, rest))
-    before, after, later = (
-        float(bits[exam.second].mean())  # of all, so that each is of the same number of values
-        for bits in (exam.bits, stored_bits(exam.task, model, exam.facts), stored_bits(exam.task, again, exam.facts))
+    before, after, later, other = (  # of all facts, so that each is of the same number of values
+        float(stored_bits(exam.task, one, exam.facts)[exam.second].mean()) for one in (exam.base, model, again, control)
     )
     found |= {"lost_bits": before - after, "storage_bits": before - later, "latent_bits": later - after}
+    found |= {"control_bits": before - other}
     return {name: (value, 0.0) for name, value in found.items()}
 
 

@@ -31,10 +31,11 @@ SETTINGS = {"shown": "", "count": 40, "match": Match(opening=0.3, kl=0.02), "rec
 SETTINGS |= {"anchor": 1.0, "every": 2, "relearn": RELEARN}
 FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
-KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
+KNOWLEDGE = {"bits", "bits_rest", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
 UPDATE = {"kl", "kl_facts", "norm", "layer_0", "layer_1"}
 SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format", "storage_bits", "latent_bits", "lost_bits"}
+SPLIT |= {"control_bits"}
 PARTS = ["layer_0", "layer_1", "lower", "upper", "outside", "random_0", "random_1", "random_2", "all"]
 RESTORE = {f"{measure}:{part}" for part in [*PARTS, "halfway"] for measure in ("bits", "gain", "free")}
 RESTORE |= {f"{measure}:{part}" for part in PARTS for measure in ("graft_bits", "graft_gain")}
@@ -67,7 +68,7 @@ def test_the_base_has_not_moved_from_itself(questions):
     assert set(found["update"]) == UPDATE
     assert all(value == 0 for value, _ in found["update"].values())
     assert moved(questions, trained())[1] == 0
-    split = loss(questions, trained(), deepcopy)
+    split = loss(questions, trained(), trained(), trained())
     assert set(split) == SPLIT
     assert all(value == 0 for value, _ in split.values())
 
@@ -96,13 +97,14 @@ def test_progress_is_what_its_parts_say(questions, taught):
 
 
 def test_the_loss_of_a_model_that_forgot_adds_up(questions, taught):
-    found = {name: value for name, (value, _) in loss(questions, taught, again).items()}
+    found = {name: value for name, (value, _) in loss(questions, taught, again(taught), again(trained())).items()}
     assert found["lost_bits"] > 0.1
     assert found["f_loss"] > 0
     assert found["storage"] + found["latent"] == pytest.approx(found["f_loss"], abs=1e-12)
     assert found["storage_bits"] + found["latent_bits"] == pytest.approx(found["lost_bits"], abs=1e-12)
     assert found["f_loss"] + found["overthinking"] + found["format"] == pytest.approx(found["o_loss"], abs=1e-12)
     assert found["latent_bits"] != 0
+    assert found["control_bits"] != 0
 
 
 def test_restoring_all_brings_all_bits_back_and_keeps_no_gain(questions, taught):

@@ -89,9 +89,11 @@ def run(
         course = Course(questions, match, every, report, recipe.steps)
         teach(course, arm, keep, recipe, policy, anchor, seed)
         taught = dict(course.found)
+        if course.matched:
+            control = relearnt(task, trained.model, relearn, seed)
         for name, model in course.matched.items():
-            split = loss(questions, model, lambda model: relearnt(task, model, relearn, seed))
-            parts = {f"split@{name}": split}
+            again = relearnt(task, model, relearn, seed)
+            parts = {f"split@{name}": loss(questions, model, again, control)}
             if name == "opening":
                 parts["restore@opening"] = restoration(questions, model, seed)
             taught[course.at[name]] = taught[course.at[name]] | parts
