@@ -5,7 +5,7 @@ arXiv:2501.13453 and 2507.18178.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log2
 
@@ -61,6 +61,11 @@ class Exam:
         if not head.any() or np.allclose(self.exposure, self.exposure[0]):
             return {}
         return {"bits_head": mean(values[head]), "bits_tail": mean(values[~head])}
+
+    def unshown(self) -> "Exam":
+        """The same with those facts alone that are never taught again."""
+        some = self.second
+        return replace(self, facts=self.facts[some], facts_written=self.facts_written[some], second=some[some])
 
     def opening(self, model: Transformer, batch: Batch) -> NDArray[np.float64]:
         return opening(model, batch, self.task.vocabulary.first_atom)
@@ -155,7 +160,6 @@ def progress(exam: Exam, model: Transformer) -> Values:
         },
         "knowledge": {
             "bits": mean(bits),
-            "bits_rest": mean(bits[exam.second]),  # of the half that no replay shows
             **exam.by_exposure(bits),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
             **rates(knows),

@@ -13,7 +13,7 @@ from alchemy.tax_style import SMALL, arms_of, mean_of, percent, says, style, tit
 from alchemy.verdicts import kept, onset, returned
 
 Array = NDArray[np.float64]
-COMMAND = "python -m alchemy -m experiment=reasoning_tax/load"  # measures several loads
+COMMAND = "python -m alchemy experiment=headline_full"  # measures several loads
 HALVES = ("lower", "upper")
 
 

@@ -31,7 +31,7 @@ SETTINGS = {"shown": "", "count": 40, "match": Match(opening=0.3, kl=0.02), "rec
 SETTINGS |= {"anchor": 1.0, "every": 2, "relearn": RELEARN}
 FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
-KNOWLEDGE = {"bits", "bits_rest", "fast", "free", "slow", "opening", "opens", "invalid"}
+KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
 UPDATE = {"kl", "kl_facts", "norm", "layer_0", "layer_1"}
 SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format", "storage_bits", "latent_bits", "lost_bits"}

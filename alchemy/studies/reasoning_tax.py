@@ -86,6 +86,8 @@ def run(
     check(arm, keep, every)
     if task.train not in known:
         questions = exam(task, trained.model, count, seed)
+        if keep == "anchor_facts" or replay_share(keep):  # knowledge is of facts that the arm does not show
+            questions = questions.unshown()
         course = Course(questions, match, every, report, recipe.steps)
         teach(course, arm, keep, recipe, policy, anchor, seed)
         taught = dict(course.found)
