@@ -151,7 +151,7 @@ def test_help_names_the_groups_and_shows_how(tmp_path):
     done = alchemy(tmp_path, "--help")
     assert done.returncode == 0
     for words in (
-        "task: cipher",
+        "task: arithmetic, cipher",
         "experiment: diversity",
         "mirage",
         "experiment/paper: ",
@@ -226,7 +226,7 @@ MISTAKES = {
     "device=abacus": "use cpu or cuda",
     "track=paper": "use none, tensorboard or mlflow",
     "track=null": "track=None must be text",
-    "task=cypher": "task= with one of cipher",
+    "task=cypher": "task= with one of arithmetic, cipher",
     "experiment=nothing": "experiment= with one of diversity",
     "shift.axsi=task": "did you mean shift.axis?",
     "model.widht=8": "did you mean model.width?",
