@@ -1,6 +1,6 @@
 """What is predicted before a study of reasoning training is run, and where its arms are compared.
 
-A configuration holds them as plain settings (conf/predictions.yaml); each job's run.json repeats them, so that a figure
+A configuration holds them as plain settings (conf/predictions/); each job's run.json repeats them, so that a figure
 is drawn by what was fixed before the numbers were known. No pandas: it is read before anything is trained.
 """
 

@@ -200,7 +200,7 @@ MISTAKES = {
     "model.width=wide": "model.width=wide must be a whole number",
     "model.layers=-2": "model.layers",
     "model.context=10": "set model.context=18",
-    "model.positions=polar": "learned, rotary or none",
+    "model.positions=polar": "use learned, rotary, both, none",
     "+model.depth=3": "model.depth is not a setting",
     "+task.lenght=3": "task.length",
     "task.length=2.5": "must be a whole number",

@@ -17,7 +17,8 @@ from alchemy.seeds import stream
 from tests.conftest import ROOT
 from tests.made import tax_records
 
-SETTINGS: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "predictions.yaml"))
+NAMED: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "predictions" / "reasoning_tax.yaml"))
+SETTINGS: Any = {"predictions": [*NAMED.values()], "match_opening": 0.5, "match_kl": 0.5}
 PLAN = design(SETTINGS | {"match_opening": 0.5, "match_kl": 0.5})
 ALL = ("gold", "direct", "self", "foreign", "rlvr", "gold_rlvr", "random", "unrelated")
 
