@@ -108,10 +108,9 @@ def retention(ax: Any, tax: Tax) -> None:
     """The share of the base's bits that is kept at the matched opening, over load; of facts seen often and rarely
     apart, where exposures vary. Each seed is a dot.
     """
-    parts = {"bits_head": ("seen often", "o"), "bits_tail": ("seen rarely", "v")}
+    parts = {"bits": ("all facts", "o"), "bits_head": ("seen often", "^"), "bits_tail": ("seen rarely", "v")}
     parts = {name: words for name, words in parts.items() if any(f"knowledge.{name}" in r.values for r in all_of(tax))}
-    parts = parts or {"bits": ("all facts", "o")}
-    if len(tax.loads) < 2 and "bits" in parts:
+    if len(tax.loads) < 2 and len(parts) < 2:
         says(ax, f"One load, and every fact seen equally often.\nSeveral loads are measured by\n{COMMAND}")
         title(ax, "e", "What is kept by load: not measured")
         return
@@ -122,7 +121,11 @@ def retention(ax: Any, tax: Tax) -> None:
         for name, (_, marker) in parts.items():
             seeds = {load: shares(tax, load, arm, f"knowledge.{name}") for load in tax.loads}
             seeds = {load: its for load, its in seeds.items() if its}
-            if len(seeds) < 2 and len(tax.loads) > 1 and arm not in ("gold", "rlvr"):
+            if not seeds or (
+                name == "bits" and any(shares(tax, load, arm, "knowledge.bits_head") for load in tax.loads)
+            ):
+                continue  # of an arm that sees some facts more often, these and the others are told apart
+            if len(seeds) < 2 and len(tax.loads) > 1 and arm not in ("gold", "rlvr", "zipf"):
                 continue
             its = {load: over_seeds(values) for load, values in seeds.items()}
             means[arm, name] = its

@@ -48,7 +48,7 @@ TRAINS: dict[str, Which] = {
 SUPERVISED = ("gold", "direct", "self", "foreign", "unrelated")
 REWARDED = ("rlvr", "gold_rlvr", "random")
 KEEPS = ("none", *TRAINS, "anchor", "anchor_facts")  # and replay_1 to replay_99, a share of facts in percent
-SHOWN = 0.05  # how far the opening rate moves, at most, between two whole measurements
+SHOWN = 0.1  # how far the opening rate moves, at most, between two whole measurements
 
 
 @dataclass(frozen=True)
