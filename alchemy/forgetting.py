@@ -194,15 +194,15 @@ def chained(task: Terse) -> float:
 def loss(exam: Exam, model: Transformer, again: Transformer, control: Transformer) -> dict[str, tuple[float, float]]:
     """What the loss of knowledge consists of, on the half of the facts that is not taught again, in accuracy, and in
     bits of fast answers. `again` is `model`, and `control` the base, that was taught the other half again: what this
-    costs the control is no doing of the arm.
+    costs the control (`control_bits`) is no doing of the arm.
     """
     rest = exam.facts[exam.second]
-    found = split(exam.known[exam.second], ask(exam.task, model, rest), ask(exam.task, again, rest))
+    found = split(exam.known[exam.second], *(ask(exam.task, one, rest) for one in (model, again, control)))
     before, after, later, other = (  # of all facts, so that each is of the same number of values
         float(stored_bits(exam.task, one, exam.facts)[exam.second].mean()) for one in (exam.base, model, again, control)
     )
-    found |= {"lost_bits": before - after, "storage_bits": before - later, "latent_bits": later - after}
-    found |= {"control_bits": before - other}
+    found |= {"lost_bits": before - after, "storage_bits": other - later, "control_bits": before - other}
+    found |= {"latent_bits": found["lost_bits"] - found["storage_bits"]}
     return {name: (value, 0.0) for name, value in found.items()}
 
 

@@ -106,19 +106,19 @@ def halves(task: Terse, batch: Batch) -> Bool:
     return (mixed >> np.uint64(37)) & np.uint64(1) == 0
 
 
-def split(base: Answers, trained: Answers, relearned: Answers) -> dict[str, float]:
+def split(base: Answers, trained: Answers, relearned: Answers, control: Answers) -> dict[str, float]:
     """What the loss of free accuracy consists of, base less trained, on the same questions; the four parts add up to
     o_loss exactly.
 
     f_loss        fast accuracy lost, which is `storage`, what relearning other facts does not bring back, and
-                  `latent`, what it does
+                  `latent`, what it does; `control` is the base that relearnt the same, since that costs as well
     overthinking  the widening of the gap between fast and free where a chain was opened
     format        the same where neither a chain nor an answer was opened
     """
     lost = base.fast.mean() - trained.fast.mean()
-    latent = relearned.fast.mean() - trained.fast.mean()
-    found = {"o_loss": base.free.mean() - trained.free.mean(), "f_loss": lost, "storage": lost - latent}
-    found |= {"latent": latent, "overthinking": gap(trained, trained.chained) - gap(base, base.chained)}
+    storage = control.fast.mean() - relearned.fast.mean()
+    found = {"o_loss": base.free.mean() - trained.free.mean(), "f_loss": lost, "storage": storage}
+    found |= {"latent": lost - storage, "overthinking": gap(trained, trained.chained) - gap(base, base.chained)}
     found |= {"format": gap(trained, ~trained.chained) - gap(base, ~base.chained)}
     return {name: float(value) for name, value in found.items()}
 

@@ -147,7 +147,7 @@ def test_the_gain_is_what_chains_correct_less_what_they_spoil():
 def test_the_parts_of_a_loss_add_up():
     rng = stream(0, "split")
     for count in (1, 7, 100) * 20:
-        found = split(*(random_answers(rng, count) for _ in range(3)))
+        found = split(*(random_answers(rng, count) for _ in range(4)))
         assert found["storage"] + found["latent"] == pytest.approx(found["f_loss"], abs=1e-12)
         widening = found["overthinking"] + found["format"]
         assert found["f_loss"] + widening == pytest.approx(found["o_loss"], abs=1e-12)
@@ -170,7 +170,7 @@ CASES = {
 @pytest.mark.parametrize("part", CASES)
 def test_a_loss_of_one_part_alone(part):
     after, again, lost = CASES[part]
-    found = split(KNEW, after, again)
+    found = split(KNEW, after, again, KNEW)
     fast = lost if part in ("storage", "latent") else 0
     expected = {"storage": 0, "latent": 0, "overthinking": 0, "format": 0, part: lost, "o_loss": lost, "f_loss": fast}
     assert found == expected
@@ -179,8 +179,8 @@ def test_a_loss_of_one_part_alone(part):
 def test_overthinking_is_net_of_what_chains_correct_and_of_the_base():
     base = answers(fast=[1, 1, 0, 0], free=[0, 1, 0, 0], chained=[1, 0, 0, 0])
     after = answers(fast=[1, 1, 0, 0], free=[0, 0, 1, 0], chained=[1, 1, 1, 0])
-    assert split(base, after, after)["overthinking"] == 0  # two spoilt and one corrected, as one spoilt before
-    assert split(base, base, base)["o_loss"] == 0
+    assert split(base, after, after, base)["overthinking"] == 0  # two spoilt and one corrected, as one spoilt before
+    assert split(base, base, base, base)["o_loss"] == 0
 
 
 def test_halves_are_by_entity_and_for_good():
