@@ -21,6 +21,7 @@ MEASURES = {  # a number per seed, and its unit
     "lower_less_random": "share of lost bits returned",
     "lower_less_halfway": "share of lost bits returned",
     "latent_less_storage": "share of lost bits",
+    "storage": "bits per fact lost for good",
     "overthinking": "accuracy",
     "head_less_tail": "share of bits kept",
     "threshold": "opening rate less p*",

@@ -92,6 +92,10 @@ def latent_less_storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG00
     return (latent - storage) / lost if lost >= LEAST else nan
 
 
+def storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
+    return run.last(f"split@{match}.storage_bits")
+
+
 def overthinking(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
     return run.last(f"split@{match}.overthinking")
 
@@ -176,6 +180,7 @@ VALUES: dict[str, Callable[[Tax, Run, str], float]] = {
     "lower_less_random": less("random"),
     "lower_less_halfway": less("halfway"),
     "latent_less_storage": latent_less_storage,
+    "storage": storage,
     "overthinking": overthinking,
     "head_less_tail": head_less_tail,
     "threshold": threshold,
