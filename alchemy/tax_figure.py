@@ -91,7 +91,8 @@ def plane(above: Any, below: Any, tax: Tax) -> None:
         line = course(tax, unloaded, arm, (opening, "knowledge.bits"))
         above.plot(*line.T, color=style(tax, arm)[1], lw=1.6, ls=(0, (6, 2)))
         words = f"control: load {unloaded:g}"
-        above.annotate(words, line[-1], (0, -4), size=SMALL, textcoords="offset points", ha="right", va="top")
+        near = line[np.abs(line[:, 0] - 0.2).argmin()]  # where the lines of arms are still together
+        above.annotate(words, near, (0, 5), size=SMALL, textcoords="offset points", va="bottom")
     preserved(above, tax)
     above.annotate(
         f"compared at {target:g}", (target, 0.02), (4, 0), xycoords=("data", "axes fraction"), size=SMALL, color="0.3",

@@ -158,10 +158,13 @@ def r2(fitted: list[list[Array]], told: list[Array]) -> tuple[float, float]:
 
 
 def r2_by_seed(tax: Tax, load: float, arms: list[str]) -> dict[int, tuple[float, float]]:
-    """`r2` of each seed that has all of these arms, by curves fitted to the others: what differs from run to run does
-    not pass for an effect of the arm. One seed alone is told by its own, which flatters.
+    """`r2` of each seed that has all of those of these arms that were run, at least two, by curves fitted to the others:
+    what differs from run to run does not pass for an effect of the arm. One seed alone is told by its own, which
+    flatters.
     """
-    runs = [tax.of(load, *keep_of(arm)) for arm in arms]
+    runs = [its for arm in arms if (its := tax.of(load, *keep_of(arm)))]
+    if len(runs) < 2:
+        return {}
     found = {seed: [points(its[seed]) for its in runs] for seed in runs[0] if all(seed in its for its in runs)}
     found = {seed: parts for seed, parts in found.items() if all(map(len, parts))}
     others = {seed: [parts for its, parts in found.items() if its != seed] or [found[seed]] for seed in found}
