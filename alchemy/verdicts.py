@@ -158,9 +158,8 @@ def r2(fitted: list[list[Array]], told: list[Array]) -> tuple[float, float]:
 
 
 def r2_by_seed(tax: Tax, load: float, arms: list[str]) -> dict[int, tuple[float, float]]:
-    """`r2` of each seed that has all of those of these arms that were run, at least two, by curves fitted to the others:
-    what differs from run to run does not pass for an effect of the arm. One seed alone is told by its own, which
-    flatters.
+    """`r2` of each seed that has all of these arms that were run, at least two, by curves fitted to the others: what
+    differs from run to run does not pass for an effect of the arm. One seed alone is told by its own, which flatters.
     """
     runs = [its for arm in arms if (its := tax.of(load, *keep_of(arm)))]
     if len(runs) < 2:

@@ -136,11 +136,11 @@ def test_an_operation_leaves_names_as_they_are_and_padding_is_no_atom():
 
 
 def test_a_mixture_has_room_for_every_world():
-    assert MIXTURE.train.length == 4
+    assert MIXTURE.train.length == 3
     assert len(MIXTURE.vocabulary.atoms) == 11 + 64  # digits are those of both
     assert MIXTURE.kinds == ("recall",) * 8 + ("compute",) * 12
     assert set(AXES["task"](MIXTURE, 1).compositions) == set(MIXTURE.train.held_out.compositions)
-    assert MIXTURE.size(Distribution(((0,), (RELATIONS, RELATIONS)), 4)) == FACTS.entities + 11**4
+    assert MIXTURE.size(Distribution(((0,), (RELATIONS, RELATIONS)), 3)) == FACTS.entities + 11**3
 
 
 @pytest.mark.parametrize(
