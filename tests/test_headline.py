@@ -1,6 +1,7 @@
 """The headline experiment: its arms can be planned, it says how long it takes, and a small one ends in verdicts."""
 
 import csv
+import json
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -58,3 +59,23 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
         verdicts = {row["name"]: row for row in csv.DictReader(file)}
     assert verdicts["RL forgets less"]["seeds"] == "2"
     assert verdicts["chains cost more than answers"]["verdict"] == "not measured"
+
+
+@pytest.mark.slow
+def test_the_base_knows_and_hides_a_skill(tmp_path):
+    """The base that the experiment stands on: knowledge, a chain that it seldom opens, and something left to learn."""
+    done = alchemy(tmp_path, "experiment=headline", "hydra.mode=RUN", "seed=0", "study.recipe.steps=1")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "outputs" / "headline").iterdir()
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    base = {
+        (record["at"]["part"], record["metric"]): record["value"]
+        for record in map(json.loads, lines)
+        if record["at"]["step"] == 0
+    }
+    assert base["knowledge", "bits"] > 0.8 * base["threshold", "capacity"]
+    assert base["knowledge", "slow"] > 0.4, "the slow route to facts works"
+    assert base["procedural", "free"] < 0.02
+    assert 0.55 < base["procedural", "slow"] < 0.95
+    assert 0.6 < base["procedural", "opening"] / base["threshold", "p_cot"] < 1.4
+    assert base["procedural", "opening"] < base["threshold", "p_star"]
