@@ -215,9 +215,12 @@ def at_match(tax: Tax, match: str, load: float, arm: str, keep: str) -> dict[str
         found = over_seeds(tax.by_seed(load, arm, keep, lambda run, name=name: tax.change(run, match, name)))  # type: ignore[misc]
         ends = {"": found.estimate, "_low": found.low, "_high": found.high}
         row |= {f"{name}@{match}{end}": value for end, value in ends.items()}
-    missing = [tax.why_not(run, match) for run in tax.of(load, arm, keep).values()]
-    short = [reason for reason in missing if reason]
-    said = "; ".join(dict.fromkeys(short))
-    if 0 < len(short) < len(missing):
-        said = f"{len(short)} of {len(missing)} seeds: {said}"
-    return row | {f"seeds@{match}": len(missing) - len(short), f"of@{match}": len(missing), f"reason@{match}": said}
+    runs = tax.of(load, arm, keep)
+    short = {seed: run for seed, run in runs.items() if tax.why_not(run, match)}
+    far = {seed: float(np.nan_to_num(run.of(MATCHES[match][0]), nan=-1.0).max()) for seed, run in short.items()}
+    said = (
+        tax.why_not(short[max(far, key=lambda seed: far[seed])], match) if far else ""
+    )  # of the one that came nearest
+    if 0 < len(short) < len(runs):
+        said = f"{len(short)} of {len(runs)} seeds: {said}"
+    return row | {f"seeds@{match}": len(runs) - len(short), f"of@{match}": len(runs), f"reason@{match}": said}
