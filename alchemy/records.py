@@ -120,6 +120,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     from alchemy.statistics import interval
 
     keys = [*apart(table), *COORDINATES, "part", "metric"]
+    table = table[table["value"].notna()]  # what is no number was not measured
     table = unnamed_are_none(table.drop_duplicates([*keys, "seed"]), keys)  # swept shifts overlap; a seed counts once
     grouped = table.groupby(keys, sort=False, dropna=False)
     cells = grouped["value"].agg(mean="mean", seeds="count", lowest="min", highest="max").reset_index()

@@ -60,7 +60,13 @@ def close(folder: Path) -> None:
     """Finishes a folder, and leaves with its exit code if anything failed; a run that never began leaves no files."""
     from alchemy.figures import finish  # drawing takes seconds to import: not in a training process
 
-    status = finish(folder)
+    try:
+        status = finish(folder)
+    except Exception as error:  # a fault of ours, which Hydra would pass over
+        sys.exit(
+            f"alchemy: {type(error).__name__}: {sentence(error)}; all is measured and kept, "
+            f"and python -m alchemy.figures {folder} shows where this comes from"
+        )
     try:
         runs = jobs(folder) if status else {}
     except ValueError:  # it has said so

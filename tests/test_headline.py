@@ -48,7 +48,7 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
         "study.relearn.check_every=2",
         "study.relearn.batch=32",
     ]
-    sweep = ["hydra.sweeper.params.arm=gold,rlvr,foreign", "hydra.sweeper.params.seed=0,1"]
+    sweep = ["hydra.sweeper.params.arm='gold,rlvr,foreign'", "hydra.sweeper.params.seed='0,1'"]
     done = alchemy(tmp_path, "experiment=headline", *small, *sweep)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs" / "headline").iterdir()

@@ -7,7 +7,7 @@ along the way. Source: the question is that of arXiv:2506.02126 and 2507.18178; 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from math import log2
+from math import isnan, log2
 
 import numpy as np
 
@@ -111,7 +111,8 @@ def run(
     place |= {"axis": "-", "kind": "-", "domain": "-", "level": 0, "setting": ""}
     for key, metrics in known[task.train].values.items():
         step, _, part = key.partition(" ")
-        for metric, (value, error) in metrics.items():
+        known_ones = {metric: found for metric, found in metrics.items() if not isnan(found[0])}  # of no row: no record
+        for metric, (value, error) in known_ones.items():
             yield Record(metric, value, error, count, place | {"step": int(step), "part": part})
 
 
