@@ -196,7 +196,8 @@ def test_the_study_of_a_gold_arm_has_its_parts_and_coordinates():
     for (_, part), metrics in found.items():
         expected = {"procedural": PROCEDURAL, "knowledge": KNOWLEDGE, "update": UPDATE, "restore@opening": RESTORE}
         expected |= {"split@opening": SPLIT, "split@kl": SPLIT, "threshold": {"v_eff", "p_star", "p_cot", "capacity"}}
-        assert set(metrics) == expected[part]
+        may_lack = {"correction", "overthinking"}  # rates of no row are no record
+        assert expected[part] - may_lack <= set(metrics) <= expected[part]
     assert {"split@opening", "split@kl", "restore@opening"} <= {part for _, part in found}
 
 
