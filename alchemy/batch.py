@@ -189,3 +189,20 @@ def open_rows(
         blocks.append(open_layout(states, (rules[rows, :k] + first_rule).astype(np.int16), bool(chain)))
         numbers.append(rows)
     return interleave(blocks, numbers)
+
+
+def open_problems(
+    apply: Apply,
+    first_rule: int,
+    elements: NDArray[np.int16],
+    composition: Sequence[int],
+    executed: Sequence[int] | None = None,
+    chain: bool = True,
+) -> Batch:
+    """The open layout of one composition on elements (B, l), padded alike in all rows; the rules of `composition` are
+    named, and those `executed` applied, if others.
+    """
+    states = [elements[:, (elements != PAD).any(axis=0)]]
+    for rule in executed or composition:
+        states.append(apply(rule, states[-1]))
+    return open_layout(states, [first_rule + rule for rule in composition], chain)

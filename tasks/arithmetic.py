@@ -18,7 +18,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_layout
+from alchemy.batch import Batch, open_problems
 from alchemy.task import Composition, Distribution, Holdout, Kind, choose
 from alchemy.vocabulary import Vocabulary
 
@@ -162,23 +162,13 @@ class Arithmetic:
     def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
         return self.tables[rule][elements]
 
-    def states(self, elements: NDArray[np.int16], composition: Composition) -> list[NDArray[np.int16]]:
-        """The elements before and after each operation, k + 1 arrays (B, l)."""
-        states = [elements]
-        for rule in composition:
-            states.append(self.apply(rule, states[-1]))
-        return states
-
     def render(
         self, elements: NDArray[np.int16], composition: Composition, executed: Composition | None = None
     ) -> Batch:
-        return open_layout(self.states(elements, executed or composition), self.named(composition), chain=True)
+        return open_problems(self.apply, self.vocabulary.first_rule, elements, composition, executed)
 
     def direct(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
-        return open_layout(self.states(elements, composition), self.named(composition), chain=False)
-
-    def named(self, composition: Composition) -> list[int]:
-        return [self.vocabulary.first_rule + rule for rule in composition]
+        return open_problems(self.apply, self.vocabulary.first_rule, elements, composition, chain=False)
 
     def spell(self, composition: Composition) -> str:
         return ":".join(self.operations[rule] for rule in composition)

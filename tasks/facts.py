@@ -18,7 +18,7 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_layout, padded
+from alchemy.batch import Batch, open_problems, padded
 from alchemy.task import Composition, Distribution, Kind, choose, in_side, stir
 from alchemy.vocabulary import Vocabulary
 
@@ -199,22 +199,13 @@ class Facts:
         digits = [scramble(mixed, place) % np.uint64(self.values) for place in range(elements.shape[-1])]
         return (self.vocabulary.first_atom + np.stack(digits, axis=-1)).astype(np.int16)
 
-    def states(self, elements: NDArray[np.int16], composition: Composition) -> list[NDArray[np.int16]]:
-        states = [elements]
-        for rule in composition:
-            states.append(self.apply(rule, states[-1]))
-        return states
-
     def render(
         self, elements: NDArray[np.int16], composition: Composition, executed: Composition | None = None
     ) -> Batch:
-        return open_layout(self.states(elements, executed or composition), self.named(composition), chain=True)
+        return open_problems(self.apply, self.vocabulary.first_rule, elements, composition, executed)
 
     def direct(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
-        return open_layout(self.states(elements, composition), self.named(composition), chain=False)
-
-    def named(self, composition: Composition) -> list[int]:
-        return [self.vocabulary.first_rule + rule for rule in composition]
+        return open_problems(self.apply, self.vocabulary.first_rule, elements, composition, chain=False)
 
     def spell(self, composition: Composition) -> str:
         return ":".join(f"r{rule + 1}" for rule in composition)

@@ -13,7 +13,7 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_layout, padded
+from alchemy.batch import Batch, open_problems, padded
 from alchemy.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, terse
 from alchemy.vocabulary import PAD, UNKNOWN, Vocabulary
 
@@ -202,23 +202,13 @@ class Mixture:
         made = self.ours[number][self.worlds[number].apply(rule - self.firsts[number], read)]
         return np.where((read == UNKNOWN).any(axis=-1, keepdims=True), elements, made)
 
-    def states(self, elements: NDArray[np.int16], composition: Composition) -> list[NDArray[np.int16]]:
-        """The elements, without padding, before and after each rule: k + 1 arrays (B, l)."""
-        states = [elements[:, (elements != PAD).any(axis=0)]]
-        for rule in composition:
-            states.append(self.apply(rule, states[-1]))
-        return states
-
     def render(
         self, elements: NDArray[np.int16], composition: Composition, executed: Composition | None = None
     ) -> Batch:
-        return open_layout(self.states(elements, executed or composition), self.named(composition), chain=True)
+        return open_problems(self.apply, self.vocabulary.first_rule, elements, composition, executed)
 
     def direct(self, elements: NDArray[np.int16], composition: Composition) -> Batch:
-        return open_layout(self.states(elements, composition), self.named(composition), chain=False)
-
-    def named(self, composition: Composition) -> list[int]:
-        return [self.vocabulary.first_rule + rule for rule in composition]
+        return open_problems(self.apply, self.vocabulary.first_rule, elements, composition, chain=False)
 
     def spell(self, composition: Composition) -> str:
         return ":".join(self.vocabulary.rules[rule].strip("[]") for rule in composition)
