@@ -90,8 +90,6 @@ def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], N
     failed of itself.
     """
     begun, done = monotonic(), 0
-    if configs and configs[0].minutes:
-        log.info("%s", foreseen(configs))
     try:
         with closing(ends):
             for number, _, lost in ends:
@@ -105,15 +103,27 @@ def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], N
     return [distance(config) for config in configs]
 
 
-def foreseen(configs: Sequence[DictConfig]) -> str:
-    """How long a sweep takes at most, if nothing of it is stored, by the `minutes` of a core that its settings say."""
+def one_of_each(overrides: Sequence[Sequence[str]]) -> list[int]:
+    """The numbers of jobs that between them have every model of a sweep: of those that differ in settings of the study
+    or the shift alone, the first.
+    """
+    first: dict[tuple[str, ...], int] = {}
+    for number, words in enumerate(overrides):
+        first.setdefault(tuple(word for word in words if not word.startswith(("study.", "shift."))), number)
+    return [*first.values()]
+
+
+def foreseen(configs: Sequence[DictConfig], jobs: int) -> str:
+    """How long a sweep of so many `jobs` takes at most, if nothing of it is stored, by the `minutes` of a core that its
+    settings say; `configs` are those of jobs that have all its models.
+    """
     made_by = [{name: config[name] for name in MADE_BY} for config in configs]
     models = len({json.dumps(OmegaConf.to_container(OmegaConf.create(one), resolve=True)) for one in made_by})
     minutes, workers = configs[0].minutes, configs[0].workers
-    hours = (models * minutes.model + len(configs) * minutes.job) / workers / 60
+    hours = (models * minutes.model + jobs * minutes.job) / workers / 60
     time = f"{hours:.1f} hours" if hours > 2 else f"{60 * hours:.0f} minutes"
     return (
-        f"{len(configs)} jobs on {models} models: some {time} with workers={workers}, less what is stored; "
+        f"{jobs} jobs on {models} models: some {time} with workers={workers}, less what is stored; "
         "stopped, the same command goes on"
     )
 

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from alchemy.plan import CONF, plan
-from alchemy.sweep import foreseen
+from alchemy.sweep import foreseen, one_of_each
 from tests.test_command import alchemy
 
 ARMS = sorted(path.stem for path in (CONF / "arm").glob("*.yaml"))
@@ -35,7 +35,20 @@ def test_arms_share_their_base_but_for_those_that_change_the_world():
 def test_a_sweep_says_how_long_it_takes():
     words = [[f"arm={arm}", f"seed={seed}"] for arm in ("gold", "rlvr", "unloaded") for seed in (0, 1)]
     configs = [composed("experiment=headline", "minutes={model: 30, job: 20}", "workers=2", *each) for each in words]
-    assert foreseen(configs).startswith("6 jobs on 4 models: some 120 minutes with workers=2")
+    assert foreseen(configs, 6).startswith("6 jobs on 4 models: some 120 minutes with workers=2")
+    assert foreseen(configs, 60).startswith("60 jobs on 4 models: some 11.0 hours")
+
+
+def test_jobs_that_differ_in_the_study_alone_share_a_model_before_they_are_composed():
+    words = [
+        [arm, keep, seed]
+        for arm in ("arm=gold", "arm=zipf")
+        for keep in ("study.keep=none", "study.keep=lower")
+        for seed in ("seed=0", "seed=1")
+    ]
+    assert one_of_each(words) == [0, 1, 4, 5]
+    assert one_of_each([["study=all"], ["study=none"]]) == [0, 1]  # a group may set anything
+    assert one_of_each([]) == []
 
 
 @pytest.mark.slow

@@ -51,13 +51,11 @@ class PackedLauncher(Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-        configs = []
-        for number, overrides in enumerate(job_overrides, initial_job_idx):
-            config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
-            with open_dict(config):
-                config.hydra.job.id, config.hydra.job.num = str(number), number
-                config.hydra.sweep.dir = self.config.hydra.sweep.dir  # its time is the sweep's, not the job's
-            configs.append(config)
+        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        found = {i: self.compose(job_overrides[i], numbers[i]) for i in sweep.one_of_each(job_overrides)}
+        if found and found[0].minutes:  # said before the others are composed, which takes a quarter of a second each
+            log.info("%s", sweep.foreseen([*found.values()], len(job_overrides)))
+        configs = [found.get(i) or self.compose(job_overrides[i], number) for i, number in enumerate(numbers)]
         if self.engine == "slurm":
             folder = Path(self.config.hydra.sweep.dir) / "slurm"
             how = self.jobs_each, self.requeues, self.parameters, folder.absolute()
@@ -67,6 +65,14 @@ class PackedLauncher(Launcher):
         else:
             ends = workers.spread(sweep.run_one, configs, self.workers)
         return [returned(value) for value in sweep.watch(configs, ends)]
+
+    def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
+        """The settings of the job of this number."""
+        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = str(number), number
+            config.hydra.sweep.dir = self.config.hydra.sweep.dir  # its time is the sweep's, not the job's
+        return config
 
 
 def returned(value: float) -> JobReturn:
