@@ -176,23 +176,7 @@ def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
         runs[float(load), arm, keep, int(seed)] = Run(wide.index.to_numpy(dtype=float), values)
     if not any(run.step[-1] > 0 for run in runs.values()):
         raise ValueError("no arm has records of a step past 0: nothing was fine-tuned, so there is nothing to compare")
-    shared = shared_by(runs)
-    trained = {key: run for key, run in runs.items() if run.step[-1] > 0}
-    told = {
-        key: {name: np.full(len(run.step), value) for name, value in shared[key[0], key[3]].items()}
-        for key, run in trained.items()
-    }
-    return Tax({key: Run(run.step, {**run.values, **told[key]}) for key, run in trained.items()}, plan)
-
-
-def shared_by(runs: Mapping[Key, Run]) -> dict[tuple[float, int], dict[str, float]]:
-    """What is measured once a base, such as threshold.p_star, by load and seed: in whichever arm's records it is."""
-    found: dict[tuple[float, int], dict[str, float]] = {}
-    for (load, _, _, seed), run in runs.items():
-        known = {name: run.last(name) for name in run.values if name.startswith("threshold.")}
-        its = found.setdefault((load, seed), {})
-        its |= {name: value for name, value in known.items() if not isnan(value)}
-    return found
+    return Tax({key: run for key, run in runs.items() if run.step[-1] > 0}, plan)
 
 
 def compared(tax: Tax) -> pd.DataFrame:

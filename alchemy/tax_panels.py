@@ -22,7 +22,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
     and the share of the gain in opening that stays (diamonds). Each random half that was drawn is a dot.
     """
     found = {arm: restored(tax, arm) for arm in arms_of(tax)}
-    arms = [arm for arm in ("gold", "rlvr", *arms_of(tax)) if found.get(arm)]
+    arms = [arm for arm in ("gold", "deep", "rlvr", "deep_rlvr", *arms_of(tax)) if found.get(arm)]
     arms = list(dict.fromkeys(arms))[:2]
     if not arms:
         says(below, "No checkpoint at the matched opening was restored.")
@@ -125,7 +125,7 @@ def retention(ax: Any, tax: Tax) -> None:
                 name == "bits" and any(shares(tax, load, arm, "knowledge.bits_head") for load in tax.loads)
             ):
                 continue  # of an arm that sees some facts more often, these and the others are told apart
-            if len(seeds) < 2 and len(tax.loads) > 1 and arm not in ("gold", "rlvr", "zipf"):
+            if [*seeds] == [tax.load] and len(tax.loads) > 1 and arm not in ("gold", "rlvr", "zipf"):
                 continue
             its = {load: over_seeds(values) for load, values in seeds.items()}
             means[arm, name] = its

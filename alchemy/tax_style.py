@@ -14,11 +14,16 @@ ARMS = {  # in words, and in colours that stay apart for the colour-blind (Okabe
     "self": ("SFT, own right chains", "#E69F00", "-"),
     "rlvr": ("RL, right answers rewarded", "#0072B2", "-"),
     "gold_rlvr": ("SFT, then RL", "#56B4E9", "-"),
+    "one_shot": ("RL, one problem", "#332288", "-"),
+    "zipf": ("facts by Zipf's law", "#B8A600", "-."),
+    "deep": ("8 layers: SFT, gold chains", "#994F00", ":"),
+    "deep_foreign": ("8 layers: SFT, foreign chains", "#882255", ":"),
+    "deep_rlvr": ("8 layers: RL", "#5D3A9B", ":"),
     "random": ("control: RL, random reward", "#009E73", "--"),
     "direct": ("control: SFT, answers alone", "#000000", "--"),
     "unrelated": ("control: SFT, unrelated rows", "#888888", "--"),
 }
-OTHERS = ("#B8A600", "#5D3A9B", "#994F00")  # of arms that have no colour here
+OTHERS = ("#661100", "#44AA99", "#AA4499")  # of arms that have no colour here
 KEEPS = {  # preservation, in words, and its marker
     "lower": ("lower half frozen", "v"),
     "upper": ("upper half frozen", "^"),

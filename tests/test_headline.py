@@ -18,18 +18,26 @@ def composed(*words):
         return compose("config", [*words])
 
 
-@pytest.mark.parametrize("experiment", ["headline", "headline_full"])
+@pytest.mark.parametrize("experiment", ["headline", "headline_full", "headline_deep"])
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_can_be_planned(arm, experiment):
     todo = plan(composed(f"experiment={experiment}", f"arm={arm}"))
-    told = {"unloaded": "gold", "loaded": "gold", "zipf": "gold", "none": "gold"}
+    told = {
+        "unloaded": "gold",
+        "loaded": "gold",
+        "zipf": "gold",
+        "none": "gold",
+        "deep": "gold",
+        "deep_foreign": "foreign",
+        "deep_rlvr": "rlvr",
+    }
     assert todo.study.keywords["arm"] == told.get(arm, arm)
 
 
 def test_arms_share_their_base_but_for_those_that_change_the_world():
     bases = {arm: plan(composed("experiment=headline", f"arm={arm}")).settings for arm in ARMS}
     others = {arm for arm in ARMS if bases[arm] != bases["gold"]}
-    assert others == {"unloaded", "loaded", "zipf"}
+    assert others == {"unloaded", "loaded", "zipf", "deep", "deep_foreign", "deep_rlvr"}
 
 
 def test_a_sweep_says_how_long_it_takes():

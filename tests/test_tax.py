@@ -17,7 +17,9 @@ from alchemy.seeds import stream
 from tests.conftest import ROOT
 from tests.made import tax_records
 
-NAMED: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "predictions" / "reasoning_tax.yaml"))
+LISTS = [ROOT / "conf" / "predictions" / f"{name}.yaml" for name in ("reasoning_tax", "reasoning_tax_full")]
+NAMED: Any = OmegaConf.to_container(OmegaConf.merge(*map(OmegaConf.load, LISTS)))
+del NAMED["defaults"]
 SETTINGS: Any = {"predictions": [*NAMED.values()], "match_opening": 0.5, "match_kl": 0.5}
 PLAN = design(SETTINGS | {"match_opening": 0.5, "match_kl": 0.5})
 ALL = ("gold", "direct", "self", "foreign", "rlvr", "gold_rlvr", "random", "unrelated")
@@ -277,11 +279,17 @@ def test_a_number_measured_twice_differently_is_refused():
     assert tax.tax_of(pd.concat([frame, frame]), PLAN).rows == tax.tax_of(frame, PLAN).rows
 
 
-def test_what_a_base_says_once_holds_for_all_its_arms():
+def test_arms_with_bases_of_their_own_have_a_threshold_each():
     frame = table(2)
-    once = frame[(frame["part"] != "threshold") | (frame["arm"] == "rlvr")]
-    assert judged(2).loc["threshold p*", "seeds"] == 2
-    assert verdicts.verdicts(tax.tax_of(once, PLAN)).set_index("name").loc["threshold p*", "seeds"] == 2
+    other = frame[frame["arm"] == "rlvr"].assign(arm="deep")
+    at = (other["part"] == "threshold") & (other["metric"] == "p_star")
+    moved = other.assign(value=other["value"].where(~at, other["value"] + 0.2))
+    found = tax.tax_of(pd.concat([frame, moved]), PLAN)
+    for (_, arm, _, seed), run in found.runs.items():
+        own = frame[(frame["part"] == "threshold") & (frame["metric"] == "p_star") & (frame["seed"] == seed)][
+            "value"
+        ].iloc[0]
+        assert run.last("threshold.p_star") == pytest.approx(own + 0.2 * (arm == "deep"))
 
 
 @pytest.mark.parametrize(("load", "said"), [(0.0213, "supported"), (0.03, "not measured")])
