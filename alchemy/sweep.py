@@ -78,8 +78,7 @@ def close(folder: Path) -> None:
             for name in ("run.json", "alchemy.log"):
                 (home / name).unlink(missing_ok=True)
             remove_if_empty(home)
-        (folder / "multirun.yaml").unlink(missing_ok=True)
-        remove_if_empty(folder)
+        remove_if_unused(folder)
     if status:
         sys.exit(status)
 
@@ -161,6 +160,13 @@ def fail(config: DictConfig, error: str) -> None:
     overrides = OmegaConf.to_container(config.hydra.overrides.task)
     facts = {"overrides": overrides, "began": True, "status": "failed", "error": error}
     write_aside(folder / "run.json", json.dumps(facts, indent=1))
+
+
+def remove_if_unused(folder: Path) -> None:
+    """Removes the folder of a sweep none of whose jobs left anything."""
+    if [path.name for path in folder.iterdir()] in ([], ["multirun.yaml"]):
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def remove_if_empty(folder: Path) -> None:

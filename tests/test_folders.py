@@ -68,6 +68,11 @@ def test_a_run_s_name_does_not_lead_out_of_outputs(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_sweep_of_what_there_is_not_leaves_no_file(tmp_path):
+    assert "arm=nope is not an option" in refused(tmp_path, "hydra.mode=MULTIRUN", "arm=none,nope")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("faketime"), reason="no other clock: apt-get install faketime")
 def test_a_clock_that_jumps_loses_nothing(tmp_path, undisturbed):

@@ -51,11 +51,11 @@ class PackedLauncher(Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
-        found = {i: self.compose(job_overrides[i], numbers[i]) for i in sweep.one_of_each(job_overrides)}
-        if found and found[0].minutes:  # said before the others are composed, which takes a quarter of a second each
-            log.info("%s", sweep.foreseen([*found.values()], len(job_overrides)))
-        configs = [found.get(i) or self.compose(job_overrides[i], number) for i, number in enumerate(numbers)]
+        try:
+            configs = self.composed(job_overrides, initial_job_idx)
+        except BaseException:  # a wrong setting, or stopped
+            sweep.remove_if_unused(Path(self.config.hydra.sweep.dir))
+            raise
         if self.engine == "slurm":
             folder = Path(self.config.hydra.sweep.dir) / "slurm"
             how = self.jobs_each, self.requeues, self.parameters, folder.absolute()
@@ -66,8 +66,18 @@ class PackedLauncher(Launcher):
             ends = workers.spread(sweep.run_one, configs, self.workers)
         return [returned(value) for value in sweep.watch(configs, ends)]
 
+    def composed(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[DictConfig]:
+        """The settings of all jobs, numbered from `first`; how long they take is said before most are composed."""
+        from alchemy import sweep
+
+        numbers = range(first, first + len(job_overrides))
+        found = {i: self.compose(job_overrides[i], numbers[i]) for i in sweep.one_of_each(job_overrides)}
+        if found and found[0].minutes:
+            log.info("%s", sweep.foreseen([*found.values()], len(job_overrides)))
+        return [found.get(i) or self.compose(job_overrides[i], number) for i, number in enumerate(numbers)]
+
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """The settings of the job of this number."""
+        """The settings of the job of this number: a quarter of a second."""
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
