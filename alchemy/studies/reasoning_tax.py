@@ -20,6 +20,7 @@ from alchemy.lessons import (
     copies,
     foreign,
     in_turn,
+    one_problem,
     own_right,
     policy_gradient,
     replayed,
@@ -39,14 +40,10 @@ MADE_OF = tuple(  # the code that decides its numbers, besides what measures any
     f"alchemy.{name}" for name in ("forgetting", "knowledge", "lessons", "likelihood", "policy", "restore", "trainable")
 )
 TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
-TRAINS: dict[str, Which] = {
-    "lower": "upper",
-    "upper": "lower",
-    "random": "random",
-    "low_rank": "low_rank",
-}  # what is not frozen
+# what is not frozen
+TRAINS: dict[str, Which] = {"lower": "upper", "upper": "lower", "random": "random", "low_rank": "low_rank"}
 SUPERVISED = ("gold", "direct", "self", "foreign", "unrelated")
-REWARDED = ("rlvr", "gold_rlvr", "random")
+REWARDED = ("rlvr", "gold_rlvr", "one_shot", "random")
 KEEPS = ("none", *TRAINS, "anchor", "anchor_facts")  # and replay_1 to replay_99, a share of facts in percent
 SHOWN = 0.1  # how far the opening rate moves, at most, between two whole measurements
 
@@ -196,7 +193,8 @@ def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, 
     }
     if arm in REWARDED:
         rewarded = replace(policy, reward="random") if arm == "random" else policy
-        objective = policy_gradient(task, base, rewarded, gold, rng["rewards"], course.earned.append)
+        paid = one_problem(task, base, gold, rng["samples"]) if arm == "one_shot" else gold
+        objective = policy_gradient(task, base, rewarded, paid, rng["rewards"], course.earned.append)
     else:
         objective = supervised(recipe, sources[arm])
     if arm == "gold_rlvr":
