@@ -20,7 +20,7 @@ from alchemy.knowledge import Answers, ask, halves, questions, rates, share, spl
 from alchemy.lessons import sampled
 from alchemy.likelihood import divergence, opening, threshold
 from alchemy.model import Transformer
-from alchemy.restore import change, mixed, parts
+from alchemy.restore import change, changed, mixed, parts
 from alchemy.seeds import stream
 from alchemy.task import Composition, Distribution, Exposed, Terse, span
 
@@ -143,6 +143,7 @@ def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
 def progress(exam: Exam, model: Transformer) -> Values:
     """By part and metric, value and standard error over the rows: what `model` can, knows, and has moved."""
     bits = stored_bits(exam.task, model, exam.facts)
+    before, after = exam.base.state_dict(), model.state_dict()
     computed = ask(exam.task, model, exam.problems)
     knows = ask(exam.task, model, exam.facts)
     free = {
@@ -167,7 +168,8 @@ def progress(exam: Exam, model: Transformer) -> Values:
         "update": {
             "kl": mean(divergence(exam.base, model, exam.written)),
             "kl_facts": mean(divergence(exam.base, model, exam.facts_written)),
-            **{name: (value, 0.0) for name, value in change(exam.base.state_dict(), model.state_dict()).items()},
+            **{name: (value, 0.0) for name, value in change(before, after).items()},
+            "changed": (changed(before, after), 0.0),
         },
     }
 
@@ -213,8 +215,8 @@ def restoration(exam: Exam, model: Transformer, seed: int) -> dict[str, tuple[fl
     """
     first, last = standing(exam, exam.base), standing(exam, model)
     found: dict[str, tuple[float, float]] = {}
-    for name, changed, free in patched(exam, model, seed):
-        bits, logit = standing(exam, changed)
+    for name, other, free in patched(exam, model, seed):
+        bits, logit = standing(exam, other)
         grafted = name.startswith("graft_")
         lost, gained = first[0] - last[0], last[1] - first[1]
         back = over(first[0] - bits if grafted else bits - last[0], lost)
@@ -230,8 +232,8 @@ def patched(exam: Exam, model: Transformer, seed: int) -> Iterator[tuple[str, Tr
     every = parts(model, stream(seed, "halves"))
     back = [(name, mixed(exam.base, model, part)) for name, part in every.items()]
     back += [("halfway", mixed(exam.base, model, every["all"], 0.5))]
-    for name, changed in back:
-        yield name, changed, share(verify(exam.task, exam.problems, complete(changed, exam.problems)))
+    for name, other in back:
+        yield name, other, share(verify(exam.task, exam.problems, complete(other, exam.problems)))
     for name, part in every.items():
         yield f"graft_{name}", mixed(model, exam.base, part), None
 

@@ -1,6 +1,7 @@
 """Where a change of the weights sits: parts of a trained model put back to its base, or grafted onto it.
 
-Source: after weight restoration and model patching; the controls (random halves, interpolation) are the lab's own.
+Source: after weight restoration and model patching; the controls (random halves, interpolation) are the lab's own;
+update sparsity after arXiv:2505.11711.
 """
 
 from collections.abc import Mapping
@@ -63,3 +64,13 @@ def change(base: Weights, trained: Weights) -> dict[str, float]:
             moved += float((trained[name] - before).double().square().sum())
             squares[part] = [moved, whole + float(before.double().square().sum())]
     return {part: (moved / whole) ** 0.5 for part, (moved, whole) in squares.items()}
+
+
+def changed(base: Weights, trained: Weights) -> float:
+    """The share of all weights that are others once both models are rounded to bfloat16, to 8 significant bits.
+
+    At float32 every weight that has a gradient moves, if only by a millionth, so that any training would change all of
+    them. Rounded, a weight counts for sure from a change of 0.8 % on, and for less the likelier the larger it is.
+    """
+    moved = [(trained[name].bfloat16() != before.bfloat16()).sum().item() for name, before in base.items()]
+    return sum(moved) / sum(before.numel() for before in base.values())

@@ -33,7 +33,7 @@ FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
 KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
-UPDATE = {"kl", "kl_facts", "norm", "layer_0", "layer_1"}
+UPDATE = {"kl", "kl_facts", "norm", "changed", "layer_0", "layer_1"}
 SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format", "storage_bits", "latent_bits", "lost_bits"}
 SPLIT |= {"control_bits"}
 PARTS = ["layer_0", "layer_1", "lower", "upper", "outside", "random_0", "random_1", "random_2", "all"]
