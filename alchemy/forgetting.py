@@ -16,12 +16,13 @@ from alchemy.batch import Batch, Role
 from alchemy.cells import Values
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete
-from alchemy.knowledge import Answers, ask, halves, questions, rates, share, split, stored_bits, values_of
+from alchemy.knowledge import Answers, ask, halves, questions, rates, split, stored_bits, values_of
 from alchemy.lessons import sampled
 from alchemy.likelihood import divergence, opening, threshold
 from alchemy.model import Transformer
 from alchemy.restore import change, changed, mixed, parts
 from alchemy.seeds import stream
+from alchemy.statistics import mean, share
 from alchemy.task import Composition, Distribution, Exposed, Terse, span
 
 
@@ -125,12 +126,6 @@ def asked(task: Terse) -> tuple[tuple[Composition, ...], tuple[Composition, ...]
     return found["recall"], found["compute"]
 
 
-def mean(rows: NDArray) -> tuple[float, float]:
-    """Mean of rows (B,) and its standard error."""
-    values = rows.astype(np.float64)
-    return float(values.mean()), float(values.std() / len(values) ** 0.5)
-
-
 def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
     """How far fine-tuning has come, cheaply, for every step: the mean rate of opening a chain on problems, at
     temperature 1, and the forward KL to the base, in nats a completion.
@@ -219,8 +214,8 @@ def restoration(exam: Exam, model: Transformer, seed: int) -> dict[str, tuple[fl
         bits, logit = standing(exam, other)
         grafted = name.startswith("graft_")
         lost, gained = first[0] - last[0], last[1] - first[1]
-        back = over(first[0] - bits if grafted else bits - last[0], lost)
-        kept = over(logit - first[1], gained)
+        back = ratio(first[0] - bits if grafted else bits - last[0], lost)
+        kept = ratio(logit - first[1], gained)
         prefix, part = ("graft_", name.removeprefix("graft_")) if grafted else ("", name)
         found |= {f"{prefix}bits:{part}": (back, 0.0), f"{prefix}gain:{part}": (kept, 0.0)}
         found |= {f"free:{part}": free} if free else {}
@@ -244,5 +239,5 @@ def standing(exam: Exam, model: Transformer) -> tuple[float, float]:
     return float(stored_bits(exam.task, model, exam.facts).mean()), float(np.log(rate / (1 - rate)).mean())
 
 
-def over(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
     return part / whole if whole else np.nan

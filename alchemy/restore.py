@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from alchemy.model import Transformer
-from alchemy.trainable import random_half
+from alchemy.trainable import halves_of, random_half
 
 Weights = Mapping[str, torch.Tensor]
 HALVES = 3  # random halves that the named ones are held against
@@ -31,8 +31,8 @@ def parts(model: Transformer, rng: np.random.Generator) -> dict[str, frozenset[s
     layers = len(model.blocks)
     inside = [name for name in names if layer_of(name) is not None]
     found = {f"layer_{layer}": {name for name in inside if layer_of(name) == layer} for layer in range(layers)}
-    found["lower"] = {name for name in inside if (layer_of(name) or 0) < layers // 2}
-    found["upper"] = {name for name in inside if (layer_of(name) or 0) >= layers // 2}
+    for half, its in zip(("lower", "upper"), halves_of(layers), strict=True):
+        found[half] = {name for name in inside if layer_of(name) in its}
     found["outside"] = set(names) - set(inside)
     name_of = {id(weights): name for name, weights in model.named_parameters()}
     for number in range(HALVES):

@@ -170,7 +170,8 @@ def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, a
             merge(plain := deepcopy(model))
         course.look(check.step, plain)
 
-    fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=course.exam.problems[:1])
+    held_out, called = course.exam.problems[:1], "study.recipe"
+    fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=held_out, called=called)
 
 
 def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> Objective:
@@ -227,8 +228,9 @@ def first_half(task: Terse, rng: np.random.Generator) -> Source:
 def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Transformer:
     """A copy of `model`, all of whose weights were taught the first half of all facts again."""
     again = deepcopy(model).requires_grad_(True)
-    facts = first_half(task, stream(seed, "relearning"))
-    fit(task, again, recipe, seed, lambda _: None, objective=supervised(recipe, facts), held_out=facts(1))
+    facts, called = first_half(task, stream(seed, "relearning")), "study.relearn"
+    taught = supervised(recipe, facts)
+    fit(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1), called=called)
     return again
 
 
