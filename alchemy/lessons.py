@@ -39,7 +39,7 @@ from alchemy.task import Terse
 from alchemy.train import Objective, Recipe, Source, next_token
 from alchemy.vocabulary import ANSWER, END, PAD
 
-CANDIDATES, TRIES = 64, 16  # problems that one is chosen of, and chains sampled for each
+CANDIDATES, TRIES = 64, 64  # problems that one is chosen of, and chains sampled for each
 
 
 def answered(prompts: Batch, completion: NDArray[np.int16], context: int) -> Batch:
