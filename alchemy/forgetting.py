@@ -16,12 +16,13 @@ from alchemy.batch import Batch, Role
 from alchemy.cells import Values
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete
-from alchemy.knowledge import Answers, ask, halves, questions, rates, share, split, stored_bits, values_of
+from alchemy.knowledge import Answers, ask, halves, questions, rates, split, stored_bits, values_of
 from alchemy.lessons import sampled
 from alchemy.likelihood import divergence, opening, threshold
 from alchemy.model import Transformer
-from alchemy.restore import change, mixed, parts
+from alchemy.restore import change, changed, mixed, parts
 from alchemy.seeds import stream
+from alchemy.statistics import mean, share
 from alchemy.task import Composition, Distribution, Exposed, Terse, span
 
 
@@ -125,12 +126,6 @@ def asked(task: Terse) -> tuple[tuple[Composition, ...], tuple[Composition, ...]
     return found["recall"], found["compute"]
 
 
-def mean(rows: NDArray) -> tuple[float, float]:
-    """Mean of rows (B,) and its standard error."""
-    values = rows.astype(np.float64)
-    return float(values.mean()), float(values.std() / len(values) ** 0.5)
-
-
 def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
     """How far fine-tuning has come, cheaply, for every step: the mean rate of opening a chain on problems, at
     temperature 1, and the forward KL to the base, in nats a completion.
@@ -143,6 +138,7 @@ def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
 def progress(exam: Exam, model: Transformer) -> Values:
     """By part and metric, value and standard error over the rows: what `model` can, knows, and has moved."""
     bits = stored_bits(exam.task, model, exam.facts)
+    before, after = exam.base.state_dict(), model.state_dict()
     computed = ask(exam.task, model, exam.problems)
     knows = ask(exam.task, model, exam.facts)
     free = {
@@ -167,7 +163,8 @@ def progress(exam: Exam, model: Transformer) -> Values:
         "update": {
             "kl": mean(divergence(exam.base, model, exam.written)),
             "kl_facts": mean(divergence(exam.base, model, exam.facts_written)),
-            **{name: (value, 0.0) for name, value in change(exam.base.state_dict(), model.state_dict()).items()},
+            **{name: (value, 0.0) for name, value in change(before, after).items()},
+            "changed": (changed(before, after), 0.0),
         },
     }
 
@@ -213,12 +210,12 @@ def restoration(exam: Exam, model: Transformer, seed: int) -> dict[str, tuple[fl
     """
     first, last = standing(exam, exam.base), standing(exam, model)
     found: dict[str, tuple[float, float]] = {}
-    for name, changed, free in patched(exam, model, seed):
-        bits, logit = standing(exam, changed)
+    for name, other, free in patched(exam, model, seed):
+        bits, logit = standing(exam, other)
         grafted = name.startswith("graft_")
         lost, gained = first[0] - last[0], last[1] - first[1]
-        back = over(first[0] - bits if grafted else bits - last[0], lost)
-        kept = over(logit - first[1], gained)
+        back = ratio(first[0] - bits if grafted else bits - last[0], lost)
+        kept = ratio(logit - first[1], gained)
         prefix, part = ("graft_", name.removeprefix("graft_")) if grafted else ("", name)
         found |= {f"{prefix}bits:{part}": (back, 0.0), f"{prefix}gain:{part}": (kept, 0.0)}
         found |= {f"free:{part}": free} if free else {}
@@ -230,8 +227,8 @@ def patched(exam: Exam, model: Transformer, seed: int) -> Iterator[tuple[str, Tr
     every = parts(model, stream(seed, "halves"))
     back = [(name, mixed(exam.base, model, part)) for name, part in every.items()]
     back += [("halfway", mixed(exam.base, model, every["all"], 0.5))]
-    for name, changed in back:
-        yield name, changed, share(verify(exam.task, exam.problems, complete(changed, exam.problems)))
+    for name, other in back:
+        yield name, other, share(verify(exam.task, exam.problems, complete(other, exam.problems)))
     for name, part in every.items():
         yield f"graft_{name}", mixed(model, exam.base, part), None
 
@@ -242,5 +239,5 @@ def standing(exam: Exam, model: Transformer) -> tuple[float, float]:
     return float(stored_bits(exam.task, model, exam.facts).mean()), float(np.log(rate / (1 - rate)).mean())
 
 
-def over(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
     return part / whole if whole else np.nan

@@ -20,7 +20,7 @@ from alchemy.diagnose import verify
 from alchemy.evaluate import Opening, complete
 from alchemy.likelihood import answering, bits, log_likelihood
 from alchemy.model import Transformer
-from alchemy.statistics import row_error
+from alchemy.statistics import row_error, share
 from alchemy.task import Composition, Distribution, Side, Terse, draw, stir
 from alchemy.vocabulary import PAD
 
@@ -52,11 +52,6 @@ def ask(task: Terse, model: Transformer, questions: Batch) -> Answers:
     modes: tuple[Literal["fast", "slow"], ...] = ("fast", "slow")
     fast, slow = (verify(task, questions, complete(model, questions, opening=Opening(mode, first))) for mode in modes)
     return Answers(fast, slow, verify(task, questions, free), chained, opened < task.vocabulary.first_rule)
-
-
-def share(rows: NDArray) -> tuple[float, float]:
-    """The share of rows (B,) and its standard error, NaN of none."""
-    return (float(rows.mean()), row_error(rows.astype(np.float64))) if len(rows) else (np.nan, 0.0)
 
 
 def rates(answers: Answers) -> dict[str, tuple[float, float]]:

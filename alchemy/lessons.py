@@ -6,6 +6,7 @@ gold       the world's own chains               direct     the answers alone
 self       the base's own right chains          foreign    chains in a form that the base has never seen
 rlvr       rewards for right answers            random     rewards that are drawn
 unrelated  copying digits, no rule asked for      gold_rlvr  the world's chains for a quarter of the steps, then rewards
+one_shot   rewards for right answers to one single problem
 
 Source: the design of the study is the lab's own; arms after arXiv:2506.02126, 2509.04259 and 2504.20571.
 Shapes: B rows, T tokens, C of a completion, G prompts, N samples of each.
@@ -37,6 +38,8 @@ from alchemy.policy import (
 from alchemy.task import Terse
 from alchemy.train import Objective, Recipe, Source, next_token
 from alchemy.vocabulary import ANSWER, END, PAD
+
+CANDIDATES, TRIES = 64, 64  # problems that one is chosen of, and chains sampled for each
 
 
 def answered(prompts: Batch, completion: NDArray[np.int16], context: int) -> Batch:
@@ -76,6 +79,23 @@ def own_right(task: Terse, base: Transformer, source: Source, rng: np.random.Gen
         raise ValueError("the base hardly ever writes a right chain, so arm=self has no rows: train it longer")
 
     return rows
+
+
+def one_problem(task: Terse, base: Transformer, source: Source, rng: np.random.Generator) -> Source:
+    """One row of `source` again and again: of CANDIDATES that one whose share of right chains, of TRIES that the base
+    samples slow, is nearest to one half, the first of several. Raises ValueError where the base is right in none.
+
+    Source: one-shot RLVR (arXiv:2504.20571), whose problem is one with a reward that varies.
+    """
+    problems = source(CANDIDATES)
+    asked = problems[np.repeat(np.arange(CANDIDATES), TRIES)]
+    # slow: asked freely, problems whose answer is easily guessed without a chain would look best
+    written = complete(base, asked, 1.0, rng, Opening("slow", task.vocabulary.first_atom))
+    right = verify(task, asked, written).reshape(CANDIDATES, TRIES).mean(axis=1)
+    if not right.any():
+        raise ValueError("the base never writes a right chain, so arm=one_shot has no rewards: train it longer")
+    chosen = int(np.where(right > 0, np.abs(right - 0.5), 1.0).argmin())
+    return lambda count: problems[np.full(count, chosen)]
 
 
 def foreign(rows: Batch) -> Batch:

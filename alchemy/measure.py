@@ -19,7 +19,7 @@ from alchemy.replay import replay
 from alchemy.score import METRICS, Scores, distinct, score
 from alchemy.seeds import stream
 from alchemy.shift import Shift, describe
-from alchemy.statistics import row_error
+from alchemy.statistics import row_error, share
 from alchemy.task import Distribution, Task, draw
 
 NAMED = 6  # compositions, at most, that a cell names as executed
@@ -115,11 +115,6 @@ def scored(scores: Scores, rng: np.random.Generator) -> dict[str, tuple[float, f
     drawn = rng.multinomial(times.sum(), times / times.sum(), RESAMPLED)
     errors["bleu_corpus"] = float(np.std([scores.bleu(sums) for sums in drawn @ different]))
     return {metric: (scores.mean(metric), errors[metric]) for metric in METRICS}
-
-
-def share(rows: np.ndarray) -> tuple[float, float]:
-    """The share of rows (B,) that are true, and its standard error."""
-    return float(rows.mean()), row_error(rows.astype(np.float64))
 
 
 def equal(completion: np.ndarray, other: np.ndarray) -> np.ndarray:

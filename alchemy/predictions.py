@@ -26,6 +26,7 @@ MEASURES = {  # a number per seed, and its unit
     "head_less_tail": "share of bits kept",
     "threshold": "opening rate less p*",
     "added_r2": "R² added by the arm",
+    "changed": "share of weights changed",
 }
 
 

@@ -1,6 +1,7 @@
 """Where a change of the weights sits: parts of a trained model put back to its base, or grafted onto it.
 
-Source: after weight restoration and model patching; the controls (random halves, interpolation) are the lab's own.
+Source: after weight restoration and model patching; the controls (random halves, interpolation) are the lab's own;
+update sparsity after arXiv:2505.11711.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from alchemy.model import Transformer
-from alchemy.trainable import random_half
+from alchemy.trainable import halves_of, random_half
 
 Weights = Mapping[str, torch.Tensor]
 HALVES = 3  # random halves that the named ones are held against
@@ -30,8 +31,8 @@ def parts(model: Transformer, rng: np.random.Generator) -> dict[str, frozenset[s
     layers = len(model.blocks)
     inside = [name for name in names if layer_of(name) is not None]
     found = {f"layer_{layer}": {name for name in inside if layer_of(name) == layer} for layer in range(layers)}
-    found["lower"] = {name for name in inside if (layer_of(name) or 0) < layers // 2}
-    found["upper"] = {name for name in inside if (layer_of(name) or 0) >= layers // 2}
+    for half, its in zip(("lower", "upper"), halves_of(layers), strict=True):
+        found[half] = {name for name in inside if layer_of(name) in its}
     found["outside"] = set(names) - set(inside)
     name_of = {id(weights): name for name, weights in model.named_parameters()}
     for number in range(HALVES):
@@ -63,3 +64,13 @@ def change(base: Weights, trained: Weights) -> dict[str, float]:
             moved += float((trained[name] - before).double().square().sum())
             squares[part] = [moved, whole + float(before.double().square().sum())]
     return {part: (moved / whole) ** 0.5 for part, (moved, whole) in squares.items()}
+
+
+def changed(base: Weights, trained: Weights) -> float:
+    """The share of all weights that are others once both models are rounded to bfloat16, to 8 significant bits.
+
+    At float32 every weight that has a gradient moves, if only by a millionth, so that any training would change all of
+    them. Rounded, a weight counts for sure from a change of 0.8 % on, and for less the likelier the larger it is.
+    """
+    moved = [(trained[name].bfloat16() != before.bfloat16()).sum().item() for name, before in base.items()]
+    return sum(moved) / sum(before.numel() for before in base.values())

@@ -1,4 +1,6 @@
-"""Intervals over seeds, by a bootstrap on two levels: seeds are drawn again, and the rows within each seed."""
+"""Means of a seed's rows with their errors; and intervals over seeds, by a bootstrap on two levels: seeds are drawn
+again, and the rows within each seed.
+"""
 
 from collections.abc import Sequence
 
@@ -11,15 +13,27 @@ REPLICATES = 4000
 COVERED = (2.5, 97.5)  # percent
 
 
-def row_error(values: NDArray[np.float64]) -> float:
+def mean(rows: NDArray) -> tuple[float, float]:
+    """Mean of a seed's rows (B,), in any unit, and its standard error; NaN and 0 of no row."""
+    if not len(rows):
+        return np.nan, 0.0
+    values = rows.astype(np.float64)
+    return float(values.mean()), float(values.std()) / len(values) ** 0.5
+
+
+def row_error(rows: NDArray) -> float:
     """Standard error of the mean of a seed's rows (B,), each from 0 to 1.
 
     Rows that all agree may still have had exceptions: the error is never below that of a share of half a row in B.
     """
-    rows = len(values)
-    rare = 0.5 / (rows + 1)
-    least = (rare * (1 - rare) / (rows + 2)) ** 0.5
-    return max(float(values.std()) / rows**0.5, least)
+    rare = 0.5 / (len(rows) + 1)
+    least = (rare * (1 - rare) / (len(rows) + 2)) ** 0.5
+    return max(mean(rows)[1], least)
+
+
+def share(rows: NDArray) -> tuple[float, float]:
+    """The share of a seed's rows (B,) that are true, with its `row_error`; NaN and 0 of no row."""
+    return mean(rows)[0], row_error(rows) if len(rows) else 0.0
 
 
 def interval(

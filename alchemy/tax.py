@@ -30,6 +30,7 @@ CHANGES = {  # columns of the table: what is measured, and how it counts from th
     "overthinking": ("knowledge.overthinking", 0),
     "kl": ("update.kl", 0),
     "norm": ("update.norm", 0),
+    "changed": ("update.changed", 0),
 }
 
 

@@ -25,6 +25,7 @@ WORDS = {
     "overthinking": "overthinking r_o",
     "kl": "KL, nats",
     "norm": "update, relative norm",
+    "changed": "share of weights changed",
 }
 
 

@@ -140,12 +140,14 @@ def fit(
     desk: Desk | None = None,
     objective: Objective | None = None,
     held_out: Batch | None = None,
+    called: str = "train",
 ) -> list[Progress]:
     """Trains `model` in place until `recipe.mark` or the last step; returns every check, each reported as it comes.
 
     The rows are a pure function of task, recipe and seed, and one thread gives one result, bit for bit, also when it
     was stopped and goes on from what lies on its `desk`. Fine-tuning gives its own `objective`, the losses of so many
-    steps, and `held_out` problems to check on. Weights that ask for no gradient stay as they are.
+    steps, `held_out` problems to check on, and how its settings are `called`, for messages. Weights that ask for no
+    gradient stay as they are. Raises ValueError for a loss that is no number.
     """
     if held_out is None:
         held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
@@ -154,12 +156,12 @@ def fit(
     optimizer = torch.optim.AdamW(weights, fused=True, **settings)  # type: ignore[arg-type]
     checks: list[Progress] = []
     if desk and (found := desk.resume()):
-        restore(model, optimizer, found[0])
+        load_state(model, optimizer, found[0])
         checks = [Progress(**check) for check in found[1]]
     source = fresh(task, seed, len(checks), recipe.check_every * recipe.batch)
     before = checks[-1].seconds if checks else 0.0
     begun = perf_counter()
-    while not checks or not over(recipe, checks[-1]):
+    while not checks or not ended(recipe, checks[-1]):
         done = checks[-1].step if checks else 0
         steps = min(recipe.check_every, recipe.steps - done)
         losses: list[torch.Tensor] = []  # read once, at the end: each reading would hold a GPU up
@@ -175,7 +177,7 @@ def fit(
         done += steps
         mean = float(torch.stack(losses).mean())
         if not isfinite(mean):
-            raise ValueError(f"the loss is {mean} at step {done}: lower train.learning_rate={recipe.learning_rate}")
+            raise ValueError(f"the loss is {mean} at step {done}: lower {called}.learning_rate={recipe.learning_rate}")
         right = float(follows_gold(model, held_out).mean())
         seconds = before + perf_counter() - begun
         checks.append(Progress(done, done * recipe.batch, mean, right, seconds))
@@ -187,7 +189,7 @@ def fit(
     return checks
 
 
-def over(recipe: Recipe, last: Progress) -> bool:
+def ended(recipe: Recipe, last: Progress) -> bool:
     return last.step >= recipe.steps or (recipe.mark is not None and last.exact_match >= recipe.mark)
 
 
@@ -199,7 +201,7 @@ def state_of(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, 
     return state
 
 
-def restore(model: Transformer, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor]) -> None:
+def load_state(model: Transformer, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor]) -> None:
     """Puts back what `state_of` gave."""
     model.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("model.")})
     memory: dict[int, dict[str, torch.Tensor]] = {}

@@ -89,21 +89,21 @@ def plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 def choose(model: Transformer, which: Which, rng: np.random.Generator, rank: int = 8) -> list[nn.Parameter]:
     """Lets only the weights named by `which` learn, freezes the others in place, and returns those that learn.
 
-    all: every weight. lower, upper: all of the first, or last, L // 2 layers (an odd one in the middle is in neither).
+    all: every weight. lower, upper: all of one of the `halves_of` the layers.
     random: whole weight matrices of the layers, drawn by `rng`, within 10 % of half the layers' weights. low_rank:
     adapters of `rank` on every matrix of the layers. vectors: one added to each layer's output. But for `all`,
     embeddings, head and last norm are frozen. Raises ValueError where there is no such half, or adapters already.
     """
     check(model, which, rank)
-    half = len(model.blocks) // 2
+    lower, upper = halves_of(len(model.blocks))
     chosen: list[nn.Parameter]
     match which:
         case "all":
             chosen = list(model.parameters())
         case "lower":
-            chosen = list(model.blocks[:half].parameters())
+            chosen = list(model.blocks[lower.start : lower.stop].parameters())
         case "upper":
-            chosen = list(model.blocks[-half:].parameters())
+            chosen = list(model.blocks[upper.start : upper.stop].parameters())
         case "random":
             chosen = random_half(model, rng)
         case "low_rank":
@@ -156,6 +156,11 @@ def adapt(model: Transformer, adapters: dict[nn.Linear, Adapter]) -> list[nn.Par
         if linear in adapters:
             setattr(parent, name, adapters[linear])
     return [weights for adapter in adapters.values() for weights in adapter.learns()]
+
+
+def halves_of(layers: int) -> tuple[range, range]:
+    """The lower and the upper half of so many layers; an odd one in the middle is in the upper."""
+    return range(layers // 2), range(layers // 2, layers)
 
 
 def random_half(model: Transformer, rng: np.random.Generator) -> list[nn.Parameter]:

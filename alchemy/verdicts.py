@@ -74,6 +74,10 @@ def lost_bits(tax: Tax, run: Run, match: str) -> float:
     return tax.change(run, match, "lost_bits")
 
 
+def changed(tax: Tax, run: Run, match: str) -> float:
+    return tax.change(run, match, "changed")
+
+
 def returned(run: Run, match: str, name: str) -> float:
     """The share of lost bits that restoring `name` returns; random is the mean of all halves drawn."""
     part = f"restore@{match}.bits:"
@@ -186,6 +190,7 @@ VALUES: dict[str, Callable[[Tax, Run, str], float]] = {
     "overthinking": overthinking,
     "head_less_tail": head_less_tail,
     "threshold": threshold,
+    "changed": changed,
 }
 UNMATCHED = ("threshold", "added_r2")
 

@@ -1,9 +1,11 @@
 """The lab's own code at each kind of work."""
 
 from alchemy.evaluate import complete, follows_gold
+from alchemy.plan import LONGEST_NAME, composition_level
 from alchemy.score import METRICS, PARTS, score, score_pair
 from alchemy.seeds import stream
 from alchemy.task import draw
+from alchemy.trace import trace
 from benchmarks.contender import Once, Work
 from benchmarks.rows import (
     BATCH,
@@ -16,6 +18,7 @@ from benchmarks.rows import (
     STEPS,
     default,
     learn,
+    mixture,
     steps,
     tested,
     trained,
@@ -77,7 +80,30 @@ def metrics(kind: str) -> Once:
     return once
 
 
-WORKS: dict[str, Work] = {"generation": generate}
+def typed() -> Once:
+    """Each step of gold chains, what it does and whether it is true."""
+    batch = draw(mixture(), mixture().train, SCORED, stream(SEED, "traced"))
+    gold = batch.completion()
+
+    def once() -> int:
+        return len(trace(mixture(), batch, gold).right)
+
+    return once
+
+
+def looked_up() -> Once:
+    """A composition found by its name, the last of all names; the rows are names."""
+    rules = len(mixture().vocabulary.rules)
+    last = mixture().spell((rules - 1,) * LONGEST_NAME)
+
+    def once() -> int:
+        assert composition_level(mixture(), last)
+        return sum(rules**k for k in range(1, LONGEST_NAME + 1))
+
+    return once
+
+
+WORKS: dict[str, Work] = {"generation": generate, "typed trace": typed, "composition by name": looked_up}
 WORKS |= {
     work: lambda tokens=tokens: steps(default(tokens, words=("train.loss=all",)), BATCH)  # type: ignore[misc]
     for work, tokens in STEPS.items()

@@ -59,6 +59,12 @@ def world() -> Task:
     return default().task
 
 
+@cache
+def mixture() -> Task:
+    """The world of facts and arithmetic, whose chains have typed steps."""
+    return default(words=("task=mixture",)).task
+
+
 def tested(kind: str, count: int) -> Batch:
     """`count` prompts of one kind, from the test side."""
     axis, level = KINDS[kind]

@@ -115,6 +115,7 @@ def tax_records(seed, arms=("gold", "foreign", "rlvr"), keeps=("none",), load=0.
                 "knowledge": {"bits": bits, "fast": bits / 7, "free": bits / 7 - 0.004 * kl, "slow": 0.06}
                 | {"opening": opening / 9, "opens": opening / 9, "invalid": 0.0, "overthinking": 0.004 * kl},
                 "update": {"kl": kl, "kl_facts": kl / 5, "norm": 0.006 * kl}
+                | {"changed": (0.3 if arm == "rlvr" else 0.6) * (1 - np.exp(-kl))}
                 | {f"layer_{layer}": 0.006 * kl * (1 + 0.02 * layer) for layer in range(4)},
             }
             if step == 0:

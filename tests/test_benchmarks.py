@@ -11,6 +11,7 @@ import pytest
 from alchemy.train import Progress
 from benchmarks.__main__ import flat, moved, read, table
 from benchmarks.growth import POINTS, WORKS, exponent, picture
+from benchmarks.ours import WORKS as OURS
 from benchmarks.recipes import CANDIDATES, line
 from benchmarks.rows import default, steps
 from tests.conftest import ROOT
@@ -61,6 +62,11 @@ def test_a_comparison_with_nothing_ends_before_anything_is_measured():
 
 def test_a_training_step_is_a_real_one():
     assert steps(default(words=("train.loss=all",)), 1024)() == 8 * 1024
+
+
+def test_works_on_the_mixture_do_what_they_say():
+    assert OURS["typed trace"]()() == 10_000
+    assert OURS["composition by name"]()() == 20 + 20**2 + 20**3 + 20**4  # of so many rules
 
 
 @pytest.mark.slow

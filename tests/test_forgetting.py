@@ -33,7 +33,7 @@ FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
 KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
-UPDATE = {"kl", "kl_facts", "norm", "layer_0", "layer_1"}
+UPDATE = {"kl", "kl_facts", "norm", "changed", "layer_0", "layer_1"}
 SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format", "storage_bits", "latent_bits", "lost_bits"}
 SPLIT |= {"control_bits"}
 PARTS = ["layer_0", "layer_1", "lower", "upper", "outside", "random_0", "random_1", "random_2", "all"]
@@ -251,12 +251,12 @@ def test_every_arm_is_measured_and_paid_as_it_should_be(arm, arms):
     assert {step for step, _ in found} == set(range(5))
     assert found[4, "update"]["norm"] > 0
     rewarded = [step for step in range(5) if "reward" in found[step, "update"]]
-    assert rewarded == {"rlvr": [1, 2, 3, 4], "random": [1, 2, 3, 4], "gold_rlvr": [2, 3, 4]}.get(arm, [])
+    assert rewarded == {"gold_rlvr": [2, 3, 4]}.get(arm, [1, 2, 3, 4] if arm in REWARDED else [])
 
 
 def test_all_arms_end_in_other_weights(arms):
     ends = {model.output.weight.detach().numpy().tobytes() for _, model in arms.values()}
-    assert len(ends) == len(arms) == 8
+    assert len(ends) == len(arms) == 9
 
 
 @pytest.mark.parametrize("keep", [*KEEPS, "replay_1", "replay_50"])
@@ -320,6 +320,17 @@ def test_anchors_and_replay_leave_the_rows_of_an_arm_alone(monkeypatch):
         study(trained(), "gold", keep, match=FAR, every=9, count=4)
     assert len(drawn["none"]) == 4
     assert all(its == drawn["none"] for its in drawn.values())
+
+
+def test_a_loss_that_is_no_number_names_the_setting_that_made_it(monkeypatch):
+    monkeypatch.setattr(reasoning_tax.Course, "look", lambda *_: None)
+    wild = {"learning_rate": 1e30, "check_every": 4}
+    with pytest.raises(ValueError, match=r"^the loss is nan at step 4: lower study\.recipe\.learning_rate=1e\+30$"):
+        study(trained(), recipe=replace(TAUGHT, **wild))
+    with pytest.raises(ValueError, match=r"lower study\.relearn\.learning_rate=1e\+30$"):
+        relearnt(WORLD, trained(), replace(RELEARN, **wild), 0)
+    with pytest.raises(ValueError, match=r"lower train\.learning_rate=1e\+30$"):
+        fit(WORLD, trained(), replace(TAUGHT, **wild), 0, lambda _: None)
 
 
 @pytest.mark.parametrize(

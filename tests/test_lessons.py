@@ -13,11 +13,14 @@ from alchemy.diagnose import verify
 from alchemy.evaluate import Opening, complete, to_tensor
 from alchemy.knowledge import questions
 from alchemy.lessons import (
+    CANDIDATES,
+    TRIES,
     anchored,
     answered,
     copies,
     foreign,
     in_turn,
+    one_problem,
     own_right,
     policy_gradient,
     replayed,
@@ -171,6 +174,57 @@ def test_a_base_that_is_never_right_has_no_chains_of_its_own():
         own_right(WORLD, certain_of(RULE, 40.0), source(), stream(0, "own"))(5)
 
 
+def test_one_problem_is_one_of_the_source_that_the_base_gets_right_about_half_the_time():
+    """The shares of right chains again, of other samples and more of them, in another order."""
+    base, given = trained(), []
+
+    def noted(count):
+        given.append(gold(count))
+        return given[-1]
+
+    gold = source()
+    batch = one_problem(WORLD, base, noted, stream(0, "one"))
+    (problems,) = given  # it draws once
+    assert len(problems) == CANDIDATES
+    rows = batch(7)
+    assert (len(rows), len(batch(1))) == (7, 1)
+    assert_array_equal(rows.tokens, batch(9)[2:].tokens)
+    assert (rows.tokens == rows.tokens[0]).all()
+    at = np.flatnonzero((problems.tokens == rows.tokens[0]).all(axis=1))[:1]
+    assert_array_equal(problems.role[at], rows.role[:1])
+    assert_array_equal(problems.step[at], rows.step[:1])
+    asked = problems[np.tile(np.arange(CANDIDATES), 200)]
+    written = complete(base, asked, 1.0, stream(0, "other"), Opening("slow", FIRST))
+    shares = verify(WORLD, asked, written).reshape(200, CANDIDATES).mean(axis=0)
+    missed = np.abs(shares - 0.5)
+    assert missed.max() > 0.4, "a problem drawn at random may be right always, or never"
+    assert missed[at] < 0.15
+    assert (missed < missed[at]).sum() < CANDIDATES / 4
+
+
+def test_one_problem_is_chosen_by_its_stream_and_its_source():
+    one, again = (one_problem(WORLD, trained(), source(), stream(0, "one"))(1).tokens for _ in range(2))
+    assert_array_equal(one, again)
+    others = {
+        one_problem(WORLD, trained(), source(purpose=name), stream(0, "one"))(1).tokens.tobytes() for name in "abc"
+    }
+    assert len(others) == 3
+
+
+def test_a_base_that_is_never_right_has_no_problem_to_be_paid_for():
+    with pytest.raises(ValueError, match="arm=one_shot has no rewards"):
+        one_problem(WORLD, certain_of(RULE, 40.0), source(), stream(0, "one"))
+
+
+def test_a_problem_that_is_always_right_is_chosen_before_one_that_never_is(monkeypatch):
+    shares = np.zeros((CANDIDATES, TRIES), dtype=bool)
+    monkeypatch.setattr("alchemy.lessons.verify", lambda *_: shares.flatten())
+    shares[5] = True
+    assert_array_equal(one_problem(WORLD, untrained(), source(), stream(0, "one"))(1).tokens, source()(64)[5:6].tokens)
+    shares[9, : TRIES // 2] = shares[12, : TRIES // 2] = shares[3, : TRIES // 2 - 1] = True
+    assert_array_equal(one_problem(WORLD, untrained(), source(), stream(0, "one"))(1).tokens, source()(64)[9:10].tokens)
+
+
 def test_foreign_chains_by_hand():
     encode = WORLD.vocabulary.encode
     element = encode("0 1 2")[None]
@@ -300,6 +354,11 @@ def gold():
     return supervised(QUICK, source())
 
 
+def one_shot():
+    asked = one_problem(WORLD, trained(), source(), stream(0, "one"))
+    return policy_gradient(WORLD, trained(), POLICY, asked, stream(0, "rollouts"), lambda _: None)
+
+
 def rlvr(updates=4):
     policy = replace(POLICY, updates_per_rollout=updates, kl=0.01)
     return policy_gradient(WORLD, trained(), policy, source(), stream(0, "rollouts"), lambda _: None)
@@ -309,6 +368,7 @@ OBJECTIVES = {
     "gold": gold,
     "self": lambda: supervised(QUICK, own_right(WORLD, trained(), source(), stream(0, "own"))),
     "rlvr": rlvr,
+    "one_shot": one_shot,
     "in_turn": lambda: in_turn(gold(), 3, rlvr(2)),
     "anchored": lambda: anchored(gold(), trained(), facts(), 4, 1.0, stream(0, "anchor")),
     "replayed": lambda: replayed(gold(), QUICK, facts(), 0.1),

@@ -1,7 +1,6 @@
 """Worlds in one vocabulary: shares of tokens, sides as alone, and questions that begin in one and go on in another."""
 
 from dataclasses import replace
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -113,12 +112,10 @@ def test_a_composite_query_is_asked_of_stated_facts_alone(side):
 
 
 def test_a_composite_query_is_found_by_its_name():
-    begun = perf_counter()
     level = composition_level(MIXTURE, "r3:x+4")
     assert AXES["composition"](MIXTURE, level).compositions == ((2, RELATIONS + 1),)
     with pytest.raises(ValueError, match="names the composition r3:x-4"):
         composition_level(MIXTURE, "r3:x-4")
-    assert perf_counter() - begun < 2  # 160 thousand names are looked through for one that is none
     todo = plan(settings("shift.axis=composition", "shift.levels=[r3:x+4,0]"))
     assert todo.shifts[0].levels == (level, 0)
 

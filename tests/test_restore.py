@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alchemy.model import Llama, Transformer, initialise
-from alchemy.restore import change, layer_of, mixed, parts
+from alchemy.restore import change, changed, layer_of, mixed, parts
 from alchemy.seeds import stream
 from tests.knowing import untrained
 
@@ -112,6 +112,33 @@ def test_change_by_hand():
     }
     assert change(base, trained) == pytest.approx({"norm": (34 / 170) ** 0.5, "layer_0": 3 / 12, "layer_1": 5.0})
     assert set(change(base, base).values()) == {0.0}
+
+
+def test_weights_changed_by_hand():
+    """From 1 to 2, bfloat16 has every 128th: 1 + 1/256 lies between two and is rounded to the even one, 1, and what is
+    above it to 1 + 1/128. From 256 to 512 it has every other number.
+    """
+    base = {"a": torch.tensor([1.0, 1.0, 1.0, 1.0]), "b": torch.tensor([[0.0, -256.0], [256.0, 3e-5]])}
+    trained = {
+        "a": torch.tensor([1.0, 1 + 1 / 256, 1 + 1.1 / 256, 1 + 1 / 128]),  # same, same, other, other
+        "b": torch.tensor([[1e-9, -256.9], [258.0, 3e-5]]),  # other: no smallest step at 0; same; other; same
+    }
+    assert changed(base, trained) == 4 / 8
+    assert changed({"a": base["a"]}, trained) == 2 / 4
+    assert changed(base, base) == 0
+    assert changed({"a": torch.zeros(1), "b": torch.zeros(2, 2)}, {"a": torch.zeros(1), "b": torch.ones(2, 2)}) == 4 / 5
+
+
+def test_the_smaller_a_change_the_fewer_weights_it_counts():
+    """A change of a 10,000th moves all weights at float32, and a few of bfloat16's, as far apart as 0.4 to 0.8 %."""
+    base, _ = pair()
+    before, shares = base.state_dict(), []
+    for size in (1e-4, 1e-3, 1e-2):
+        after = {name: value * (1 + size) for name, value in before.items()}
+        assert all((after[name] != value).all() for name, value in before.items())
+        shares.append(changed(before, after))
+    assert shares[:2] == [pytest.approx(1e-4 / 0.0055, rel=0.3), pytest.approx(1e-3 / 0.0055, rel=0.3)]
+    assert shares[2] == 1
 
 
 def test_layers_are_told_from_what_is_outside():

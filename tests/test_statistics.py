@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alchemy.seeds import stream
-from alchemy.statistics import interval, row_error
+from alchemy.statistics import interval, mean, row_error, share
 
 
 def slow(means, errors, rng, replicates=20_000):
@@ -62,3 +62,14 @@ def test_a_mean_lies_in_its_interval():
 def test_row_error_is_the_error_of_a_mean():
     rows = stream(3, "rows").random(400)
     assert row_error(rows) == pytest.approx(rows.std() / 20)
+
+
+def test_means_and_shares_by_hand():
+    """Of 2, 4, 4, 10 the deviation is 3; of one row in four, the root of 3 over 4."""
+    assert mean(np.array([2, 4, 4, 10])) == (5.0, 1.5)
+    assert mean(np.full(9, 3.5, dtype=np.float32)) == (3.5, 0.0)
+    assert share(np.array([True, False, False, False])) == (0.25, pytest.approx(3**0.5 / 8))
+    assert share(np.ones(4, dtype=bool)) == (1.0, pytest.approx((0.1 * 0.9 / 6) ** 0.5))  # half a row of five
+    for none in (mean(np.zeros(0)), share(np.zeros(0, dtype=bool))):
+        assert np.isnan(none[0])
+        assert none[1] == 0

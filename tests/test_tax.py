@@ -167,6 +167,17 @@ def test_the_made_truth_is_found():
     assert found.loc["threshold p*", "estimate"] == pytest.approx(0.12 - 1 / 8.5, abs=0.01)
     assert said["threshold p*"] == "supported"
     assert found.loc["KL is all", "estimate"] > 0.005  # the foreign arm is off the curve
+    changed = 0.3 * (1 - np.exp(-3 * (0.46 / 0.94) ** 1.5))  # twice as many weights, at the KL of an opening rate of .5
+    assert found.loc["rewards change fewer weights", "estimate"] == pytest.approx(changed, abs=0.01)
+    assert said["rewards change fewer weights"] == "supported"
+    assert "arm one_shot was not run" in found.loc["one problem is enough", "sentence"]
+
+
+@pytest.mark.parametrize(("bits", "said"), [(-0.3, "supported"), (0.0, "equivalent to zero"), (0.3, "refuted")])
+def test_one_problem_is_judged_against_many(bits, said):
+    found = judged(4, arms=("gold", "rlvr", "one_shot"), worse={"one_shot": bits}).loc["one problem is enough"]
+    assert found["estimate"] == pytest.approx(-bits, abs=0.06)
+    assert found["verdict"] == said
 
 
 def test_without_a_worse_arm_there_is_none():
@@ -254,6 +265,7 @@ def test_a_row_of_the_table_by_hand():
     rows = []
     values = {"procedural.opening": (0.1, 0.6), "procedural.free": (0.0, 1.0), "knowledge.bits": (6.0, 5.0)}
     values |= {"knowledge.free": (0.8, 0.7), "update.kl": (0.0, 1.0), "knowledge.overthinking": (0.0, 0.05)}
+    values |= {"update.changed": (0.0, 0.5)}
     for column, ends in values.items():
         part, metric = column.split(".")
         for step, value in zip((0, 5), ends, strict=True):
@@ -266,6 +278,7 @@ def test_a_row_of_the_table_by_hand():
     assert named["change_knowledge_free"] == pytest.approx(-0.08)
     assert named["overthinking"] == pytest.approx(0.04)
     assert named["kl"] == pytest.approx(0.8)
+    assert named["changed"] == pytest.approx(0.4)
     assert isnan(named["norm"])
     assert row["lost_bits@kl"] == pytest.approx(0.5)
     assert isnan(row["lost_bits@opening_low"])

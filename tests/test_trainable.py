@@ -9,6 +9,7 @@ from torch import nn
 
 from alchemy.evaluate import complete
 from alchemy.model import Llama, Transformer, initialise
+from alchemy.restore import parts
 from alchemy.seeds import stream
 from alchemy.shift import corrupt
 from alchemy.task import draw
@@ -96,11 +97,21 @@ def test_a_second_choice_forgets_the_first_and_its_gradients():
 
 
 def test_halves_by_hand():
-    model = fresh("gpt", layers=3)  # the layer in the middle is in neither half
+    model = fresh("gpt", layers=3)  # the layer in the middle is in the upper half
     lower, upper = (names(model, choose(model, which, rng())) for which in ("lower", "upper"))
     assert lower == {name for name in dict(model.named_parameters()) if name.startswith("blocks.0.")}
-    assert upper == {name for name in dict(model.named_parameters()) if name.startswith("blocks.2.")}
-    assert len(lower) == 12
+    assert upper == {name for name in dict(model.named_parameters()) if name.startswith(("blocks.1.", "blocks.2."))}
+    assert (len(lower), len(upper)) == (12, 24)
+
+
+@pytest.mark.parametrize("layers", [2, 3, 4, 5])
+def test_halves_are_all_layers_together_and_those_that_are_restored(layers):
+    model = fresh("gpt", layers)
+    restored = parts(model, rng())
+    lower, upper = (names(model, choose(model, which, rng())) for which in ("lower", "upper"))
+    assert (lower, upper) == (restored["lower"], restored["upper"])
+    assert not lower & upper
+    assert lower | upper == {name for name, _ in model.named_parameters() if name.startswith("blocks.")}
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -20,6 +20,7 @@ from alchemy.lessons import (
     copies,
     foreign,
     in_turn,
+    one_problem,
     own_right,
     policy_gradient,
     replayed,
@@ -39,14 +40,10 @@ MADE_OF = tuple(  # the code that decides its numbers, besides what measures any
     f"alchemy.{name}" for name in ("forgetting", "knowledge", "lessons", "likelihood", "policy", "restore", "trainable")
 )
 TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
-TRAINS: dict[str, Which] = {
-    "lower": "upper",
-    "upper": "lower",
-    "random": "random",
-    "low_rank": "low_rank",
-}  # what is not frozen
+# what is not frozen
+TRAINS: dict[str, Which] = {"lower": "upper", "upper": "lower", "random": "random", "low_rank": "low_rank"}
 SUPERVISED = ("gold", "direct", "self", "foreign", "unrelated")
-REWARDED = ("rlvr", "gold_rlvr", "random")
+REWARDED = ("rlvr", "gold_rlvr", "one_shot", "random")
 KEEPS = ("none", *TRAINS, "anchor", "anchor_facts")  # and replay_1 to replay_99, a share of facts in percent
 SHOWN = 0.1  # how far the opening rate moves, at most, between two whole measurements
 
@@ -173,7 +170,8 @@ def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, a
             merge(plain := deepcopy(model))
         course.look(check.step, plain)
 
-    fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=course.exam.problems[:1])
+    held_out, called = course.exam.problems[:1], "study.recipe"
+    fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=held_out, called=called)
 
 
 def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> Objective:
@@ -196,7 +194,8 @@ def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, 
     }
     if arm in REWARDED:
         rewarded = replace(policy, reward="random") if arm == "random" else policy
-        objective = policy_gradient(task, base, rewarded, gold, rng["rewards"], course.earned.append)
+        paid = one_problem(task, base, gold, rng["samples"]) if arm == "one_shot" else gold
+        objective = policy_gradient(task, base, rewarded, paid, rng["rewards"], course.earned.append)
     else:
         objective = supervised(recipe, sources[arm])
     if arm == "gold_rlvr":
@@ -229,8 +228,9 @@ def first_half(task: Terse, rng: np.random.Generator) -> Source:
 def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Transformer:
     """A copy of `model`, all of whose weights were taught the first half of all facts again."""
     again = deepcopy(model).requires_grad_(True)
-    facts = first_half(task, stream(seed, "relearning"))
-    fit(task, again, recipe, seed, lambda _: None, objective=supervised(recipe, facts), held_out=facts(1))
+    facts, called = first_half(task, stream(seed, "relearning")), "study.relearn"
+    taught = supervised(recipe, facts)
+    fit(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1), called=called)
     return again
 
 
