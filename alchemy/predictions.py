@@ -26,6 +26,8 @@ MEASURES = {  # a number per seed, and its unit
     "head_less_tail": "share of bits kept",
     "threshold": "opening rate less p*",
     "added_r2": "R² added by the arm",
+    "infogain_change": "perplexity per step",
+    "ki_change": "share of true steps",
 }
 
 

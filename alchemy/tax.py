@@ -28,6 +28,10 @@ CHANGES = {  # columns of the table: what is measured, and how it counts from th
     "lost_bits": ("knowledge.bits", -1),
     "change_knowledge_free": ("knowledge.free", 1),
     "overthinking": ("knowledge.overthinking", 0),
+    "change_infogain": ("chain.infogain", 1),
+    "change_infogain_bounded": ("chain.infogain_bounded", 1),
+    "change_nats": ("chain.nats", 1),
+    "change_ki": ("chain.ki", 1),
     "kl": ("update.kl", 0),
     "norm": ("update.norm", 0),
 }

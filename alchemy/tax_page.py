@@ -23,6 +23,10 @@ WORDS = {
     "lost_bits": "bits per fact lost",
     "change_knowledge_free": "facts in free mode",
     "overthinking": "overthinking r_o",
+    "change_infogain": "InfoGain gained",
+    "change_infogain_bounded": "the same, no answer below a guess",
+    "change_nats": "nats that a chain tells",
+    "change_ki": "knowledge index gained",
     "kl": "KL, nats",
     "norm": "update, relative norm",
 }

@@ -74,6 +74,11 @@ def lost_bits(tax: Tax, run: Run, match: str) -> float:
     return tax.change(run, match, "lost_bits")
 
 
+def changed(name: str) -> Callable[[Tax, Run, str], float]:
+    """One of tax.CHANGES."""
+    return lambda tax, run, match: tax.change(run, match, name)
+
+
 def returned(run: Run, match: str, name: str) -> float:
     """The share of lost bits that restoring `name` returns; random is the mean of all halves drawn."""
     part = f"restore@{match}.bits:"
@@ -186,6 +191,8 @@ VALUES: dict[str, Callable[[Tax, Run, str], float]] = {
     "overthinking": overthinking,
     "head_less_tail": head_less_tail,
     "threshold": threshold,
+    "infogain_change": changed("change_infogain_bounded"),
+    "ki_change": changed("change_ki"),
 }
 UNMATCHED = ("threshold", "added_r2")
 

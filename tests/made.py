@@ -114,6 +114,8 @@ def tax_records(seed, arms=("gold", "foreign", "rlvr"), keeps=("none",), load=0.
                 | {"ood": 0.9 * opens, "deeper": 0.5 * opens},
                 "knowledge": {"bits": bits, "fast": bits / 7, "free": bits / 7 - 0.004 * kl, "slow": 0.06}
                 | {"opening": opening / 9, "opens": opening / 9, "invalid": 0.0, "overthinking": 0.004 * kl},
+                "chain": {"infogain": -500 * (1 - opens), "infogain_bounded": 2.4 + opening, "nats": 1 + 6 * opening}
+                | {"nats_step": 0.3 + 2 * opening, "steps": 3.0, "ki": 0.9 + 0.1 * opening, "ki_recall": 0.5},
                 "update": {"kl": kl, "kl_facts": kl / 5, "norm": 0.006 * kl}
                 | {f"layer_{layer}": 0.006 * kl * (1 + 0.02 * layer) for layer in range(4)},
             }

@@ -33,6 +33,7 @@ FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
 KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
+CHAIN = {"infogain", "infogain_bounded", "nats", "nats_step", "steps", "ki", "ki_recall"}
 UPDATE = {"kl", "kl_facts", "norm", "layer_0", "layer_1"}
 SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format", "storage_bits", "latent_bits", "lost_bits"}
 SPLIT |= {"control_bits"}
@@ -62,9 +63,10 @@ def again(model):
 
 def test_the_base_has_not_moved_from_itself(questions):
     found = progress(questions, trained())
-    assert set(found) == {"procedural", "knowledge", "update"}
+    assert set(found) == {"procedural", "knowledge", "chain", "update"}
     assert set(found["procedural"]) == PROCEDURAL
     assert set(found["knowledge"]) == KNOWLEDGE
+    assert set(found["chain"]) == CHAIN
     assert set(found["update"]) == UPDATE
     assert all(value == 0 for value, _ in found["update"].values())
     assert moved(questions, trained())[1] == 0
@@ -194,7 +196,8 @@ def test_the_study_of_a_gold_arm_has_its_parts_and_coordinates():
     assert {(0, "threshold"), (0, "procedural"), (2, "update"), (4, "knowledge")} <= set(found)
     assert [step for step, part in found if part == "threshold"] == [0]
     for (_, part), metrics in found.items():
-        expected = {"procedural": PROCEDURAL, "knowledge": KNOWLEDGE, "update": UPDATE, "restore@opening": RESTORE}
+        expected = {"procedural": PROCEDURAL, "knowledge": KNOWLEDGE, "chain": CHAIN, "update": UPDATE}
+        expected |= {"restore@opening": RESTORE}
         expected |= {"split@opening": SPLIT, "split@kl": SPLIT, "threshold": {"v_eff", "p_star", "p_cot", "capacity"}}
         may_lack = {"correction", "overthinking"}  # rates of no row are no record
         assert expected[part] - may_lack <= set(metrics) <= expected[part]
