@@ -9,8 +9,9 @@ the prompt and the steps 1..i:
 
 The base was taught both ends in this form: answers follow a bare prompt at once, where a marker never stands, and a
 chain's last step with the marker between, where an atom alone would be read as more of the state. All is given that an
-answer comes, as `answered` says, so that how seldom a model opens with one counts for nothing. Between the ends a
-marker comes sooner than the base ever saw one, and it copies the last state: that moves single steps, not their sum.
+answer comes, as `answered` says, so that how seldom a model opens with one counts for nothing. Behind the last step it
+copies the state, right or wrong. Between the ends a marker comes sooner than it ever saw one, and is sure of an answer
+that is neither: single steps tell nothing that could be read, so only their sum is reported, or that by their number.
 
 Source: InfoGain and the knowledge index, arXiv:2506.02126, by the paper's formulas and not its released code.
 Shapes: B rows, T tokens, C tokens of a completion, K steps.

@@ -153,7 +153,7 @@ def test_a_longer_way_to_the_same_answer_tells_less_a_step_and_as_much_in_all():
 
 
 def test_gold_chains_tell_and_wrong_ones_mislead_to_no_less_than_a_guess():
-    """The evaluator copies the state that it reads last: where that is wrong, the gold answer becomes unlikely."""
+    """The evaluator copies the last state: where that is wrong, the gold answer becomes unlikely."""
     model, clean = trained(), questions(WORLD, STEPS, 60, stream(0, "gold"), "train", 1.0)
     before, gold = unaided(model, clean, FIRST), clean.completion()
     right = chain(WORLD, model, clean, gold, before)
