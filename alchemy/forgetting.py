@@ -16,7 +16,8 @@ from alchemy.batch import Batch, Role
 from alchemy.cells import Values
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete
-from alchemy.knowledge import Answers, ask, halves, questions, rates, split, stored_bits, values_of
+from alchemy.information import chain, knowledge_index, unaided
+from alchemy.knowledge import Answers, ask, asked, halves, questions, rates, slow, split, stored_bits, values_of
 from alchemy.lessons import sampled
 from alchemy.likelihood import divergence, opening, threshold
 from alchemy.model import Transformer
@@ -24,6 +25,7 @@ from alchemy.restore import change, changed, mixed, parts
 from alchemy.seeds import stream
 from alchemy.statistics import mean, share
 from alchemy.task import Composition, Distribution, Exposed, Terse, span
+from alchemy.trace import RECALL, trace
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Exam:
     @cached_property
     def known(self) -> Answers:
         return ask(self.task, self.base, self.facts)
+
+    @cached_property
+    def unaided(self) -> NDArray[np.float64]:
+        return unaided(self.base, self.problems, self.task.vocabulary.first_atom)
 
     @cached_property
     def exposure(self) -> NDArray[np.float64]:
@@ -114,18 +120,6 @@ def needs_room(task: Terse, base: Transformer, deeper: tuple[Composition, ...]) 
         )
 
 
-def asked(task: Terse) -> tuple[tuple[Composition, ...], tuple[Composition, ...]]:
-    """The compositions of training that recall alone, and those that compute alone."""
-    kinds = getattr(task, "kinds", None)
-    if kinds is None:
-        raise ValueError("study=reasoning_tax needs a world that recalls and computes: use task=mixture")
-    found = {
-        kind: tuple(c for c in task.train.compositions if {kinds[rule] for rule in c} == {kind})
-        for kind in ("recall", "compute")
-    }
-    return found["recall"], found["compute"]
-
-
 def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
     """How far fine-tuning has come, cheaply, for every step: the mean rate of opening a chain on problems, at
     temperature 1, and the forward KL to the base, in nats a completion.
@@ -139,8 +133,10 @@ def progress(exam: Exam, model: Transformer) -> Values:
     """By part and metric, value and standard error over the rows: what `model` can, knows, and has moved."""
     bits = stored_bits(exam.task, model, exam.facts)
     before, after = exam.base.state_dict(), model.state_dict()
-    computed = ask(exam.task, model, exam.problems)
-    knows = ask(exam.task, model, exam.facts)
+    worked, recalled = slow(exam.task, model, exam.problems), slow(exam.task, model, exam.facts)
+    computed = ask(exam.task, model, exam.problems, worked)
+    knows = ask(exam.task, model, exam.facts, recalled)
+    told = chain(exam.task, exam.base, exam.problems, worked, exam.unaided)
     free = {
         name: share(verify(exam.task, batch, complete(model, batch)))
         for name, batch in (("ood", exam.unseen), ("deeper", exam.deeper))
@@ -159,6 +155,10 @@ def progress(exam: Exam, model: Transformer) -> Values:
             **exam.by_exposure(bits),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
             **rates(knows),
+        },
+        "chain": {
+            **{name: mean(rows) for name, rows in told.items()},
+            "ki_recall": share(knowledge_index(trace(exam.task, exam.facts, recalled), RECALL)),
         },
         "update": {
             "kl": mean(divergence(exam.base, model, exam.written)),

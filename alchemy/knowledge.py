@@ -10,7 +10,6 @@ Shapes: B rows, T tokens.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from alchemy.batch import Batch, Role
 from alchemy.diagnose import verify
 from alchemy.evaluate import Opening, complete
-from alchemy.likelihood import answering, bits, log_likelihood
+from alchemy.likelihood import answered, bits
 from alchemy.model import Transformer
 from alchemy.statistics import row_error, share
 from alchemy.task import Composition, Distribution, Side, Terse, draw, stir
@@ -43,15 +42,24 @@ class Answers:
         return Answers(self.fast[rows], self.slow[rows], self.free[rows], self.chained[rows], self.invalid[rows])
 
 
-def ask(task: Terse, model: Transformer, questions: Batch) -> Answers:
-    """The greedy answers of `model` in all three modes, judged by the world."""
+def slow(task: Terse, model: Transformer, questions: Batch) -> NDArray[np.int16]:
+    """(B, C) the greedy completions of `model` that open as a chain."""
+    return complete(model, questions, opening=Opening("slow", task.vocabulary.first_atom))
+
+
+def ask(task: Terse, model: Transformer, questions: Batch, chains: NDArray[np.int16] | None = None) -> Answers:
+    """The greedy answers of `model` in all three modes, judged by the world; `chains` are its `slow` ones, if known."""
     first = task.vocabulary.first_atom
     free = complete(model, questions)
     opened = free[:, 0] if free.shape[1] else np.full(len(questions), PAD, dtype=np.int16)
     chained = (opened >= task.vocabulary.first_rule) & (opened < first)
-    modes: tuple[Literal["fast", "slow"], ...] = ("fast", "slow")
-    fast, slow = (verify(task, questions, complete(model, questions, opening=Opening(mode, first))) for mode in modes)
-    return Answers(fast, slow, verify(task, questions, free), chained, opened < task.vocabulary.first_rule)
+    return Answers(
+        fast=verify(task, questions, complete(model, questions, opening=Opening("fast", first))),
+        slow=verify(task, questions, slow(task, model, questions) if chains is None else chains),
+        free=verify(task, questions, free),
+        chained=chained,
+        invalid=opened < task.vocabulary.first_rule,
+    )
 
 
 def rates(answers: Answers) -> dict[str, tuple[float, float]]:
@@ -73,16 +81,25 @@ def stored_bits(task: Terse, model: Transformer, facts: Batch) -> NDArray[np.flo
     `facts` are rows without chain; V counts the attributes that so many digits can make.
     """
     first = task.vocabulary.first_atom
-    likely = log_likelihood(model, facts)
-    atoms = (facts.role == Role.ANSWER) & (facts.tokens >= first)
-    answer = np.where(atoms[:, 1:], likely, 0.0).sum(axis=1)
-    return bits(answer - answering(model, facts, first), values_of(facts, first))
+    return bits(answered(model, facts, first), values_of(facts, first))
 
 
 def values_of(facts: Batch, first_atom: int) -> float:
     """How many attributes there are: of so many atoms as these have, each one that appears among them."""
     atoms = (facts.role == Role.ANSWER) & (facts.tokens >= first_atom)
     return float(len(np.unique(facts.tokens[atoms])) ** int(atoms[0].sum()))
+
+
+def asked(task: Terse) -> tuple[tuple[Composition, ...], tuple[Composition, ...]]:
+    """The compositions of training that recall alone, and those that compute alone."""
+    kinds = getattr(task, "kinds", None)
+    if kinds is None:
+        raise ValueError("study=reasoning_tax needs a world that recalls and computes: use task=mixture")
+    found = {
+        kind: tuple(c for c in task.train.compositions if {kinds[rule] for rule in c} == {kind})
+        for kind in ("recall", "compute")
+    }
+    return found["recall"], found["compute"]
 
 
 def questions(

@@ -55,7 +55,10 @@ def opening(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.flo
     and the largest probability of any one atom among all openings that are atoms, and so answers.
     """
     found = np.zeros((len(batch), 2))
-    for rows, likely in openings(model, batch):
+    for rows in same_length(batch):
+        size = int(batch.prompt_length[rows[0]])
+        hidden = model.hidden(to_tensor(batch.tokens[rows, :size], model))[:, -1]
+        likely = log_softmax(model.logits(hidden).double())
         chain = likely[:, :first_atom].exp().sum(dim=1)
         largest = likely[:, first_atom:].softmax(dim=1).amax(dim=1)
         found[rows] = torch.stack([chain, largest], dim=1).cpu().numpy()
@@ -63,22 +66,20 @@ def opening(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.flo
 
 
 @torch.inference_mode()
-def answering(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.float64]:
-    """(B,) log-probability, in nats, that a completion opens with an atom, and so with an answer; also where it is so
-    small that the rate of chains is 1 but for rounding.
+def answered(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.float64]:
+    """(B,) log-probability, in nats, of the atoms of gold answers with which completions open, given that an atom comes
+    first, and so an answer; also where that is so seldom that the rate of chains is 1 but for rounding.
     """
     found = np.zeros(len(batch))
-    for rows, likely in openings(model, batch):
-        found[rows] = likely[:, first_atom:].logsumexp(dim=1).cpu().numpy()
+    for start in range(0, len(batch), ROWS):
+        rows = batch[start : start + ROWS]
+        row, place = np.nonzero((rows.role == Role.ANSWER) & (rows.tokens >= first_atom))
+        hidden = model.hidden(to_tensor(rows.tokens[:, :-1], model))[row, place - 1]
+        logits = model.logits(hidden).double()
+        logits[np.flatnonzero(place == rows.prompt_length[row]), :first_atom] = -torch.inf
+        likely = log_softmax(logits).gather(1, to_tensor(rows.tokens[row, place], model)[:, None])[:, 0]
+        np.add.at(found, start + row, likely.cpu().numpy())
     return found
-
-
-def openings(model: Transformer, batch: Batch) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-    """Rows of one prompt length together: their numbers (b,), and the log-probabilities (b, V) of what comes first."""
-    for rows in same_length(batch):
-        size = int(batch.prompt_length[rows[0]])
-        hidden = model.hidden(to_tensor(batch.tokens[rows, :size], model))[:, -1]
-        yield rows, log_softmax(model.logits(hidden).double())
 
 
 def threshold(opened: NDArray[np.float64]) -> tuple[float, float]:

@@ -27,6 +27,8 @@ MEASURES = {  # a number per seed, and its unit
     "threshold": "opening rate less p*",
     "added_r2": "R² added by the arm",
     "changed": "share of weights changed",
+    "infogain_change": "perplexity per step",
+    "ki_change": "share of true steps",
 }
 
 

@@ -74,8 +74,9 @@ def lost_bits(tax: Tax, run: Run, match: str) -> float:
     return tax.change(run, match, "lost_bits")
 
 
-def changed(tax: Tax, run: Run, match: str) -> float:
-    return tax.change(run, match, "changed")
+def changed(name: str) -> Callable[[Tax, Run, str], float]:
+    """One of tax.CHANGES."""
+    return lambda tax, run, match: tax.change(run, match, name)
 
 
 def returned(run: Run, match: str, name: str) -> float:
@@ -190,7 +191,9 @@ VALUES: dict[str, Callable[[Tax, Run, str], float]] = {
     "overthinking": overthinking,
     "head_less_tail": head_less_tail,
     "threshold": threshold,
-    "changed": changed,
+    "changed": changed("changed"),
+    "infogain_change": changed("change_infogain_bounded"),
+    "ki_change": changed("change_ki"),
 }
 UNMATCHED = ("threshold", "added_r2")
 

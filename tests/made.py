@@ -108,12 +108,16 @@ def tax_records(seed, arms=("gold", "foreign", "rlvr"), keeps=("none",), load=0.
         steps = list(course(arm, keep, seed, load, worse))
         for step, opening, kl, lost in steps:
             opens = 1 / (1 + np.exp(-(opening - 0.12 - off / 5) / 0.012))
-            bits = 6.4 - 0.9 * (load > 0.05) - lost - (off if step else 0)
+            moved = off if step else 0
+            bits = 6.4 - 0.9 * (load > 0.05) - lost - moved
             its = {
                 "procedural": {"free": 0.97 * opens, "fast": 0.0, "slow": 0.97, "opening": opening, "opens": opens}
                 | {"ood": 0.9 * opens, "deeper": 0.5 * opens},
                 "knowledge": {"bits": bits, "fast": bits / 7, "free": bits / 7 - 0.004 * kl, "slow": 0.06}
                 | {"opening": opening / 9, "opens": opening / 9, "invalid": 0.0, "overthinking": 0.004 * kl},
+                "chain": {"infogain": -500 * (1 - opens), "infogain_bounded": 2.4 - opening + moved, "steps": 3.0}
+                | {"nats": 1 + 6 * opening, "nats_step": 0.3 + 2 * opening}
+                | {"ki": 0.9 + 0.1 * opening + moved / 50, "ki_recall": 0.5},
                 "update": {"kl": kl, "kl_facts": kl / 5, "norm": 0.006 * kl}
                 | {"changed": (0.3 if arm == "rlvr" else 0.6) * (1 - np.exp(-kl))}
                 | {f"layer_{layer}": 0.006 * kl * (1 + 0.02 * layer) for layer in range(4)},

@@ -34,6 +34,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "trainable": {"model"},
     "likelihood": {"batch", "evaluate", "model", "vocabulary"},
     "knowledge": {"batch", "diagnose", "evaluate", "likelihood", "model", "statistics", "task", "vocabulary"},
+    "information": {"batch", "likelihood", "model", "task", "trace", "vocabulary"},
     "lessons": {
         "batch",
         "diagnose",
@@ -52,6 +53,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "cells",
         "diagnose",
         "evaluate",
+        "information",
         "knowledge",
         "lessons",
         "likelihood",
@@ -60,6 +62,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
         "seeds",
         "statistics",
         "task",
+        "trace",
     },
     "pieces": {"batch", "evaluate", "model", "vocabulary"},
     "train": {"evaluate", "model", "pieces", "task", "batch", "seeds"},

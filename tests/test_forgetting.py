@@ -9,7 +9,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from alchemy.evaluate import Opening, complete
 from alchemy.forgetting import exam, loss, moved, progress, restoration, start
+from alchemy.information import information
 from alchemy.knowledge import halves
 from alchemy.lessons import supervised
 from alchemy.model import Llama
@@ -18,9 +20,10 @@ from alchemy.seeds import stream
 from alchemy.store import Trained
 from alchemy.studies import reasoning_tax
 from alchemy.studies.reasoning_tax import KEEPS, REWARDED, SUPERVISED, Match, first_half, relearnt
+from alchemy.trace import RECALL, trace
 from alchemy.train import fit
 from tests.conftest import ROOT, WORLDS, tiny_model
-from tests.knowing import CONTEXT, RECIPE, WORLD, rows, trained
+from tests.knowing import CONTEXT, FIRST, RECIPE, WORLD, rows, trained
 
 TAUGHT = replace(RECIPE, steps=4, batch=16, check_every=1, check_problems=1, learning_rate=3e-3, warmup=0)
 RELEARN = replace(TAUGHT, steps=5, batch=32, check_every=5)
@@ -33,6 +36,7 @@ FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
 KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
+CHAIN = {"infogain", "infogain_bounded", "nats", "nats_step", "steps", "ki", "ki_recall"}
 UPDATE = {"kl", "kl_facts", "norm", "changed", "layer_0", "layer_1"}
 SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format", "storage_bits", "latent_bits", "lost_bits"}
 SPLIT |= {"control_bits"}
@@ -62,9 +66,10 @@ def again(model):
 
 def test_the_base_has_not_moved_from_itself(questions):
     found = progress(questions, trained())
-    assert set(found) == {"procedural", "knowledge", "update"}
+    assert set(found) == {"procedural", "knowledge", "chain", "update"}
     assert set(found["procedural"]) == PROCEDURAL
     assert set(found["knowledge"]) == KNOWLEDGE
+    assert set(found["chain"]) == CHAIN
     assert set(found["update"]) == UPDATE
     assert all(value == 0 for value, _ in found["update"].values())
     assert moved(questions, trained())[1] == 0
@@ -94,6 +99,29 @@ def test_progress_is_what_its_parts_say(questions, taught):
     assert (opening, divergence) == (after["procedural"]["opening"][0], after["update"]["kl"][0])
     for part in ("procedural", "knowledge"):
         assert all(error > 0 or np.isnan(value) for value, error in after[part].values())
+
+
+def test_chains_are_the_model_s_own_and_heard_by_the_base(questions, taught):
+    """What a model that was taught chains writes is judged by the world, and the base says what it tells."""
+    after = progress(questions, taught)["chain"]
+    written = complete(taught, questions.problems, opening=Opening("slow", FIRST))
+    steps = trace(WORLD, questions.problems, written)
+    last = (steps.ends > 0).sum(axis=1)
+    base, own = (
+        information(model, questions.problems, written, steps.ends, FIRST)[np.arange(120), last]
+        for model in (questions.base, taught)
+    )
+    assert after["steps"][0] == last.mean() > 1
+    assert after["nats"][0] == pytest.approx((base - questions.unaided).mean(), abs=1e-4)
+    assert abs((own - base).mean()) > 0.1
+    assert after["ki"][0] == pytest.approx(((steps.truth == 1).sum(axis=1) / last).mean())
+    assert 0.3 < after["ki"][0] < 0.9
+    assert after["infogain"][0] < after["infogain_bounded"][0]
+    facts = trace(WORLD, questions.facts, complete(taught, questions.facts, opening=Opening("slow", FIRST)))
+    kinds = zip(facts.truth, facts.kind, strict=True)
+    by_row = [(truth[kind == RECALL] == 1).mean() for truth, kind in kinds]
+    assert after["ki_recall"][0] == pytest.approx(np.mean(by_row))
+    assert questions.unshown().unaided.shape == questions.unaided.shape == (120,)
 
 
 def test_the_loss_of_a_model_that_forgot_adds_up(questions, taught):
@@ -194,7 +222,8 @@ def test_the_study_of_a_gold_arm_has_its_parts_and_coordinates():
     assert {(0, "threshold"), (0, "procedural"), (2, "update"), (4, "knowledge")} <= set(found)
     assert [step for step, part in found if part == "threshold"] == [0]
     for (_, part), metrics in found.items():
-        expected = {"procedural": PROCEDURAL, "knowledge": KNOWLEDGE, "update": UPDATE, "restore@opening": RESTORE}
+        expected = {"procedural": PROCEDURAL, "knowledge": KNOWLEDGE, "chain": CHAIN, "update": UPDATE}
+        expected |= {"restore@opening": RESTORE}
         expected |= {"split@opening": SPLIT, "split@kl": SPLIT, "threshold": {"v_eff", "p_star", "p_cot", "capacity"}}
         may_lack = {"correction", "overthinking"}  # rates of no row are no record
         assert expected[part] - may_lack <= set(metrics) <= expected[part]

@@ -12,7 +12,7 @@ from alchemy.batch import Role
 from alchemy.evaluate import complete
 from alchemy.knowledge import questions
 from alchemy.likelihood import (
-    answering,
+    answered,
     bits,
     completed,
     divergence,
@@ -70,11 +70,11 @@ def test_padding_has_no_probability():
     with torch.no_grad():
         model.output.weight[PAD] = 50 * model.output.weight[PAD].sign()  # it would be likely or most unlikely
     batch = rows(60)
-    opened = opening(model, batch, FIRST)[:, 0] + np.exp(answering(model, batch, FIRST))
-    assert_allclose(opened, 1, atol=1e-12)
     for row in range(3):
         expected = distribution(model, prompt_of(batch, row))[:FIRST].sum()
         assert opening(model, batch, FIRST)[row, 0] == pytest.approx(expected, abs=1e-6)
+    direct = rows(60, chains=0.0)
+    assert_allclose(answered(model, direct, FIRST)[:3], [given(model, direct, row) for row in range(3)], atol=1e-4)
     assert np.isfinite(divergence(model, untrained(1), batch)).all()
 
 
@@ -83,12 +83,32 @@ def test_openings_equal_a_loop_over_rows_and_add_up(monkeypatch):
     expected = []
     for row in range(len(batch)):
         shares = distribution(SHARP, prompt_of(batch, row))
-        expected.append([shares[:FIRST].sum(), shares[FIRST:].max() / shares[FIRST:].sum(), shares[FIRST:].sum()])
-    found = np.column_stack([opening(SHARP, batch, FIRST), np.exp(answering(SHARP, batch, FIRST))])
+        expected.append([shares[:FIRST].sum(), shares[FIRST:].max() / shares[FIRST:].sum()])
+    found = opening(SHARP, batch, FIRST)
     assert_allclose(found, expected, atol=1e-5)
-    assert_allclose(found[:, 0] + found[:, 2], 1, atol=1e-12)
     monkeypatch.setattr("alchemy.likelihood.ROWS", 7)
-    assert_allclose(opening(SHARP, batch, FIRST), found[:, :2], atol=1e-6)
+    assert_allclose(opening(SHARP, batch, FIRST), found, atol=1e-6)
+
+
+def given(model, batch, row):
+    """The log-probability of the answer's atoms of one row, the first of them among atoms alone, symbol by symbol."""
+    end = int((batch.role[row] != Role.PAD).sum()) - (END in batch.tokens[row])
+    text, likely = prompt_of(batch, row), 0.0
+    for place in range(len(text), end):
+        shares = distribution(model, batch.tokens[row, :place].tolist())
+        shares /= shares[FIRST:].sum() if place == len(text) else 1.0
+        likely += log(shares[batch.tokens[row, place]])
+    return likely
+
+
+def test_answers_given_equal_a_loop_over_rows_and_tokens(monkeypatch):
+    batch = rows(40, chains=0.0)
+    assert len(set(batch.prompt_length.tolist())) > 1
+    expected = [given(SHARP, batch, row) for row in range(40)]
+    assert_allclose(answered(SHARP, batch, FIRST), expected, atol=1e-4)
+    monkeypatch.setattr("alchemy.likelihood.ROWS", 7)
+    assert_allclose(answered(SHARP, batch, FIRST), expected, atol=1e-4)
+    assert answered(SHARP, batch[:0], FIRST).shape == (0,)
 
 
 def test_openings_stay_exact_where_a_chain_is_all_but_certain():
@@ -97,7 +117,8 @@ def test_openings_stay_exact_where_a_chain_is_all_but_certain():
     batch = rows(20)
     shares = [distribution(model, prompt_of(batch, row)) for row in range(20)]
     assert all(0 < share[FIRST:].sum() < 1e-9 for share in shares)
-    assert_allclose(answering(model, batch, FIRST), [log(share[FIRST:].sum()) for share in shares], rtol=1e-5)
+    direct = rows(20, chains=0.0)
+    assert_allclose(answered(model, direct, FIRST), [given(model, direct, row) for row in range(20)], atol=1e-4)
     found = opening(model, batch, FIRST)
     assert_allclose(found[:, 1], [share[FIRST:].max() / share[FIRST:].sum() for share in shares], rtol=1e-4)
     assert (found[:, 0] <= 1).all()

@@ -166,6 +166,9 @@ def test_the_made_truth_is_found():
     assert "arm zipf was not run" in found.loc["tail goes first", "sentence"]
     assert found.loc["threshold p*", "estimate"] == pytest.approx(0.12 - 1 / 8.5, abs=0.01)
     assert said["threshold p*"] == "supported"
+    assert found.loc["SFT lowers InfoGain", "estimate"] == pytest.approx(-(0.5 - 0.05), abs=0.05)
+    assert found.loc["RLVR raises KI", "estimate"] == pytest.approx(0.1 * (0.5 - 0.05), abs=0.005)
+    assert said["SFT lowers InfoGain"] == said["RLVR raises KI"] == "supported"
     assert found.loc["KL is all", "estimate"] > 0.005  # the foreign arm is off the curve
     changed = 0.3 * (1 - np.exp(-3 * (0.46 / 0.94) ** 1.5))  # twice as many weights, at the KL of an opening rate of .5
     assert found.loc["rewards change fewer weights", "estimate"] == pytest.approx(changed, abs=0.01)
@@ -176,7 +179,7 @@ def test_the_made_truth_is_found():
 @pytest.mark.parametrize(("bits", "said"), [(-0.3, "supported"), (0.0, "equivalent to zero"), (0.3, "refuted")])
 def test_one_problem_is_judged_against_many(bits, said):
     found = judged(4, arms=("gold", "rlvr", "one_shot"), worse={"one_shot": bits}).loc["one problem is enough"]
-    assert found["estimate"] == pytest.approx(-bits, abs=0.06)
+    assert found["estimate"] == pytest.approx(-bits * 2 / 3, abs=0.03)  # as far as arms are at that KL
     assert found["verdict"] == said
 
 
@@ -266,6 +269,7 @@ def test_a_row_of_the_table_by_hand():
     values = {"procedural.opening": (0.1, 0.6), "procedural.free": (0.0, 1.0), "knowledge.bits": (6.0, 5.0)}
     values |= {"knowledge.free": (0.8, 0.7), "update.kl": (0.0, 1.0), "knowledge.overthinking": (0.0, 0.05)}
     values |= {"update.changed": (0.0, 0.5)}
+    values |= {"chain.infogain": (-9.0, 1.0), "chain.infogain_bounded": (2.5, 3.0), "chain.nats": (4.0, 3.0)}
     for column, ends in values.items():
         part, metric = column.split(".")
         for step, value in zip((0, 5), ends, strict=True):
@@ -279,9 +283,22 @@ def test_a_row_of_the_table_by_hand():
     assert named["overthinking"] == pytest.approx(0.04)
     assert named["kl"] == pytest.approx(0.8)
     assert named["changed"] == pytest.approx(0.4)
+    assert named["change_infogain"] == pytest.approx(8.0)
+    assert named["change_infogain_bounded"] == pytest.approx(0.4)
+    assert named["change_nats"] == pytest.approx(-0.8)
+    assert isnan(named["change_ki"])  # it was not measured
     assert isnan(named["norm"])
     assert row["lost_bits@kl"] == pytest.approx(0.5)
     assert isnan(row["lost_bits@opening_low"])
+
+
+def test_records_without_chains_leave_their_predictions_unmeasured():
+    frame = table(3)
+    found = verdicts.verdicts(tax.tax_of(frame[frame["part"] != "chain"], PLAN)).set_index("name")
+    for name in ("SFT lowers InfoGain", "RLVR raises KI"):
+        assert found.loc[name, "verdict"] == "not measured"
+        assert "records are lacking" in found.loc[name, "sentence"]
+    assert found.loc["RL forgets less", "verdict"] == "supported"
 
 
 def test_a_number_measured_twice_differently_is_refused():

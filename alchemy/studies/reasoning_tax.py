@@ -13,8 +13,8 @@ import numpy as np
 
 from alchemy.batch import Batch
 from alchemy.cells import Cell, Known, Values
-from alchemy.forgetting import Exam, asked, exam, loss, moved, progress, restoration, start
-from alchemy.knowledge import halves, questions, values_of
+from alchemy.forgetting import Exam, exam, loss, moved, progress, restoration, start
+from alchemy.knowledge import asked, halves, questions, values_of
 from alchemy.lessons import (
     anchored,
     copies,
@@ -37,7 +37,8 @@ from alchemy.train import Objective, Progress, Recipe, Source, fit
 from alchemy.trainable import Which, choose, merge
 
 MADE_OF = tuple(  # the code that decides its numbers, besides what measures any cell
-    f"alchemy.{name}" for name in ("forgetting", "knowledge", "lessons", "likelihood", "policy", "restore", "trainable")
+    f"alchemy.{name}"
+    for name in ["forgetting", "information", "knowledge", "lessons", "likelihood", "policy", "restore", "trainable"]
 )
 TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
 # what is not frozen
