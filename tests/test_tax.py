@@ -179,7 +179,7 @@ def test_the_made_truth_is_found():
 @pytest.mark.parametrize(("bits", "said"), [(-0.3, "supported"), (0.0, "equivalent to zero"), (0.3, "refuted")])
 def test_one_problem_is_judged_against_many(bits, said):
     found = judged(4, arms=("gold", "rlvr", "one_shot"), worse={"one_shot": bits}).loc["one problem is enough"]
-    assert found["estimate"] == pytest.approx(-bits * 2 / 3, abs=0.03)  # as far as arms are at that KL
+    assert found["estimate"] == pytest.approx(-bits * 2 / 3, abs=0.06)  # as far as arms are at that KL
     assert found["verdict"] == said
 
 
