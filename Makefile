@@ -1,12 +1,15 @@
-# `make heatmap`, `make paper` and `make test` set up .venv by themselves, once. `make slow` and
+# `make heatmap`, `make headline`, `make paper` and `make test` set up .venv by themselves, once. `make slow` and
 # `make ray` are the rest of the tests.
 PYTHON ?= python3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: heatmap paper bench test slow ray clean
+.PHONY: heatmap headline paper bench test slow ray clean
 
 heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
+
+headline: .venv/.ready
+	@.venv/bin/python -m alchemy experiment=headline
 
 paper: .venv/.ready
 	@.venv/bin/python -m alchemy.paper quick=$(or $(quick),false) large=$(or $(large),false)
