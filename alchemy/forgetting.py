@@ -12,27 +12,40 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, Role
+from alchemy.batch import Batch
 from alchemy.cells import Values
 from alchemy.diagnose import verify
 from alchemy.evaluate import complete
 from alchemy.information import chain, knowledge_index, unaided
-from alchemy.knowledge import Answers, ask, asked, halves, questions, rates, slow, split, stored_bits, values_of
+from alchemy.knowledge import (
+    Answers,
+    ask,
+    asked,
+    by_exposure,
+    even,
+    halves,
+    questions,
+    rates,
+    slow,
+    split,
+    stored_bits,
+    values_of,
+)
 from alchemy.lessons import sampled
 from alchemy.likelihood import divergence, opening, threshold
 from alchemy.model import Transformer
 from alchemy.restore import change, changed, mixed, parts
 from alchemy.seeds import stream
 from alchemy.statistics import mean, share
-from alchemy.task import Composition, Distribution, Exposed, Terse, span
+from alchemy.task import Composition, Distribution, Terse, span
 from alchemy.trace import RECALL, trace
 
 
 @dataclass(frozen=True)
 class Exam:
-    """The questions of one seed: `facts` that training stated, `problems` of several steps on the test side, those of
-    `unseen` compositions and of `deeper` ones; `written` and `facts_written`, what `base` makes of problems and facts
-    at temperature 1; `second`, which facts are of the half that is never taught again.
+    """The questions of one seed: `facts` that training stated, often or not, all alike; `problems` of several steps on
+    the test side, those of `unseen` compositions and of `deeper` ones; `written` and `facts_written`, what `base` makes
+    of problems and facts at temperature 1; `second`, which facts are of the half that is never taught again.
     """
 
     task: Terse
@@ -52,22 +65,6 @@ class Exam:
     @cached_property
     def unaided(self) -> NDArray[np.float64]:
         return unaided(self.base, self.problems, self.task.vocabulary.first_atom)
-
-    @cached_property
-    def exposure(self) -> NDArray[np.float64]:
-        """(B,) how often training asks about the entity of each fact, against the mean."""
-        length = int((self.facts.role[0] == Role.ELEMENT).sum())
-        elements = self.facts.tokens[:, :length]
-        return self.task.exposure(elements) if isinstance(self.task, Exposed) else np.ones(len(elements))
-
-    def by_exposure(self, values: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
-        """Means of values (B,) of facts of which training asks more often than the mean (head), and less often (tail);
-        none where all are alike.
-        """
-        head = self.exposure > 1
-        if not head.any() or np.allclose(self.exposure, self.exposure[0]):
-            return {}
-        return {"bits_head": mean(values[head]), "bits_tail": mean(values[~head])}
 
     def unshown(self) -> "Exam":
         """The same with those facts alone that are never taught again."""
@@ -92,7 +89,8 @@ def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
     rng = stream(seed, "deeper")
     deeper = tuple({(*steps[i], steps[i][0]) for i in rng.integers(0, len(steps), 200) if len(steps[i]) == longest})
     needs_room(task, base, deeper)
-    facts = questions(task, recalled, count, stream(seed, "facts"), "train", 0.0)
+    drawn = stream(seed, "facts")
+    facts = even(task, questions(task, recalled, 8 * count, drawn, "train", 0.0), drawn)[:count]
     problems = questions(task, tuple(steps), count, stream(seed, "problems"), "test", 1.0)
     return Exam(
         task,
@@ -152,7 +150,7 @@ def progress(exam: Exam, model: Transformer) -> Values:
         },
         "knowledge": {
             "bits": mean(bits),
-            **exam.by_exposure(bits),
+            **by_exposure(exam.task, exam.facts, bits),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
             **rates(knows),
         },

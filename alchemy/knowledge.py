@@ -19,8 +19,8 @@ from alchemy.diagnose import verify
 from alchemy.evaluate import Opening, complete
 from alchemy.likelihood import answered, bits
 from alchemy.model import Transformer
-from alchemy.statistics import row_error, share
-from alchemy.task import Composition, Distribution, Side, Terse, draw, stir
+from alchemy.statistics import mean, row_error, share
+from alchemy.task import Composition, Distribution, Exposed, Side, Terse, draw, stir
 from alchemy.vocabulary import PAD
 
 Bool = NDArray[np.bool_]
@@ -108,6 +108,29 @@ def questions(
     """`count` rows of these compositions, all alike, with a chain in a share `chains` of them."""
     where = Distribution(compositions, task.train.length, chains=(chains,) * len(compositions))
     return draw(task, where, count, rng, side)
+
+
+def exposure(task: Terse, facts: Batch) -> NDArray[np.float64]:
+    """(B,) how often training asks about the entity of each fact, against the mean of all."""
+    length = int((facts.role[0] == Role.ELEMENT).sum())
+    return task.exposure(facts.tokens[:, :length]) if isinstance(task, Exposed) else np.ones(len(facts))
+
+
+def even(task: Terse, facts: Batch, rng: np.random.Generator) -> Batch:
+    """Those of `facts`, drawn as often as training asks about them, that are left if all are to be alike."""
+    often = exposure(task, facts)
+    return facts[rng.random(len(facts)) < often.min() / often]
+
+
+def by_exposure(task: Terse, facts: Batch, values: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+    """Means of the bits (B,) of facts of which training asks more often than the mean (head), and less often (tail);
+    none where all are alike.
+    """
+    often = exposure(task, facts)
+    head = often > 1
+    if not head.any() or np.allclose(often, often[0]):
+        return {}
+    return {"bits_head": mean(values[head]), "bits_tail": mean(values[~head])}
 
 
 def halves(task: Terse, batch: Batch) -> Bool:

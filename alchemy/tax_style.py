@@ -15,6 +15,7 @@ ARMS = {  # in words, and in colours that stay apart for the colour-blind (Okabe
     "rlvr": ("RL, right answers rewarded", "#0072B2", "-"),
     "gold_rlvr": ("SFT, then RL", "#56B4E9", "-"),
     "one_shot": ("RL, one problem", "#332288", "-"),
+    "equal": ("facts seen alike", "#44AA99", "-."),
     "zipf": ("facts by Zipf's law", "#B8A600", "-."),
     "deep": ("8 layers: SFT, gold chains", "#994F00", ":"),
     "deep_foreign": ("8 layers: SFT, foreign chains", "#882255", ":"),
@@ -23,7 +24,7 @@ ARMS = {  # in words, and in colours that stay apart for the colour-blind (Okabe
     "direct": ("control: SFT, answers alone", "#000000", "--"),
     "unrelated": ("control: SFT, unrelated rows", "#888888", "--"),
 }
-OTHERS = ("#661100", "#44AA99", "#AA4499")  # of arms that have no colour here
+OTHERS = ("#661100", "#117733", "#AA4499")  # of arms that have no colour here
 KEEPS = {  # preservation, in words, and its marker
     "lower": ("lower half frozen", "v"),
     "upper": ("upper half frozen", "^"),

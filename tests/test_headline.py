@@ -37,7 +37,7 @@ def test_every_arm_can_be_planned(arm, experiment):
 def test_arms_share_their_base_but_for_those_that_change_the_world():
     bases = {arm: plan(composed("experiment=headline", f"arm={arm}")).settings for arm in ARMS}
     others = {arm for arm in ARMS if bases[arm] != bases["gold"]}
-    assert others == {"unloaded", "loaded", "zipf", "deep", "deep_foreign", "deep_rlvr"}
+    assert others == {"unloaded", "loaded", "equal", "zipf", "deep", "deep_foreign", "deep_rlvr"}
 
 
 def test_a_sweep_says_how_long_it_takes():
