@@ -25,6 +25,7 @@ def test_every_arm_can_be_planned(arm, experiment):
     told = {
         "unloaded": "gold",
         "loaded": "gold",
+        "equal": "gold",
         "zipf": "gold",
         "none": "gold",
         "deep": "gold",

@@ -330,7 +330,7 @@ def test_bits_of_facts_seen_often_and_seldom_by_hand():
         )
     )
     tokens = facts.tokens.copy()
-    tokens[:, :2] = people[[0, 7, 8]]  # 1/8 of a sum of 4.06 is just above the mean of 1/32, and 1/9 just below
+    tokens[:, :2] = people[[0, 6, 7]]  # of a sum of 4.06, 1/7 is just above the mean of 1/32, and 1/8 just below
     found = by_exposure(task, Batch(tokens, facts.role, facts.step), np.array([6.0, 4.0, 3.0]))
     assert {name: value for name, (value, _) in found.items()} == {"bits_head": 5.0, "bits_tail": 3.0}
     assert by_exposure(WORLD, facts, np.array([6.0, 4.0, 3.0])) == {}

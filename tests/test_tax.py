@@ -163,7 +163,7 @@ def test_the_made_truth_is_found():
     assert said["reasoning itself costs"] == "equivalent to zero"  # random reward loses .7 a nat as well
     assert said["unloaded models keep all"] == "supported"
     assert said["tail goes first"] == "not measured"
-    assert "arm zipf was not run" in found.loc["tail goes first", "sentence"]
+    assert "seen equally often" in found.loc["tail goes first", "sentence"]
     assert found.loc["threshold p*", "estimate"] == pytest.approx(0.12 - 1 / 8.5, abs=0.01)
     assert said["threshold p*"] == "supported"
     assert found.loc["SFT lowers InfoGain", "estimate"] == pytest.approx(-(0.5 - 0.05), abs=0.05)

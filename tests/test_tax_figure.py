@@ -128,8 +128,7 @@ def test_head_and_tail_have_a_panel_and_a_prediction():
     bits = frame[(frame["part"] == "knowledge") & (frame["metric"] == "bits")]
     head = bits.assign(metric="bits_head", value=6.0 - 0.1 * (5.5 - bits["value"]))
     tail = bits.assign(metric="bits_tail", value=5.0 - 2.0 * (5.5 - bits["value"]))
-    zipf = pd.concat([frame, head, tail])
-    whole = pd.concat([frame, zipf[zipf["arm"] == "gold"].assign(arm="zipf")])
+    whole = pd.concat([frame, head, tail])
     assert "seen rarely" in [text.get_text() for text in drawn(whole).findobj(Text)]
     found = verdicts(tax.tax_of(whole, PLAN)).set_index("name").loc["tail goes first"]
     assert (found["verdict"], found["estimate"] > 0.1) == ("supported", True)
