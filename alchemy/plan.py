@@ -95,7 +95,8 @@ def predicted(cfg: DictConfig) -> dict[str, Any]:
     match = cfg.study.get("match") or {}
     told = OmegaConf.to_container(cfg.predictions, resolve=True)
     matches = {f"match_{name}": value for name, value in match.items() if not str(name).startswith("_")}
-    return {"predictions": [*cast(dict[str, Any], told).values()], **matches}
+    base = {f"base_{name}": value for name, value in (cfg.base or {}).items()}
+    return {"predictions": [*cast(dict[str, Any], told).values()], **matches, **base}
 
 
 def targets(settings: Any) -> Iterator[str]:

@@ -15,6 +15,10 @@ MATCHES = {  # what arms are compared at: its column, in words, and where, unles
     "opening": ("procedural.opening", "opening rate", 0.5),
     "kl": ("update.kl", "KL", 0.2),
 }
+BASES = {  # what is asked of a base, at least: its column, in words
+    "bits": ("knowledge.bits", "of its bits"),
+    "slow": ("procedural.slow", "of problems right when a chain is opened for it"),
+}
 MEASURES = {  # a number per seed, and its unit
     "lost_bits": "bits per fact lost",
     "lower_less_upper": "share of lost bits returned",
@@ -64,14 +68,18 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Design:
-    """Where arms are compared, by match (opening rate; nats of KL), and what is predicted."""
+    """Where arms are compared, by match (opening rate; nats of KL), what is predicted, and what a base must have at
+    least to count: shares, of the bits that there are and of problems right in slow mode (0: nothing is asked).
+    """
 
     matches: Mapping[str, float]
     predictions: tuple[Prediction, ...]
+    base: Mapping[str, float]
 
 
 def design(settings: Mapping[str, Any]) -> Design:
-    """The design in `settings`: match_opening, match_kl and predictions, a list of the fields of each; any may lack.
+    """The design in `settings`: match_opening, match_kl, base_bits, base_slow and predictions, a list of the fields of
+    each; any may lack.
 
     Raises ValueError for what is missing or unknown, two predictions of one name, or more than one primary.
     """
@@ -90,20 +98,27 @@ def design(settings: Mapping[str, Any]) -> Design:
     matches = {match: float(settings.get(f"match_{match}", usual)) for match, (_, _, usual) in MATCHES.items()}
     if wrong := [f"match_{match}" for match, value in matches.items() if not value > 0]:
         raise ValueError(f"{' and '.join(wrong)} must be above 0: where arms are compared")
-    return Design(matches, tuple(found))
+    base = {name: float(settings.get(f"base_{name}", 0.0)) for name in BASES}
+    if wrong := [f"base.{name}={value:g}" for name, value in base.items() if not 0 <= value < 1]:
+        raise ValueError(f"{' and '.join(wrong)} must be a share from 0 to below 1: what a base must have to count")
+    return Design(matches, tuple(found), base)
 
 
 def design_of(runs: Iterable[Mapping[str, Any]]) -> Design:
     """The design that all jobs' run.json share. Raises ValueError if they differ: it must be fixed before the run."""
-    keys = ("predictions", *(f"match_{match}" for match in MATCHES))
+    keys = ("predictions", *(f"match_{match}" for match in MATCHES), *(f"base_{name}" for name in BASES))
     said = [{key: run[key] for key in keys if key in run} for run in runs]
     if any(one != said[0] for one in said[1:]):
-        raise ValueError("jobs of this sweep had different predictions or matches: run it again with one list of them")
+        raise ValueError(
+            "jobs of this sweep had different predictions, matches or bases: run it again with one list of them"
+        )
     return design(said[0])
 
 
 def settings_of(plan: Design) -> dict[str, Any]:
     """A design as plain settings, as `design` takes them and a run.json holds them."""
-    return {"predictions": [asdict(one) for one in plan.predictions]} | {
-        f"match_{match}": value for match, value in plan.matches.items()
-    }
+    return (
+        {"predictions": [asdict(one) for one in plan.predictions]}
+        | {f"match_{match}": value for match, value in plan.matches.items()}
+        | {f"base_{name}": value for name, value in plan.base.items()}
+    )

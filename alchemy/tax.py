@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from alchemy.contrast import Contrast, contrast
-from alchemy.predictions import MATCHES, Design, design_of
+from alchemy.predictions import BASES, MATCHES, Design, design_of
 from alchemy.results import Results
 
 Array = NDArray[np.float64]
@@ -81,10 +81,13 @@ def crossed(x: Array, y: Array, target: float) -> float:
 
 @dataclass(frozen=True)
 class Tax:
-    """All runs of a study that were trained at all, and its design."""
+    """All runs of a study that were trained at all and whose base has what its design asks for; the design; and why
+    other seeds do not count, in words.
+    """
 
     runs: Mapping[Key, Run]
     design: Design
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> list[tuple[float, str, str]]:
@@ -181,7 +184,21 @@ def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
         runs[float(load), arm, keep, int(seed)] = Run(wide.index.to_numpy(dtype=float), values)
     if not any(run.step[-1] > 0 for run in runs.values()):
         raise ValueError("no arm has records of a step past 0: nothing was fine-tuned, so there is nothing to compare")
-    return Tax({key: run for key, run in runs.items() if run.step[-1] > 0}, plan)
+    trained = {key: run for key, run in runs.items() if run.step[-1] > 0}
+    lacking = {key: why for key, run in trained.items() if (why := lacks(run, plan))}
+    if len(lacking) == len(trained):
+        asked = ", ".join(f"base.{name}={least:g}" for name, least in plan.base.items() if least)
+        raise ValueError(f"no base has {asked} ({min(lacking.values())}): train longer, or set base=null")
+    said = {f"seed {key[3]} at load {key[0]:g} (its base has {why})" for key, why in lacking.items()}
+    return Tax({key: run for key, run in trained.items() if key not in lacking}, plan, tuple(sorted(said)))
+
+
+def lacks(run: Run, plan: Design) -> str:
+    """What the base of a run lacks of what the design asks for, in words; empty if nothing."""
+    has = {name: run.base(column) for name, (column, _) in BASES.items()}
+    has["bits"] /= run.last("threshold.capacity")
+    short = [name for name, least in plan.base.items() if least and not has[name] >= least]
+    return " and ".join(f"{has[name]:.0%} {BASES[name][1]}" for name in short)
 
 
 def compared(tax: Tax) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def write(results: Results) -> str:
     judged = verdicts(tax)
     for name, table in (("table", compared(tax)), ("verdicts", judged)):
         write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    return text(judged)
+    return "\n".join([text(judged), *(f"left out: {line}" for line in tax.left_out)])
 
 
 def page(results: Results) -> str:
@@ -47,6 +47,7 @@ def page(results: Results) -> str:
     tax = of(results)
     lines = [f"<p>{escape(line)}</p>" for line in results.caption[:-1]]
     lines += [f"<p><b>Failed:</b> {escape(line)}</p>" for line in results.failures()]
+    lines += [f"<p><b>Left out:</b> {escape(line)}</p>" for line in tax.left_out]
     judged = verdicts(tax)[["name", "role", "says", "source", "verdict", "sentence"]]
     tables = [("Predictions, fixed before the run, and what was found", judged)]
     tables += [

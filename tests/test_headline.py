@@ -63,7 +63,14 @@ def test_jobs_that_differ_in_the_study_alone_share_a_model_before_they_are_compo
 @pytest.mark.slow
 def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
     small = ["task.worlds.facts.entities=40", "train.steps=30", "train.check_every=10", "train.check_problems=16"]
-    small += ["study.count=48", "study.recipe.steps=4", "study.every=2", "study.relearn.steps=2", "minutes=null"]
+    small += [
+        "study.count=48",
+        "study.recipe.steps=4",
+        "study.every=2",
+        "study.relearn.steps=2",
+        "minutes=null",
+        "base=null",
+    ]
     small += [
         "study.match.opening=0.01",
         "study.match.kl=0.001",

@@ -309,6 +309,26 @@ def test_a_number_measured_twice_differently_is_refused():
     assert tax.tax_of(pd.concat([frame, frame]), PLAN).rows == tax.tax_of(frame, PLAN).rows
 
 
+def test_a_seed_whose_base_lacks_what_is_asked_for_does_not_count():
+    """By hand: capacity 8 bits, bases of 6 (seed 1: 5), so 75 and 62.5 %."""
+    frame = table(3)
+    frame = frame[~((frame["part"] == "threshold") & (frame["metric"] == "capacity"))]
+    one = frame[(frame["part"] == "threshold") & (frame["metric"] == "p_star")].assign(metric="capacity", value=8.0)
+    first = (frame["part"] == "knowledge") & (frame["metric"] == "bits") & (frame["step"] == 0)
+    bits = frame["value"].where(~first, np.where(frame["seed"] == 1, 5.0, 6.0))
+    whole = pd.concat([frame.assign(value=bits), one])
+    asked = design(SETTINGS | {"base_bits": 0.7})
+    found = tax.tax_of(whole, asked)
+    assert {key[3] for key in found.runs} == {0, 2}
+    assert found.left_out == (f"seed 1 at load {found.load:g} (its base has 62% of its bits)",)
+    assert {key[3] for key in tax.tax_of(whole, PLAN).runs} == {0, 1, 2}
+    assert tax.tax_of(whole, design(SETTINGS | {"base_bits": 0.6})).left_out == ()
+    with pytest.raises(ValueError, match=r"no base has base\.bits=0\.9 .62% of its bits.* base=null"):
+        tax.tax_of(whole, design(SETTINGS | {"base_bits": 0.9}))
+    with pytest.raises(ValueError, match=r"base\.slow=1 must be a share"):
+        design(SETTINGS | {"base_slow": 1.0})
+
+
 def test_arms_with_bases_of_their_own_have_a_threshold_each():
     frame = table(2)
     other = frame[frame["arm"] == "rlvr"].assign(arm="deep")
