@@ -188,7 +188,8 @@ def razor_words(tax: Tax, shared: list[str]) -> str:
     alone, whole = (over_seeds({seed: pair[end] for seed, pair in pairs.items()}) for end in (0, 1))
     if isnan(alone.estimate):
         return "Bits lost over KL, and one curve"
-    adds = f", the arm {whole.estimate - alone.estimate:+.1%}" * (len(shared) > 1)
+    more = whole.estimate - alone.estimate
+    adds = f", the arm {f'{more:.0%} more' if more > 0 else 'nothing more'}" * (len(shared) > 1)
     return f"One KL curve explains {alone.estimate:.0%}{adds}"
 
 

@@ -115,7 +115,8 @@ def retention(ax: Any, tax: Tax) -> None:
         title(ax, "e", "What is kept by load: not measured")
         return
     arms = list(dict.fromkeys(arm for load in tax.loads for arm in arms_of(tax, load)))
-    means = {}
+    means: dict[tuple[str, str], dict[float, Contrast]] = {}
+    drawn: list[tuple[dict[float, Contrast], dict[float, Seeds], str, str]] = []
     for arm in arms:
         _, colour, dash = style(tax, arm)
         for name, (_, marker) in parts.items():
@@ -127,12 +128,14 @@ def retention(ax: Any, tax: Tax) -> None:
                 continue  # of an arm that sees some facts more often, these and the others are told apart
             if [*seeds] == [tax.load] and len(tax.loads) > 1 and arm not in ("gold", "rlvr", "zipf"):
                 continue
-            its = {load: over_seeds(values) for load, values in seeds.items()}
-            means[arm, name] = its
-            ax.plot([*its], [one.estimate for one in its.values()], marker + dash, color=colour, lw=1.6, ms=6)
-            for load, one in its.items():
-                whisker(ax, load, one, colour)
-                ax.plot([load] * one.seeds, [*seeds[load].values()], ".", color=colour, ms=3, alpha=0.6)
+            means[arm, name] = {load: over_seeds(values) for load, values in seeds.items()}
+            drawn.append((means[arm, name], seeds, marker + dash, colour))
+    for number, (its, seeds, line, colour) in enumerate(drawn):  # side by side
+        places = {load: load * 1.07 ** (number - (len(drawn) - 1) / 2) for load in its}
+        ax.plot([*places.values()], [one.estimate for one in its.values()], line, color=colour, lw=1.6, ms=6)
+        for load, one in its.items():
+            whisker(ax, places[load], one, colour)
+            ax.plot([places[load]] * one.seeds, [*seeds[load].values()], ".", color=colour, ms=3, alpha=0.6)
     ax.axhline(1, color="0.6", lw=0.8, ls=":")
     ax.set_xscale("log")
     ax.set_xticks(tax.loads, [f"{load:g}" for load in tax.loads])
@@ -141,8 +144,9 @@ def retention(ax: Any, tax: Tax) -> None:
     ax.set_xlabel("knowledge load of the base (fact bits / 2 bits per parameter)", size=9)
     ax.set_ylabel(f"share of bits kept at opening {tax.design.matches['opening']:g}", size=9)
     if len(parts) > 1:
-        keys = [ax.plot([], [], marker, color="0.3", ls="", label=words)[0] for words, marker in parts.values()]
-        ax.legend(handles=keys, fontsize=SMALL, loc="lower left")
+        shown = [parts[name] for name in parts if any(name == its for _, its in means)]
+        keys = [ax.plot([], [], marker, color="0.3", ls="", label=words)[0] for words, marker in shown]
+        ax.legend(handles=keys, fontsize=SMALL, loc="lower right")
     title(ax, "e", kept_words(means))
 
 
@@ -160,9 +164,9 @@ def kept_words(means: dict[tuple[str, str], dict[float, Contrast]]) -> str:
     said = []
     for (arm, name), its in means.items():
         if arm == first and its:
-            group = {"bits_head": " of the often seen", "bits_tail": " of the rarely seen"}.get(name, "")
-            said.append(", ".join(f"{percent(one)} at {load:g}" for load, one in its.items()) + group)
-    return f"Kept by load: {first} {'; '.join(said)}" if said else "No arm reached the matched opening"
+            group = {"bits_head": "seen often ", "bits_tail": "seen rarely "}.get(name, "")
+            said.append(group + ", ".join(f"{percent(one)} at {load:g}" for load, one in its.items()))
+    return f"Kept by load, {first}: {'; '.join(said)}" if said else "No arm reached the matched opening"
 
 
 def openings(ax: Any, tax: Tax) -> None:

@@ -81,7 +81,7 @@ def test_panels_say_what_is_in_them():
     assert said["b"].startswith("One KL curve explains 9")
     assert said["c"].endswith("of the loss of free accuracy is latent")
     assert said["d"].startswith("gold: lower half returns 8")
-    assert said["e"].startswith("Kept by load: gold 100% at 0.02, 8")
+    assert said["e"].startswith("Kept by load, gold: 100% at 0.02, 8")
     assert said["f"].startswith("Greedy chains begin at 0.1")
 
 
