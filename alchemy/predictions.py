@@ -17,7 +17,7 @@ MATCHES = {  # what arms are compared at: its column, in words, and where, unles
 }
 BASES = {  # what is asked of a base, at least: its column, in words
     "bits": ("knowledge.bits", "of its bits"),
-    "slow": ("procedural.slow", "of problems right when a chain is opened for it"),
+    "slow": ("procedural.slow", "of problems right in slow mode"),
 }
 MEASURES = {  # a number per seed, and its unit
     "lost_bits": "bits per fact lost",

@@ -47,7 +47,7 @@ def headline(tax: Tax) -> Figure:
         f"{seeds} seeds, each thin, means thick, 95 % intervals over seeds" if seeds > 1 else "one seed, no intervals"
     )
     words = f"What reasoning training does to knowledge (load {tax.load:g}; {shown})"
-    words += f"; left out: {'; '.join(tax.left_out)}" if tax.left_out else ""
+    words += "".join(f"\nleft out: {line}" for line in tax.left_out)
     figure.suptitle(words, size=11, x=0.005, ha="left")
     return figure
 
