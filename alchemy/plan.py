@@ -11,7 +11,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.build import build, build_model, check
-from alchemy.predictions import design
+from alchemy.predictions import BASES, design
 from alchemy.seeds import stream
 from alchemy.shift import AXES, Shift, describe, number_of
 from alchemy.store import TRAINING, code_digest, sha256
@@ -89,13 +89,18 @@ def plan(cfg: DictConfig) -> Plan:
 
 
 def predicted(cfg: DictConfig) -> dict[str, Any]:
-    """What was predicted of a study, and where its arms are compared; nothing, if nothing was."""
+    """What was predicted of a study, where its arms are compared, and what bases must have; nothing, if nothing was.
+    Raises ValueError for what a base cannot be asked for.
+    """
     if not cfg.predictions:
         return {}
     match = cfg.study.get("match") or {}
     told = OmegaConf.to_container(cfg.predictions, resolve=True)
     matches = {f"match_{name}": value for name, value in match.items() if not str(name).startswith("_")}
-    base = {f"base_{name}": value for name, value in (cfg.base or {}).items()}
+    asked: Any = OmegaConf.create({}) if cfg.base is None else cfg.base
+    if not OmegaConf.is_dict(asked) or set(asked) - set(BASES):
+        raise ValueError(f"base={asked} must be shares by name, such as {{bits: 0.8, slow: 0.6}}, or null")
+    base = {f"base_{name}": value for name, value in asked.items()}
     return {"predictions": [*cast(dict[str, Any], told).values()], **matches, **base}
 
 

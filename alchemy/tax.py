@@ -125,8 +125,8 @@ class Tax:
         return {seed: number for seed, number in found.items() if not isnan(number)}
 
     def at(self, run: Run, match: str, column: str) -> float:
-        """A value of a run where it reaches the match."""
-        return run.at(column, MATCHES[match][0], self.design.matches[match])
+        """A value of a run where it reaches the match; NaN where it does not, or its base is there already."""
+        return nan if self.why_not(run, match) else run.at(column, MATCHES[match][0], self.design.matches[match])
 
     def change(self, run: Run, match: str, name: str) -> float:
         """One of CHANGES of a run where it reaches the match."""
@@ -140,6 +140,8 @@ class Tax:
         x, target = run.of(column), self.design.matches[match]
         if np.isnan(x).all():
             return f"its {words} was not measured"
+        if run.step[0] == 0 and x[0] >= target:
+            return f"its {words} is {x[0]:.2g} before training, past {target:g}"
         return "" if (x >= target).any() else f"its {words} never reached {target:g}: highest {np.nanmax(x):.2g}"
 
 

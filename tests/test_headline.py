@@ -70,6 +70,8 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
         "study.relearn.steps=2",
         "minutes=null",
         "base=null",
+        "predictions.rl_forgets_less.match=kl",  # such a base is past the opening rate
+        "predictions.rl_forgets_less.other=gold",  # and is hardly ever rewarded
     ]
     small += [
         "study.match.opening=0.01",
@@ -108,3 +110,9 @@ def test_the_base_knows_and_hides_a_skill(tmp_path):
     assert 0.55 < base["procedural", "slow"] < 0.95
     assert 0.6 < base["procedural", "opening"] / base["threshold", "p_cot"] < 1.4
     assert base["procedural", "opening"] < base["threshold", "p_star"]
+
+
+@pytest.mark.parametrize("said", ["base=0.8", "+base.knowledge=0.8"])
+def test_what_no_base_can_be_asked_for_is_refused(said):
+    with pytest.raises(ValueError, match=r"base=.* must be shares by name, such as \{bits: 0\.8, slow: 0\.6\}"):
+        plan(composed("experiment=headline", said))

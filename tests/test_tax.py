@@ -329,6 +329,13 @@ def test_a_seed_whose_base_lacks_what_is_asked_for_does_not_count():
         design(SETTINGS | {"base_slow": 1.0})
 
 
+def test_a_base_that_is_past_the_match_is_not_compared_there():
+    plan = design(SETTINGS | {"match_opening": 0.01})
+    found = judged(2, plan=plan).loc["RL forgets less"]
+    assert found["verdict"] == "not measured"
+    assert "before training, past 0.01" in found["sentence"]
+
+
 def test_arms_with_bases_of_their_own_have_a_threshold_each():
     frame = table(2)
     other = frame[frame["arm"] == "rlvr"].assign(arm="deep")
