@@ -78,7 +78,8 @@ def close(folder: Path) -> None:
             for name in ("run.json", "alchemy.log"):
                 (home / name).unlink(missing_ok=True)
             remove_if_empty(home)
-        remove_if_unused(folder)
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        remove_if_empty(folder)
     if status:
         sys.exit(status)
 
@@ -163,10 +164,10 @@ def fail(config: DictConfig, error: str) -> None:
 
 
 def remove_if_unused(folder: Path) -> None:
-    """Removes the folder of a sweep none of whose jobs left anything."""
-    if [path.name for path in folder.iterdir()] in ([], ["multirun.yaml"]):
+    """Removes the folder of a sweep that no job has written into yet."""
+    if all(path.name == "multirun.yaml" for path in folder.iterdir()):
         (folder / "multirun.yaml").unlink(missing_ok=True)
-        folder.rmdir()
+        remove_if_empty(folder)
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -70,13 +70,12 @@ def keep_of(arm: str) -> tuple[str, str]:
     return name, keep or "none"
 
 
-def lost_bits(tax: Tax, run: Run, match: str) -> float:
-    return tax.change(run, match, "lost_bits")
-
-
 def changed(name: str) -> Callable[[Tax, Run, str], float]:
     """One of tax.CHANGES."""
     return lambda tax, run, match: tax.change(run, match, name)
+
+
+lost_bits = changed("lost_bits")
 
 
 def returned(run: Run, match: str, name: str) -> float:

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from alchemy.sweep import close
 from tests.test_command import TINY, alchemy
 from tests.test_faults import SWEEP, finished, start, table, wait_for
 
@@ -71,6 +72,19 @@ def test_a_run_s_name_does_not_lead_out_of_outputs(tmp_path, name):
 def test_a_sweep_of_what_there_is_not_leaves_no_file(tmp_path):
     assert "arm=nope is not an option" in refused(tmp_path, "hydra.mode=MULTIRUN", "arm=none,nope")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("jobs", [(), ("0", "1")])
+def test_a_run_or_sweep_that_never_began_leaves_no_folder(tmp_path, jobs):
+    home = tmp_path / "2026"
+    for job in jobs or ("",):
+        (home / job / ".hydra").mkdir(parents=True)
+        (home / job / "run.json").write_text('{"overrides": [], "began": false, "status": "failed", "error": "no"}')
+    if jobs:
+        (home / "multirun.yaml").write_text("hydra: {}")
+    with pytest.raises(SystemExit):
+        close(home)
+    assert not home.exists()
 
 
 @pytest.mark.slow
