@@ -13,8 +13,8 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
+from alchemy.files import new_folder, write_aside
 from alchemy.model import EPSILON, Llama, LlamaBlock, Transformer
-from alchemy.records import new_folder, write_aside
 from alchemy.vocabulary import END, PAD, SPECIALS, UNKNOWN, Vocabulary
 
 Json = dict[str, Any]

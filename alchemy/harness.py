@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alchemy.records import new_folder, write_aside
+from alchemy.files import new_folder, write_aside
 from alchemy.seeds import stream
 from alchemy.shift import Shift, describe
 from alchemy.task import Task, draw

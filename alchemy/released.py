@@ -3,7 +3,6 @@
 Source: arXiv:2508.01191, the schemas of its released code.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,30 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from alchemy.jsonlines import lines
 from alchemy.score import PARTS, bleu_of, score_pair, split_text
 
-LONGEST_LINE = 100_000  # characters
+ASKED = "one object a line, with prompt, predict and label"
 PUBLISHED = {"full": "full", "chain": "reasoning", "answer": "answer"}  # our parts by their published names
 
 
 def predictions(path: Path) -> Iterator[tuple[str, str]]:
     """Prediction and label of each line of a predictions file. Raises ValueError with file and line."""
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            where = f"{path} line {number}"
-            if len(raw) > LONGEST_LINE:
-                raise ValueError(f"{where} has {len(raw):,} bytes: shorten it to {LONGEST_LINE:,} or remove it")
-            try:
-                row = json.loads(raw.decode("utf-8"))
-            except UnicodeDecodeError:
-                raise ValueError(f"{where} is not UTF-8: write the file anew in that encoding") from None
-            except (ValueError, RecursionError):
-                what = "is empty" if not raw.strip() else "is not JSON"
-                raise ValueError(f"{where} {what}: one object a line, with prompt, predict and label") from None
-            predicted, label = (row.get(key) if isinstance(row, dict) else None for key in ("predict", "label"))
-            if not isinstance(predicted, str) or not isinstance(label, str):
-                raise ValueError(f"{where} lacks predict or label as text: give it both")
-            yield predicted, label
+    for number, row in lines(path, str(path), ASKED):
+        predicted, label = (row.get(key) if isinstance(row, dict) else None for key in ("predict", "label"))
+        if not isinstance(predicted, str) or not isinstance(label, str):
+            raise ValueError(f"{path} line {number} lacks predict or label as text: give it both")
+        yield predicted, label
 
 
 LETTER = re.compile(r"(?<![^ ])[A-EG-Z](?![^ ])")  # an atom between spaces; F stands in rule names too
@@ -47,11 +36,12 @@ def canonical_pair(predicted: str, gold: str) -> tuple[str, str]:
 
     Texts with capital letters outside of atoms keep their names, since the edit distance could tell.
     """
-    both = f"{predicted} \n {gold}"
-    if OTHERS.search(LETTER.sub("", both)):
-        return predicted, gold
-    names = dict(zip(dict.fromkeys(LETTER.findall(both)), "ABCDEGHIJKLMNOPQRSTUVWXYZ", strict=False))
-    mine, _, its = LETTER.sub(lambda found: names[found.group()], both).partition(" \n ")
+    both = (predicted, gold)
+    if any(OTHERS.search(LETTER.sub("", text)) for text in both):
+        return both
+    letters = dict.fromkeys(letter for text in both for letter in LETTER.findall(text))
+    names = dict(zip(letters, "ABCDEGHIJKLMNOPQRSTUVWXYZ", strict=False))
+    mine, its = (LETTER.sub(lambda found: names[found.group()], text) for text in both)
     return mine, its
 
 
@@ -68,7 +58,7 @@ def results(path: Path) -> dict[str, Any]:
     """
     table = np.array([score_parts(*canonical_pair(*pair)) for pair in predictions(path)])  # (B, part, 13)
     if not len(table):
-        raise ValueError(f"{path} has no rows: one object a line, with prompt, predict and label")
+        raise ValueError(f"{path} has no rows: {ASKED}")
     scored: dict[str, Any] = {"num_samples": len(table)}
     for i, part in enumerate(PARTS):
         means, deviations = table[:, i, :3].mean(axis=0), table[:, i, :3].std(axis=0)

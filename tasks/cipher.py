@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.batch import Batch, layout
-from alchemy.task import Composition, Distribution, Holdout, choose
+from alchemy.task import Composition, Distribution, Holdout, Side, choose
 from alchemy.vocabulary import Vocabulary
-from tasks.published import Problems, read
+from tasks.published import Problems, check_sides, read, sides
 
 RULE = re.compile(r"rotate (-?\d+)|roll (-?\d+)|(reverse)")
 
@@ -55,6 +55,7 @@ class Cipher:
     source: str = ""
     unseen: tuple[Composition, ...] = ()
     problems_read: Problems = field(default_factory=dict, init=False, repr=False, compare=False)
+    sides_read: dict[Composition, set[Side]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
@@ -98,6 +99,7 @@ class Cipher:
         """Makes the problems of a file those of training."""
         own = {
             "problems_read": problems,
+            "sides_read": sides(problems, self.vocabulary),
             "training": tuple(map(self.spell, problems)),
             "length": next(iter(problems.values())).shape[1],
             "shares": tuple(float(len(elements)) for elements in problems.values()),
@@ -144,9 +146,9 @@ class Cipher:
         """(..., l) token ids of elements after one rule; anything that is not a letter stays what it is."""
         rotation, shift, _ = RULE.fullmatch(self.rules[rule]).groups()  # type: ignore[union-attr]
         if rotation:
-            return self.rotated(int(rotation))[elements]
+            return self.rotated(int(rotation) % 26)[elements]
         if shift:
-            return np.roll(elements, -int(shift), axis=-1)
+            return np.roll(elements, -(int(shift) % elements.shape[-1]), axis=-1)
         return elements[..., ::-1]
 
     def rotated(self, n: int) -> NDArray[np.int16]:
@@ -220,6 +222,7 @@ class Cipher:
     ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
         if not self.read_from(where):
             return self.elements(where, count, rng), choose(where, count, rng)
+        check_sides(self, where)
         which = choose(where, count, rng)
         elements = np.empty((count, where.length), dtype=np.int16)
         for place, composition in enumerate(where.compositions):

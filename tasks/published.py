@@ -2,7 +2,6 @@
 are read. Source: arXiv:2508.01191, the schema of its released data.
 """
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.task import Composition
-from alchemy.vocabulary import ANSWER, THINK
+from alchemy.jsonlines import lines
+from alchemy.task import SIXTEENTHS, Composition, Distribution, Side, in_side
+from alchemy.vocabulary import ANSWER, THINK, Vocabulary
 
+ASKED = "one object a line, with input and output; else it is no row of the published schema"
 Problems = dict[Composition, NDArray[np.int16]]  # the elements (B, l) of each composition in a file
+
+
+USES: dict[Side, str] = {"test": "measured on", "train": "learnt from", "valid": "watched to stop the training"}
 
 
 def read(file: str, task: Any) -> Problems:
@@ -30,29 +34,29 @@ def read(file: str, task: Any) -> Problems:
 
 @lru_cache(maxsize=2)
 def parsed(path: Path, changed: int, size: int, task: Any) -> Problems:  # noqa: ARG001 a changed file is read again
-    vocabulary, length = task.vocabulary, 0
+    vocabulary, length, first_line = task.vocabulary, 0, 0
     found: dict[Composition, list[list[int]]] = {}
     texts: dict[Composition, list[tuple[int, str]]] = {}
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            where = f"task.source={path} line {number}"
-            try:
-                row = json.loads(raw.decode("utf-8"))
-                prompt, output = row["input"].split(), " ".join(row["output"].split())
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                raise ValueError(f"{where} is no row of the published schema: give it input and output") from None
-            ids = [vocabulary.ids.get(word, -1) for word in prompt]
-            atoms = [i for i in ids if i >= vocabulary.first_atom]
-            rules = [i - vocabulary.first_rule for i in ids if vocabulary.first_rule <= i < vocabulary.first_atom]
-            first = vocabulary.first_rule
-            laid = [*atoms, *(rule + first for rule in rules), ids[-1] if ids else -1]
-            if not atoms or not rules or laid != ids or ids[-1] not in (THINK, ANSWER):
-                raise ValueError(f"{where} has the prompt {row['input']!r}: write it such as 'A B [F1] [F2] <think>'")
-            length = length or len(atoms)
-            if len(atoms) != length:
-                raise ValueError(f"{where} has {len(atoms)} atoms, and line 1 has {length}: split the file by length")
-            found.setdefault(tuple(rules), []).append(atoms)
-            texts.setdefault(tuple(rules), []).append((number, f"{' '.join(prompt)} {output}"))
+    for number, row in lines(path, f"task.source={path}", ASKED):
+        where = f"task.source={path} line {number}"
+        try:
+            prompt, output = row["input"].split(), " ".join(row["output"].split())
+        except (KeyError, TypeError, AttributeError):
+            raise ValueError(f"{where} is no row of the published schema: give it input and output") from None
+        ids = [vocabulary.ids.get(word, -1) for word in prompt]
+        atoms = [i for i in ids if i >= vocabulary.first_atom]
+        rules = [i - vocabulary.first_rule for i in ids if vocabulary.first_rule <= i < vocabulary.first_atom]
+        first = vocabulary.first_rule
+        laid = [*atoms, *(rule + first for rule in rules), ids[-1] if ids else -1]
+        if not atoms or not rules or laid != ids or ids[-1] not in (THINK, ANSWER):
+            raise ValueError(f"{where} has the prompt {row['input']!r}: write it such as 'A B [F1] [F2] <think>'")
+        length, first_line = length or len(atoms), first_line or number
+        if len(atoms) != length:
+            raise ValueError(
+                f"{where} has {len(atoms)} atoms, and line {first_line} has {length}: split the file by length"
+            )
+        found.setdefault(tuple(rules), []).append(atoms)
+        texts.setdefault(tuple(rules), []).append((number, f"{' '.join(prompt)} {output}"))
     if not found:
         raise ValueError(f"task.source={path} has no rows: export some with python -m alchemy.interop export")
     problems = {composition: np.array(rows, dtype=np.int16) for composition, rows in found.items()}
@@ -64,3 +68,28 @@ def parsed(path: Path, changed: int, size: int, task: Any) -> Problems:  # noqa:
                     f"{vocabulary.decode(tokens[:-1])!r}: set task.rules and task.cot to those that made the file"
                 )
     return problems
+
+
+def sides(problems: Problems, vocabulary: Vocabulary) -> dict[Composition, set[Side]]:
+    """On which sides the problems of each composition are."""
+    found = {}
+    for composition, elements in problems.items():
+        where = Distribution((composition,), elements.shape[1])
+        which = np.zeros(len(elements), dtype=np.intp)
+        found[composition] = {side for side in SIXTEENTHS if in_side(vocabulary, where, elements, which, side).any()}
+    return found
+
+
+def check_sides(task: Any, where: Distribution) -> None:
+    """Raises ValueError if a file has no problem on a side that `where` is drawn from: on each, if that is all of the
+    file, and so what is trained on, and else on the test side.
+    """
+    present = set().union(*(task.sides_read[composition] for composition in where.compositions))
+    for side, use in USES.items():
+        if side not in present and (side == "test" or set(where.compositions) == set(task.problems_read)):
+            number = sum(len(task.problems_read[composition]) for composition in where.compositions)
+            names = ", ".join(map(task.spell, where.compositions[:3])) + ", ..." * (len(where.compositions) > 3)
+            raise ValueError(
+                f"task.source={task.source} has {number} row{'s' * (number > 1)} of {names}: too few, since none of "
+                f"them is on the {side} side, which is {use} (a problem's text decides it): add some hundred"
+            )
