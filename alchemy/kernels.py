@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from alchemy.compiled import keep_checked
+
 WIDE = 64  # rows side by side: their loops are long enough to be unrolled, and a tile stays in the cache
 Array = NDArray[np.float32]
 ONE, LOG2_E, LN_2, LEAST = (
@@ -30,10 +32,13 @@ EXACT_DIVISION = {"nnan", "ninf", "nsz", "contract", "reassoc"}
 
 def compiled(function: Callable[..., None]) -> Any:
     """Compiled at its first use and kept on disk, where there is a place for it."""
+    made = njit(fastmath=EXACT_DIVISION, error_model="numpy")(function)
     try:
-        return njit(fastmath=EXACT_DIVISION, error_model="numpy", cache=True)(function)
+        made.enable_caching()
     except RuntimeError:  # no folder to keep it in can be written
-        return njit(fastmath=EXACT_DIVISION, error_model="numpy")(function)
+        return made
+    keep_checked(made)
+    return made
 
 
 @compiled

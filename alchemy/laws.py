@@ -18,8 +18,10 @@ from matplotlib.figure import Figure
 
 from alchemy.errors import sentence
 from alchemy.figures import save, styled
+from alchemy.files import write_aside
 from alchemy.fits import LAWS, Array, Law, fit, verdict
-from alchemy.records import apart, jobs, load, variants, write_aside
+from alchemy.records import apart, load
+from alchemy.runs import jobs, variants
 
 MEASURES = {  # measure: how its axis is labelled, and the axes whose shifts it grades
     "novelty": ("novelty T(C)", ("task", "composition", "element", "places", "atoms")),
@@ -39,7 +41,7 @@ def points(folders: Sequence[Path]) -> pd.DataFrame:
     """
     tables = []
     for folder in folders:
-        reached = {number: run for number, run in jobs(folder).items() if run["reached"]}
+        reached = {number: run for number, run in jobs(folder).items() if run.get("reached")}
         learnt = {number: run for number, run in reached.items() if (run["exact_match"] or 0) > LEARNT}
         if not learnt:
             continue

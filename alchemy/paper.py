@@ -7,16 +7,17 @@ from its trained models and measured cells. Source: arXiv:2508.01191.
 """
 
 import hashlib
-import json
 import subprocess
 import sys
 from pathlib import Path
 from time import monotonic
 
 from alchemy.claims import LARGE
+from alchemy.digests import read_json, write_json
 from alchemy.errors import sentence
-from alchemy.plan import CONF, HERE, given
-from alchemy.records import jobs, write_aside
+from alchemy.plan import given
+from alchemy.runs import jobs
+from alchemy.settings import CONF, HERE
 from alchemy.store import MEASURING, TRAINING
 
 MINUTES = {  # measured on two cores with three seeds: what the time left is reckoned from
@@ -120,14 +121,14 @@ def experiment(name: str, quick: bool, workers: int, output: str, done: Path) ->
         return False
     newest = max(folder for folder in done.parent.iterdir() if folder.is_dir())
     facts = {"key": key(name, quick), "folder": newest.name, "minutes": round((monotonic() - begun) / 60, 2)}
-    write_aside(done, json.dumps(facts))
+    write_json(done, facts)
     return True
 
 
 def finished(done: Path, quick: bool) -> Path | None:
     """The folder of an experiment that ended well with today's code and settings, or None."""
     try:
-        facts = json.loads(done.read_text(encoding="utf-8"))
+        facts = read_json(done)
         folder = done.parent / facts["folder"]
         well = all(run.get("status") == "ok" for run in jobs(folder).values()) and (folder / "cells.csv").exists()
         return folder if well and facts["key"] == key(done.parent.name, quick) else None

@@ -7,9 +7,10 @@ is drawn by what was fixed before the numbers were known. No pandas: it is read 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from math import nan
-from typing import Any
+from typing import Any, get_type_hints
 
 from alchemy.contrast import SIGNS
+from alchemy.kinds import check
 
 MATCHES = {  # what arms are compared at: its column, in words, and where, unless settings say
     "opening": ("procedural.opening", "opening rate", 0.5),
@@ -90,11 +91,15 @@ def design(settings: Mapping[str, Any]) -> Design:
             raise ValueError(f"prediction {said.get('name')}: no field {', '.join(wrong)}; it has {', '.join(known)}")
         if lacking := [name for name in known[:5] if not said.get(name)]:
             raise ValueError(f"prediction {said.get('name')}: it lacks {', '.join(lacking)}")
+        for name, kind in get_type_hints(Prediction).items():
+            check(f"prediction {said['name']}: {name}", said.get(name, getattr(Prediction, name, "")), kind)
         found.append(Prediction(**said))
     if len({one.name for one in found}) < len(found):
         raise ValueError("two predictions have one name: give each its own")
     if sum(one.primary for one in found) > 1:
         raise ValueError("more than one prediction is primary: choose one before the run")
+    for name in (*(f"match_{match}" for match in MATCHES), *(f"base_{base}" for base in BASES)):
+        check(name, settings.get(name, 0.0), float)
     matches = {match: float(settings.get(f"match_{match}", usual)) for match, (_, _, usual) in MATCHES.items()}
     if wrong := [f"match_{match}" for match, value in matches.items() if not value > 0]:
         raise ValueError(f"{' and '.join(wrong)} must be above 0: where arms are compared")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from alchemy.files import write_aside
 
 if TYPE_CHECKING:  # a second of import that a training process need not spend
     import pandas as pd
@@ -35,44 +35,12 @@ class Record:
     at: dict[str, str | int | float]
 
 
-@contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """Another name to write a file under, which is then renamed: whole or, if the writing raises, not at all."""
-    other = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield other
-        other.replace(path)
-    finally:
-        other.unlink(missing_ok=True)
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Another folder to write files in, which is then renamed: whole or, if the writing raises, not at all. Raises
-    ValueError if there is one of that name with files in it.
-    """
-    if path.is_dir() and any(path.iterdir()):
-        raise ValueError(f"{path} holds files already: name a new folder")
-    other = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        other.mkdir(parents=True)
-        yield other
-        other.replace(path)
-    finally:
-        shutil.rmtree(other, ignore_errors=True)
-
-
-def write_aside(path: Path, content: Iterable[str] | bytes) -> None:
-    """Writes a file whole or not at all, piece by piece if it is pieces."""
-    with aside(path) as other, other.open("wb") as file:
-        pieces = [content] if isinstance(content, str | bytes) else content
-        file.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write(path: Path, records: Iterable[Record]) -> None:
-    write_aside(path, "".join(json.dumps(asdict(record)) + "\n" for record in records))
+def write(path: Path, records: Iterable[Record]) -> dict[str, Any]:
+    """Writes records, one a line; returns what they are known by: their `sha256`, and the number of `lines`."""
+    lines = [json.dumps(asdict(record)) + "\n" for record in records]
+    content = "".join(lines).encode()
+    write_aside(path, content)
+    return {"sha256": hashlib.sha256(content).hexdigest(), "lines": len(lines)}
 
 
 def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
@@ -161,41 +129,6 @@ def unnamed_are_none(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     full = full.merge(named[[*place, "metric", "seed", "value", "error"]], how="left", on=[*place, "metric", "seed"])
     full[["value", "error"]] = full[["value", "error"]].fillna(0.0)
     return pd.concat([table[table["part"] != "executed"], full], ignore_index=True)
-
-
-def jobs(folder: Path) -> dict[int, dict[str, Any]]:
-    """What each job's run.json says, by job number; a job that was ended before writing it has no status.
-
-    Raises ValueError if `folder` is not the folder of a run or sweep.
-    """
-    numbers = sorted(int(path.name) for path in folder.glob("*") if path.is_dir() and path.name.isdigit())
-    if not numbers and (folder / ".hydra").is_dir():
-        numbers = [-1]
-    if not numbers:
-        raise ValueError(f"{folder} is not the folder of a run or sweep: name one such as outputs/mirage/TIME")
-    runs = {}
-    for number in numbers:
-        path = job_folder(folder, number) / "run.json"
-        try:
-            runs[number] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        except ValueError:
-            raise ValueError(f"{path} cannot be read: run that job again") from None
-    return runs
-
-
-def variants(runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, str]]:
-    """Per job, the swept settings that make its cells differ from another job's: all but seeds and shifts."""
-    settings = {
-        number: {
-            key: value
-            for key, _, value in (override.lstrip("+~").partition("=") for override in run["overrides"])
-            if key != "seed" and not key.startswith("shift.")
-        }
-        for number, run in runs.items()
-    }
-    keys = {key for chosen in settings.values() for key in chosen}
-    moving = sorted(key for key in keys if len({chosen.get(key) for chosen in settings.values()}) > 1)
-    return {number: {key: chosen.get(key, "-") for key in moving} for number, chosen in settings.items()}
 
 
 if __name__ == "__main__":

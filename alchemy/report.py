@@ -24,9 +24,10 @@ from alchemy.bars import KINDS
 from alchemy.compare import differences, moved
 from alchemy.errors import sentence
 from alchemy.examples import SHOWN, examples
+from alchemy.files import write_aside
 from alchemy.findings import Rows, breaks, how, rows_of, sentences, settings_of
 from alchemy.heatmap import AXIS_ROWS, LEVEL_NAMES
-from alchemy.records import COORDINATES, job_folder, write_aside
+from alchemy.records import COORDINATES, job_folder
 from alchemy.results import Results, read
 
 SHADES = 64

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alchemy.records import apart, jobs, load, summarise, variants
+from alchemy.records import apart, load, summarise
+from alchemy.runs import jobs, variants
 
 NAMED = 60  # letters at most of compositions that a caption names one by one
 
@@ -49,11 +50,21 @@ class Results:
         """Per failed job, what befell it and, if it can be had again, the command for it alone."""
         said = []
         for number, run in self.failed.items():
-            name = f"job {number} ({' '.join(run.get('overrides', []))}): " if number >= 0 else ""
+            words = f" ({' '.join(run['overrides'])})" if run.get("overrides") else ""
+            name = f"job {number}{words}: " if number >= 0 else ""
             said.append(f"{name}{run.get('error', 'did not finish: start the same command again')}")
             if number >= 0 and run.get("began"):
-                said[-1] += f"\n  that job alone: python -m alchemy {shlex.join(run['overrides'])}"
+                said[-1] += f"\n  that job alone: {command(run)}"
         return said
+
+
+def command(run: dict[str, Any]) -> str:
+    """The command for a job of a sweep alone."""
+    words = ["--config-dir", run["config_dir"]] if run.get("config_dir") else []
+    words += run["overrides"]
+    if any(word.startswith("experiment=") for word in words):  # which may sweep of itself
+        words.append("hydra.mode=RUN")
+    return f"python -m alchemy {shlex.join(words)}"
 
 
 def read(folder: Path) -> Results:

@@ -1,16 +1,16 @@
 """Where trained models are kept: under a fingerprint of all that made them, and nothing else."""
 
 import hashlib
-import json
 import shutil
 from copy import deepcopy
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypedDict
 
-from alchemy.records import write_aside
+from alchemy.digests import Damaged, digest, read_json, write_json
+from alchemy.files import write_aside
+from alchemy.kinds import check
 
 Settings = dict[str, Any]
 
@@ -51,13 +51,26 @@ MEASURING = (
 )  # and that decides scores
 
 
-class Damaged(ValueError):
-    """A stored model or cell is not what its own record says."""
+class ModelRecord(TypedDict):
+    """What model.json says of a stored model, besides its checksum."""
+
+    fingerprint: str
+    settings: dict
+    sha256: str  # of its weights
+    snapshots: dict[str, str]  # name and SHA-256 of each file of weights kept during training
+    parameters: int
+    rows: int  # seen in training
+    exact_match: float | None  # on held-out problems, at the end
+    checks: tuple[dict[str, float | None], ...]  # of the training, as alchemy.train.Progress has them
 
 
-def digest(content: object, size: int) -> str:
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:size]
+class TrainingRecord(TypedDict):
+    """What training.json says of a training that was put down, besides its checksum."""
+
+    name: str  # of the folder that it lies in
+    sha256: str  # of training.safetensors
+    snapshots: dict[str, str]
+    checks: tuple[dict[str, float | None], ...]
 
 
 def fingerprint(settings: Settings) -> str:
@@ -76,6 +89,7 @@ class Partial:
 
     folder: Path
     last: float = field(default_factory=monotonic)
+    kept: dict[str, str] = field(default_factory=dict)  # name and SHA-256 of each snapshot
 
     def resume(self) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         from safetensors import SafetensorError
@@ -83,12 +97,15 @@ class Partial:
 
         try:
             content = (self.folder / "training.safetensors").read_bytes()
-            facts = json.loads((self.folder / "training.json").read_text(encoding="utf-8"))
-            if facts["sha256"] != hashlib.sha256(content).hexdigest():
-                return None  # stopped between the two files
-            return load(content), facts["checks"]
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+            facts = read_json(self.folder / "training.json")
+            check("training.json", facts, TrainingRecord)
+            if (facts["name"], facts["sha256"]) != (self.folder.name, hashlib.sha256(content).hexdigest()):
+                return None  # stopped between the two files, or another model's
+            state = load(content)
+        except (OSError, ValueError, SafetensorError):
             return None
+        self.kept = facts["snapshots"]
+        return state, facts["checks"]
 
     def put_down(self, state: dict[str, Any], checks: list[dict[str, Any]]) -> None:
         from safetensors.torch import save
@@ -98,15 +115,17 @@ class Partial:
         self.last = monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
         content = save({name: value.contiguous() for name, value in state.items()})
-        facts = {"sha256": hashlib.sha256(content).hexdigest(), "checks": checks}
+        facts = {"name": self.folder.name, "sha256": hashlib.sha256(content).hexdigest()}
         write_aside(self.folder / "training.safetensors", content)
-        write_aside(self.folder / "training.json", json.dumps(facts))
+        write_json(self.folder / "training.json", facts | {"snapshots": self.kept, "checks": checks}, indent=None)
 
     def snapshot(self, rows: int, weights: dict[str, Any]) -> None:
         from safetensors.torch import save
 
         (self.folder / "snapshots").mkdir(parents=True, exist_ok=True)
-        write_aside(self.folder / "snapshots" / f"{rows}.safetensors", save(weights))
+        name, content = f"{rows}.safetensors", save(weights)
+        write_aside(self.folder / "snapshots" / name, content)
+        self.kept[name] = hashlib.sha256(content).hexdigest()
 
     def close(self, home: Path, model: Any, settings: Settings, facts: Settings) -> None:
         """Makes the folder the home of the finished model, whole or not at all."""
@@ -114,12 +133,10 @@ class Partial:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         content = save(model.state_dict())
-        weights = hashlib.sha256(content).hexdigest()
-        kept = {path.name: sha256(path) for path in sorted((self.folder / "snapshots").glob("*.safetensors"))}
-        record = {"fingerprint": fingerprint(settings), "settings": settings, "sha256": weights, "snapshots": kept}
-        record |= facts
+        record = {"fingerprint": fingerprint(settings), "settings": settings, "snapshots": self.kept}
+        record |= {"sha256": hashlib.sha256(content).hexdigest()} | facts
         write_aside(self.folder / "model.safetensors", content)
-        write_aside(self.folder / "model.json", json.dumps(record, indent=1))
+        write_json(self.folder / "model.json", record)
         for name in ("training.safetensors", "training.json"):
             (self.folder / name).unlink(missing_ok=True)
         if home.exists():  # a damaged one
@@ -136,19 +153,47 @@ class Trained:
 
     def snapshots(self) -> dict[int, Path]:
         """Files of the weights kept during training, by rows seen."""
-        found = {int(path.stem): path for path in (self.home / "snapshots").glob("*.safetensors")}
-        return dict(sorted(found.items()))
+        names = read(self.home)["snapshots"]
+        return {rows: self.home / "snapshots" / f"{rows}.safetensors" for rows in sorted(map(rows_of, names))}
 
     def at(self, snapshot: Path) -> Any:
         """A copy of the model with the weights of a snapshot. Raises Damaged if they are not what was written."""
-        from safetensors.torch import load_file
+        from safetensors.torch import load
 
-        record = json.loads((self.home / "model.json").read_text(encoding="utf-8"))
-        if record["snapshots"].get(snapshot.name) != sha256(snapshot):
+        try:
+            content = snapshot.read_bytes()
+        except OSError as error:
+            raise Damaged(f"{snapshot} is gone: remove {self.home}, and it is trained again") from error
+        if read(self.home)["snapshots"].get(snapshot.name) != hashlib.sha256(content).hexdigest():
             raise Damaged(f"{snapshot} has changed since it was written: remove {self.home}, and it is trained again")
         model = deepcopy(self.model)
-        model.load_state_dict(load_file(snapshot))
+        model.load_state_dict(load(content))
         return model
+
+
+def rows_of(name: str) -> int:
+    """The rows seen by a snapshot of this name. Raises Damaged for another name."""
+    number, _, ending = name.partition(".")
+    if not number.isdigit() or ending != "safetensors":
+        raise Damaged(f"{name} is no name of a snapshot")
+    return int(number)
+
+
+def read(folder: Path) -> Settings:
+    """The record of the model in a folder: whole, of the kind that it must be, and of the settings that it is named
+    for. Nothing that it names is imported. Raises Damaged if it is not so.
+    """
+    path = folder / "model.json"
+    try:
+        record = read_json(path)
+        check("model.json", record, ModelRecord)
+    except FileNotFoundError as error:
+        raise Damaged(f"{folder} cannot be read as a model (there is no model.json)") from error
+    except ValueError as error:
+        raise Damaged(f"{folder} cannot be read as a model ({error})") from error
+    if record["fingerprint"] != fingerprint(record["settings"]):
+        raise Damaged(f"{path} has changed since it was written: its settings are not those of its fingerprint")
+    return record
 
 
 def load(folder: Path, model: Any, settings: Settings) -> Settings:
@@ -156,30 +201,17 @@ def load(folder: Path, model: Any, settings: Settings) -> Settings:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    try:
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        named, weighed = record["fingerprint"], record["sha256"]
-        content = (folder / "model.safetensors").read_bytes()
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"{folder} cannot be read as a model ({error})") from error
-    if named != fingerprint(settings):
+    record = read(folder)
+    if (named := record["fingerprint"]) != fingerprint(settings):
         raise Damaged(f"{folder} holds the model {named}, not the one it is named for")
-    if weighed != hashlib.sha256(content).hexdigest():
-        raise Damaged(f"{folder / 'model.safetensors'} has changed since it was written")
+    path = folder / "model.safetensors"
     try:
+        content = path.read_bytes()
+        if record["sha256"] != hashlib.sha256(content).hexdigest():
+            raise Damaged(f"{path} has changed since it was written")
         model.load_state_dict(load(content))
+    except OSError as error:
+        raise Damaged(f"{folder} cannot be read as a model ({error})") from error
     except (SafetensorError, RuntimeError) as error:
-        raise Damaged(f"{folder / 'model.safetensors'} does not fit its settings ({error})") from error
+        raise Damaged(f"{path} does not fit its settings ({error})") from error
     return record
-
-
-def sha256(path: Path) -> str:
-    """Of a file of any size, which is not held in memory."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def code_digest(*modules: str) -> str:
-    """Digest of the source of modules, so that no model and no result outlives the code that made it."""
-    sources = [Path(str(find_spec(name).origin)).read_bytes() for name in modules]  # type: ignore[union-attr]
-    return hashlib.sha256(b"\0".join(sources)).hexdigest()

@@ -240,7 +240,12 @@ def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, 
     while missing > 0:
         tries += 1
         if tries > 100:
-            raise ValueError(f"{where} has no problem on the {side} side: widen it (a larger task.length, more rules)")
+            what = getattr(task, "source", "") or "the world"
+            names = ", ".join(map(task.spell, where.compositions[:3]))
+            raise ValueError(
+                f"{what} has no problem of {names} with {where.length} atoms on the {side} side: widen it (a larger "
+                "task.length, more rules, more rows)"
+            )
         elements, which = task.problems(where, int(missing / share * 1.02) + 64, problems)
         kept = np.flatnonzero(in_side(task.vocabulary, where, elements, which, side))[:missing]
         found.append((elements[kept], which[kept]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alchemy.records import write_aside
+from alchemy.files import write_aside
 from alchemy.results import Results
 from alchemy.tax import CHANGES, Tax, compared, of
 from alchemy.verdicts import text, verdicts

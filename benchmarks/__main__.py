@@ -18,9 +18,9 @@ from time import perf_counter
 from typing import Any
 
 from alchemy.errors import sentence
+from alchemy.files import write_aside
 from alchemy.plan import given
 from alchemy.provenance import processor
-from alchemy.records import write_aside
 from benchmarks.rows import LEARNT
 
 CONTENDERS = ("ours", "huggingface", "released", "plain", "products")

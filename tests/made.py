@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from alchemy.cells import write_parquet
+from alchemy.digests import digest, read_json, sha256, write_json
 from alchemy.records import Record, write
 
 RUN = {
@@ -54,6 +55,28 @@ def rows(text="N O P Q [F2] <answer> O P Q N", count=50):
     return {name: np.array(values, dtype=object) for name, values in columns.items()} | {"untouched": turn > 0}
 
 
+def make_rows(folder, columns):
+    """The Parquet file of a cell with these rows, and its record."""
+    key = digest("a cell of nothing")
+    file = folder / f"{key[:24]}.parquet"
+    folder.mkdir(parents=True)
+    write_parquet(file, columns)
+    write_json(file.with_suffix(".json"), {"key": key, "values": {}, "rows": sha256(file)})
+    return file
+
+
+def change_run(home, **changes):
+    """Changes what the run.json in a job's folder says, as the lab itself would write it."""
+    write_json(home / "run.json", read_json(home / "run.json") | changes)
+
+
+def change_records(home, change):
+    """Changes the text of a job's records, as if the job had measured that."""
+    path = home / "records.jsonl"
+    records = [Record(**json.loads(line)) for line in change(path.read_text(encoding="utf-8")).splitlines()]
+    change_run(home, records=write(path, records))
+
+
 def make(folder, scores=(0.5, 0.2, 0.8), overrides=(), moved=0.0, text=None, rows_each=50):
     """A sweep over seeds (and `overrides`, one job each) at task levels 0 and 1 and format level 2; its shifted scores
     are `scores` moved by `moved`, its completions say `text`.
@@ -64,14 +87,12 @@ def make(folder, scores=(0.5, 0.2, 0.8), overrides=(), moved=0.0, text=None, row
         (home / ".hydra").mkdir(parents=True)
         (home / ".hydra" / "config.yaml").write_text(f"seed: {seed}\n")
         at = [("task", 0, 1.0), ("task", 1, score + moved), ("format", 2, score + moved)]
-        write(home / "records.jsonl", records(seed, at))
-        run = {**RUN, "overrides": [f"seed={seed}", *filter(None, [more])], "seed": seed}
+        proof = write(home / "records.jsonl", records(seed, at))
+        run = {**RUN, "records": proof, "overrides": [f"seed={seed}", *filter(None, [more])], "seed": seed}
         if text is not None:
-            file = folder / "cells" / f"{number:02x}" / "0a.parquet"
-            file.parent.mkdir(parents=True)
-            write_parquet(file, rows(text, rows_each))
+            file = make_rows(folder / "cells" / f"{number:02x}", rows(text, rows_each))
             run["rows_of"] = {"task - - 1": str(file), "format insert all 2": str(file)}
-        (home / "run.json").write_text(json.dumps(run))
+        write_json(home / "run.json", run)
     return folder
 
 
@@ -152,7 +173,7 @@ def make_tax(folder, seeds=(0, 1, 2), predictions=(), unloaded=True, keeps=("non
         lines = [*tax_records(seed, **arms)]
         lines += [one for keep in keeps if keep != "none" for one in tax_records(seed, ("gold",), (keep,))]
         lines += tax_records(seed, ("gold",), load=0.02) if unloaded else []
-        write(home / "records.jsonl", lines)
-        run = {**RUN, "overrides": [f"seed={seed}"], "seed": seed, "predictions": [*predictions]}
-        (home / "run.json").write_text(json.dumps(run | {"match_opening": 0.5, "match_kl": 0.5}))
+        proof = write(home / "records.jsonl", lines)
+        run = {**RUN, "records": proof, "overrides": [f"seed={seed}"], "seed": seed, "predictions": [*predictions]}
+        write_json(home / "run.json", run | {"match_opening": 0.5, "match_kl": 0.5})
     return folder

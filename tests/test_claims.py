@@ -1,18 +1,19 @@
 """The paper's claims: every printed number has a row, every row a cell that some experiment measures, and a verdict."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
 from alchemy.claims import VERDICTS, claims, judge, perfect, summary, write
+from alchemy.digests import write_json
 from alchemy.paper import MINUTES
-from alchemy.plan import CONF, plan
+from alchemy.plan import plan
 from alchemy.plates import PLATES, draw
-from alchemy.records import write_aside
+from alchemy.records import write as write_records
+from alchemy.settings import CONF
 from alchemy.shift import describe
+from tests.made import RUN
 
 PUBLISHED = pd.read_csv(CONF / "claims.csv", dtype={"x": str}, keep_default_na=False, na_values={"published": ""})
 STUDIED = ("rows=", "share=")  # coordinates of a study, not settings
@@ -35,9 +36,11 @@ def test_every_claim_has_a_cell_of_its_experiment(name):
     mine = PUBLISHED[PUBLISHED["experiment"] == name]
     assert len(mine), f"{name} measures no claim"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        for variant, rows in mine.groupby("variant"):
-            words = [word for word in variant.split(";") if word and not word.startswith(STUDIED)]
-            swept = compose("config", [f"experiment=paper/{name}"], return_hydra_config=True).hydra.sweeper.params
+        swept = compose("config", [f"experiment=paper/{name}"], return_hydra_config=True).hydra.sweeper.params
+        settings = mine["variant"].map(
+            lambda variant: tuple(word for word in variant.split(";") if word and not word.startswith(STUDIED))
+        )
+        for words, rows in mine.groupby(settings):
             for word in words:
                 key, _, value = word.partition("=")
                 assert value in str(swept[key]), f"{word} is not swept by {name}"
@@ -51,7 +54,7 @@ def test_every_claim_has_a_cell_of_its_experiment(name):
                 for shift in todo.shifts
                 for level in shift.levels
             }
-            assert set(zip(rows["shift"], rows["setting"], strict=True)) <= known, variant
+            assert set(zip(rows["shift"], rows["setting"], strict=True)) <= known, words
 
 
 def test_every_experiment_of_the_paper_is_run():
@@ -164,8 +167,8 @@ def table(tmp_path):
         tmp_path / "cells.csv", index=False
     )
     (tmp_path / "0").mkdir()
-    run = {"status": "ok", "overrides": [], "reached": False, "rows": 1000, "exact_match": 0.5}
-    write_aside(tmp_path / "0" / "run.json", json.dumps(run))
+    run = RUN | {"overrides": [], "reached": False, "rows": 1000, "exact_match": 0.5}
+    write_json(tmp_path / "0" / "run.json", run | {"records": write_records(tmp_path / "0" / "records.jsonl", [])})
     return claims({"tasks": tmp_path})
 
 

@@ -1,25 +1,25 @@
 """The paper's programme: what it is told, what it runs again, and a real run of one experiment."""
 
-import json
-import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
 from alchemy import laws, paper
+from alchemy.digests import write_json
 from alchemy.records import Record, write
-from tests.conftest import ROOT
+from tests.made import RUN
 
 
 @pytest.mark.parametrize("word", ["fast=true", "quick", "quick=yes", "workers=0", "workers=x", "output="])
-def test_a_wrong_setting_is_one_sentence(word):
-    done = subprocess.run(
-        [sys.executable, "-m", "alchemy.paper", word], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("alchemy: ")
-    assert done.stderr.count("\n") == 1
+def test_a_wrong_setting_is_one_sentence(word, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["alchemy.paper", word])
+    with pytest.raises(SystemExit) as ended:
+        paper.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("alchemy: ")
+    assert said.count("\n") == 1
 
 
 def test_finished_is_what_ended_well_with_today_s_code(tmp_path):
@@ -27,13 +27,14 @@ def test_finished_is_what_ended_well_with_today_s_code(tmp_path):
     (home / "now" / "0").mkdir(parents=True)
     done = home / "done.json"
     assert paper.finished(done, quick=False) is None
-    (home / "now" / "0" / "run.json").write_text('{"status": "ok"}')
-    done.write_text(json.dumps({"key": paper.key("tasks", quick=False), "folder": "now"}))
+    change = {"records": write(home / "now" / "0" / "records.jsonl", [])}
+    write_json(home / "now" / "0" / "run.json", RUN | change)
+    write_json(done, {"key": paper.key("tasks", quick=False), "folder": "now"})
     assert paper.finished(done, quick=False) is None
     (home / "now" / "cells.csv").touch()
     assert paper.finished(done, quick=False) == home / "now"
     assert paper.finished(done, quick=True) is None
-    (home / "now" / "0" / "run.json").write_text('{"status": "failed"}')
+    write_json(home / "now" / "0" / "run.json", {"status": "failed", "overrides": [], "error": "no room"})
     assert paper.finished(done, quick=False) is None
     done.write_text("{oops")
     assert paper.finished(done, quick=False) is None
@@ -63,13 +64,13 @@ def test_one_experiment_for_real(tmp_path, capsys):
     assert (home / "format_kinds" / "done.json").stat().st_mtime_ns == before
 
 
-def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path):
+def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path, monkeypatch):
     """A sweep whose exact match falls exponentially with novelty, and whose edit distance is noise."""
+    monkeypatch.setattr("alchemy.fits.REPLICATES", 10)  # tests/test_fits.py has the intervals
     for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        run = {"status": "ok", "overrides": [f"seed={seed}"], "seed": seed, "reached": True, "exact_match": 1.0}
-        (folder / "run.json").write_text(json.dumps(run))
+        run = RUN | {"overrides": [f"seed={seed}"], "seed": seed, "reached": True, "exact_match": 1.0}
         rows = []
         for level in range(5):
             at = {"axis": "places", "kind": "-", "domain": "-", "level": level, "setting": str(level), "seed": seed}
@@ -77,7 +78,7 @@ def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path):
             rows += [Record(name, float(value), 0, 9, at | {"part": "discrepancy"}) for name, value in measures.items()]
             scores = {"exact_match": 2.0**-level, "edit_distance": (level * 7 + seed * 3) % 5 / 5}
             rows += [Record(name, value, 0, 9, at | {"part": "full"}) for name, value in scores.items()]
-        write(folder / "records.jsonl", rows)
+        write_json(folder / "run.json", run | {"records": write(folder / "records.jsonl", rows)})
     said = laws.report([tmp_path], tmp_path)
     assert "exponential: kappa = 0.693" in said[0]
     assert "No law fits" in said[1]

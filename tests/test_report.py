@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from alchemy.compare import differences
+from alchemy.digests import write_json
 from alchemy.examples import stored
 from alchemy.findings import breaks, rows_of, sentences
 from alchemy.records import summarise
 from alchemy.report import content, main, page
 from alchemy.results import read
 from alchemy.statistics import REPLICATES, difference, row_error
-from tests.made import make
+from tests.made import change_records, change_run, make
 
 EVIL = "</script><img src=x onerror=alert(1)> \u2028 &lt;"
 
@@ -51,9 +52,7 @@ def test_the_page_has_every_cell_with_its_numbers_and_rows(tmp_path, capsys):
 
 def test_nothing_from_the_data_is_markup(tmp_path):
     make(tmp_path, text=EVIL)
-    (tmp_path / "0" / "run.json").write_text(
-        (tmp_path / "0" / "run.json").read_text().replace('"F1F2"', json.dumps(EVIL))
-    )
+    change_run(tmp_path / "0", training=[EVIL])
     assert main([str(tmp_path)]) == 0
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<img" not in text
@@ -66,7 +65,7 @@ def test_nothing_from_the_data_is_markup(tmp_path):
 def test_a_cell_that_no_job_measured_is_a_hole(tmp_path):
     make(tmp_path, overrides=("model.width=8", "model.width=16"), scores=(0.5,))
     failed = {"status": "failed", "began": True, "error": "no room", "overrides": ["seed=0", "model.width=16"]}
-    (tmp_path / "1" / "run.json").write_text(json.dumps(failed))
+    write_json(tmp_path / "1" / "run.json", failed)
     data = content(read(tmp_path), None, tmp_path / "report.html")
     whole, hole = (next(row for row in data["rows"] if row["variant"] == [f"model.width={n}"]) for n in (8, 16))
     assert [cell["level"] for cell in whole["cells"]] == [0, 1]
@@ -84,20 +83,43 @@ def test_a_page_elsewhere_still_leads_to_the_settings(tmp_path):
 
 def test_damaged_or_missing_rows_cost_the_rows_alone(tmp_path, capsys):
     make(tmp_path, text="A")
-    (tmp_path / "cells" / "01" / "0a.parquet").write_bytes(b"PAR1 no more")
+    [damaged] = (tmp_path / "cells" / "01").glob("*.parquet")
+    damaged.write_bytes(b"PAR1 no more")
     assert main([str(tmp_path)]) == 0
-    assert "the page shows no rows" in capsys.readouterr().err
-    assert data_of(tmp_path / "report.html")["rows"]
+    said = capsys.readouterr().err
+    assert said.startswith(f"alchemy: {damaged} has changed since it was written: the page leaves its rows out")
+    assert said.count("\n") == 1
+    shown = [cell for row in data_of(tmp_path / "report.html")["rows"] for cell in row["cells"] if cell["rows"]]
+    assert {row[0] for cell in shown for row in cell["rows"]} == {0, 2}, "the rows of other seeds are there"
+
+
+def test_rows_of_another_cell_are_not_shown(tmp_path, capsys):
+    make(tmp_path, text="A")
+    homes = [next((tmp_path / "cells" / name).glob("*.parquet")) for name in ("00", "01")]
+    (tmp_path / "cells" / "00" / "0a.json").write_bytes(homes[0].with_suffix(".json").read_bytes())
+    (tmp_path / "cells" / "00" / "0a.parquet").write_bytes(homes[0].read_bytes())
+    change_run(tmp_path / "0", rows_of={"task - - 1": str(tmp_path / "cells" / "00" / "0a.parquet")})
+    assert main([str(tmp_path)]) == 0
+    assert "is not the cell that it is named for" in capsys.readouterr().err
+
+
+def test_a_folder_whose_name_is_a_pattern_has_its_own_rows(tmp_path):
+    for name, text in (("o*q", "N O P Q"), ("oXq", "X X X X")):
+        make(tmp_path / name, text=text)
+    assert main([str(tmp_path / "o*q")]) == 0
+    data = data_of(tmp_path / "o*q" / "report.html")
+    assert {row[4] for level in data["rows"] for cell in level["cells"] for row in cell["rows"]} == {"N O P Q"}
 
 
 @pytest.mark.parametrize("path", ["../secret", "cells/../00/0a.parquet", "cells/xyz/0a.parquet", "cells/00/0a.csv"])
 def test_a_path_that_leads_elsewhere_is_not_followed(tmp_path, path, monkeypatch):
-    make(tmp_path, text="A")
+    (tmp_path / "cells" / "00").mkdir(parents=True)
+    (tmp_path / "cells" / "00" / "0a.parquet").touch()
     monkeypatch.chdir(tmp_path)
     assert stored("cells/00/0a.parquet", tmp_path / "0")
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes((tmp_path / "cells" / "00" / "0a.parquet").read_bytes())
+    file.touch()
     assert stored(path, tmp_path / "0") is None
 
 
@@ -138,12 +160,15 @@ def test_numbers_without_an_interval_or_a_counterpart_are_not_nan(tmp_path):
     assert "no one composition in 1% or more" in " ".join(sentences(summarise(none), none))
 
 
+def followed(text):
+    lines = [line for line in text.splitlines() if '"part": "full"' in line and "exact" in line]
+    return "\n".join(line.replace('"full"', '"follows_chain"') for line in lines) + "\n"
+
+
 def test_a_study_s_own_parts_are_on_the_page(tmp_path):
     make(tmp_path)
     for number in range(3):
-        path = tmp_path / str(number) / "records.jsonl"
-        lines = [line for line in path.read_text().splitlines() if '"part": "full"' in line and "exact" in line]
-        path.write_text("\n".join(line.replace('"full"', '"follows_chain"') for line in lines) + "\n")
+        change_records(tmp_path / str(number), followed)
     assert main([str(tmp_path)]) == 0
     row = data_of(tmp_path / "report.html")["rows"][0]
     assert list(row["cells"][1]["numbers"]) == ["follows_chain.exact_match"]
@@ -153,8 +178,7 @@ def test_cells_of_several_studies_do_not_mix(tmp_path):
     """A coordinate that only some jobs have is "-" for the others, and a cell is from those jobs that measured it."""
     make(tmp_path, scores=(0.5, 0.5), overrides=("study=degradation", "study=recovery"))
     for number in (2, 3):
-        path = tmp_path / str(number) / "records.jsonl"
-        path.write_text(path.read_text().replace('"at": {', '"at": {"rows": 5, '))
+        change_records(tmp_path / str(number), lambda text: text.replace('"at": {', '"at": {"rows": 5, '))
     assert main([str(tmp_path)]) == 0
     rows = data_of(tmp_path / "report.html")["rows"]
     assert len(rows) == 4
@@ -184,8 +208,10 @@ def test_what_moved_beyond_its_interval(tmp_path):
 def test_what_is_new_among_the_executed_or_means_another_thing_is_told(tmp_path):
     before, after = make(tmp_path / "a"), make(tmp_path / "b")
     for number in range(3):
-        path = after / str(number) / "records.jsonl"
-        path.write_text(path.read_text().replace('"metric": "F1"', '"metric": "F9"').replace('"level 1"', '"F3F3"'))
+        change_records(
+            after / str(number),
+            lambda text: text.replace('"metric": "F1"', '"metric": "F9"').replace('"level 1"', '"F3F3"'),
+        )
     assert main([str(before), str(after)]) == 0
     cell = data_of(after / "compare.html")["rows"][0]["cells"][1]
     assert cell["numbers"]["executed.F9"][5] == pytest.approx(2 / 3, abs=1e-3)

@@ -7,10 +7,12 @@ import torch
 
 from alchemy import cells as cells_of
 from alchemy import store
+from alchemy.digests import Damaged, code_digest, digest, read_json, write_json
 from alchemy.shift import corrupt
 from tests.conftest import tiny_model
 
 CELL = cells_of.Cell({"full": {"exact_match": (0.5, 0.01)}})
+FACTS = {"rows": 128, "parameters": 7, "exact_match": 0.5, "checks": [{"step": 1, "loss": 0.5}]}
 SETTINGS = {"task": {"length": 4}, "model": {"width": 32}, "train": {"steps": 1}, "seed": 0}
 
 
@@ -30,7 +32,7 @@ def save(home, model, facts):
 @pytest.fixture
 def stored(tmp_path, cipher):
     home = tmp_path / "models" / store.fingerprint(SETTINGS)
-    save(home, tiny_model(cipher, 3), {"rows": 128})
+    save(home, tiny_model(cipher, 3), FACTS)
     return home
 
 
@@ -44,7 +46,7 @@ def test_a_model_comes_back_bit_for_bit(stored, cipher):
 
 def test_saving_again_replaces_the_whole(stored, cipher):
     (stored / "junk").write_text("x")
-    save(stored, tiny_model(cipher, 5), {"rows": 1})
+    save(stored, tiny_model(cipher, 5), FACTS)
     assert sorted(path.name for path in stored.iterdir()) == ["model.json", "model.safetensors"]
 
 
@@ -64,12 +66,12 @@ def test_a_damaged_model_is_refused(stored, cipher, name, harm):
         path.unlink()
     else:
         torch.save({"os": "system"}, path)
-    with pytest.raises(store.Damaged, match=str(stored.name)):
+    with pytest.raises(Damaged, match=str(stored.name)):
         store.load(stored, tiny_model(cipher), SETTINGS)
 
 
 def test_a_model_of_other_settings_is_refused(stored, cipher):
-    with pytest.raises(store.Damaged, match="not the one"):
+    with pytest.raises(Damaged, match="not the one"):
         store.load(stored, tiny_model(cipher), {**SETTINGS, "seed": 9})
 
 
@@ -86,8 +88,14 @@ def test_a_training_lies_ready_where_it_was_stopped(tmp_path, cipher, monkeypatc
     found, its = store.Partial(tmp_path / "part").resume()
     assert its == checks
     assert all(torch.equal(found[name], state[name]) for name in state)
-    (tmp_path / "part" / "training.json").write_text('{"sha256": "0", "checks": []}')
-    assert store.Partial(tmp_path / "part").resume() is None, "stopped between its two files"
+    (tmp_path / "other").mkdir()
+    for name in ("training.json", "training.safetensors"):
+        (tmp_path / "other" / name).write_bytes((tmp_path / "part" / name).read_bytes())
+    assert store.Partial(tmp_path / "other").resume() is None, "another model's"
+    facts = read_json(tmp_path / "part" / "training.json")
+    for wrong in ({"sha256": "0"}, {"checks": 3}, {"checks": [{"step": "x"}]}, {"snapshots": None}):
+        write_json(tmp_path / "part" / "training.json", facts | wrong)
+        assert store.Partial(tmp_path / "part").resume() is None, "stopped between its two files, or signed anew"
     assert store.Partial(tmp_path / "none").resume() is None
 
 
@@ -96,15 +104,50 @@ def test_snapshots_stay_with_the_model(tmp_path, cipher):
     partial = store.Partial(tmp_path / "part")
     for rows in (64, 512, 128):
         partial.snapshot(rows, tiny_model(cipher, rows).state_dict())
-    partial.close(home, tiny_model(cipher), SETTINGS, {})
+    partial.close(home, tiny_model(cipher), SETTINGS, FACTS)
     trained = store.Trained(tiny_model(cipher), home)
     assert list(trained.snapshots()) == [64, 128, 512]
     for rows, path in trained.snapshots().items():
         for mine, its in zip(trained.at(path).parameters(), tiny_model(cipher, rows).parameters(), strict=True):
             assert torch.equal(mine, its)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(store.Damaged, match="has changed since it was written"):
+    with pytest.raises(Damaged, match="has changed since it was written"):
         trained.at(path)
+
+
+def test_the_snapshots_of_a_training_that_goes_on_are_known_again(tmp_path, cipher, monkeypatch):
+    monkeypatch.setattr(store, "PAUSE", 0)
+    first = store.Partial(tmp_path / "part")
+    first.snapshot(64, tiny_model(cipher).state_dict())
+    first.put_down(tiny_model(cipher).state_dict(), [])
+    again = store.Partial(tmp_path / "part")
+    assert again.resume() is not None
+    assert again.kept == first.kept != {}
+
+
+WRONG = [{"checks": 3}, {"checks": [3]}, {"rows": "128"}, {"rows": True}, {"exact_match": "1"}, {"snapshots": []}]
+WRONG += [{"settings": []}, {"settings": {}}, {"parameters": None}, {"fingerprint": 3}, {"sha256": None}]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_a_record_of_the_wrong_kind_is_refused_though_its_checksum_is_right(stored, cipher, wrong):
+    write_json(stored / "model.json", read_json(stored / "model.json") | wrong)
+    with pytest.raises(Damaged, match=stored.name):
+        store.load(stored, tiny_model(cipher), SETTINGS)
+
+
+def test_no_bit_of_a_model_s_record_can_be_changed(stored, cipher):
+    """Every 7th bit; what is left is the same record with other white space."""
+    path, record = stored / "model.json", read_json(stored / "model.json")
+    content = path.read_bytes()
+    for bit in range(0, 8 * len(content), 7):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            assert store.read(stored) == record
+        except Damaged as error:
+            assert str(stored.name) in str(error)
 
 
 def test_circumstances_keep_cells_apart(tmp_path, cipher):
@@ -134,10 +177,67 @@ def test_a_torn_or_changed_cell_is_measured_again(tmp_path, cipher, caplog, harm
     assert f"{path} has changed since it was written" in caplog.text
 
 
+def test_a_cell_under_another_s_name_is_measured_again(tmp_path, cipher, caplog):
+    """Exchanged within a folder, and copied from another model's."""
+    mine, other = cells_of.Cells(tmp_path / "a", "key"), cells_of.Cells(tmp_path / "b", "other key")
+    for cells, score in ((mine, 0.5), (other, 0.25)):
+        cells[cipher.train] = cells_of.Cell({"full": {"exact_match": (score, 0.0)}})
+    mine[corrupt(cipher, 1)] = cells_of.Cell({"full": {"exact_match": (0.125, 0.0)}})
+    path = mine.path(cipher.train)
+    for theirs in (other.path(cipher.train), mine.path(corrupt(cipher, 1))):
+        path.write_bytes(theirs.read_bytes())
+        assert cipher.train not in mine
+        assert f"{path} is not the cell that it is named for; the cell is measured again" in caplog.text
+        caplog.clear()
+
+
+VALUES = [
+    {"values": 3},
+    {"values": {"full": 3}},
+    {"values": {"full": {"exact_match": 0.5}}},
+    {"rows": 3},
+    {"key": None},
+]
+VALUES += [{"values": {"full": {"exact_match": pair}}} for pair in ([0.5], [0.5, "x"], [0.5, 0, 0], [True, 0.0], None)]
+
+
+@pytest.mark.parametrize("wrong", VALUES, ids=str)
+def test_a_cell_of_the_wrong_kind_is_measured_again_though_its_checksum_is_right(tmp_path, cipher, wrong):
+    cells = cells_of.Cells(tmp_path, "key")
+    cells[cipher.train] = CELL
+    write_json(cells.path(cipher.train), read_json(cells.path(cipher.train)) | wrong)
+    assert cipher.train not in cells
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "gone"])
+def test_a_cell_whose_rows_are_damaged_is_measured_again(tmp_path, cipher, caplog, harm):
+    cells = cells_of.Cells(tmp_path, "key")
+    cells[cipher.train] = cells_of.Cell({"full": {"exact_match": (0.5, 0.1)}}, {"untouched": np.array([True, False])})
+    assert cipher.train in cells
+    rows = cells.path(cipher.train).with_suffix(".parquet")
+    content = bytearray(rows.read_bytes())
+    content[len(content) // 2] ^= 1
+    harmed = {"cut": content[:40], "flip": content, "empty": b""}
+    rows.unlink() if harm == "gone" else rows.write_bytes(harmed[harm])
+    assert cipher.train not in cells
+    assert str(rows) in caplog.text
+
+
+def test_a_record_is_what_was_written(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"b": [1, 2.5, None], "a": {"ß": "x"}})
+    assert read_json(path) == {"b": [1, 2.5, None], "a": {"ß": "x"}}
+    assert len(digest("x")) == 64
+    for content in (b"", b"{}", b"[1]", b"3", b"null", b"\xff\xfe", b'{"checksum": "0", "a": 1}', b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(Damaged, match=r"a\.json has changed since it was written"):
+            read_json(path)
+
+
 def test_the_measuring_code_is_part_of_a_cell():
-    digest = store.code_digest("tasks.cipher", "alchemy.studies.degradation")
-    assert digest == store.code_digest("tasks.cipher", "alchemy.studies.degradation")
-    assert digest != store.code_digest("tasks.cipher", "alchemy.train")
+    mine = code_digest("tasks.cipher", "alchemy.studies.degradation")
+    assert mine == code_digest("tasks.cipher", "alchemy.studies.degradation")
+    assert mine != code_digest("tasks.cipher", "alchemy.train")
 
 
 @pytest.mark.parametrize("content", ["{}", '{"full": 1}', "[]", '{"full": {}}'])
