@@ -1,22 +1,38 @@
 """`python -m alchemy`: compose the configuration, run one job or a sweep of them, and draw what came out."""
 
-import difflib
 import logging
 import os
 import re
 import signal
 import sys
 import traceback
-from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported; a second thread slows small models
 
 import hydra
+import yaml
+from hydra._internal import hydra as machinery
+from hydra.core.utils import configure_log
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from alchemy.plan import CONF, VERSION
+from alchemy.errors import sentence, shortened
+from alchemy.settings import CONF, VERSION, audit, first_line, settings_known
+from alchemy.targets import unknown
+
+
+class Audited(machinery.Hydra):
+    """Hydra, but that what a run or sweep was composed of is checked before anything of it is used."""
+
+    def compose_config(self, *words: Any, **more: Any) -> DictConfig:
+        runs = more.pop("with_log_configuration", False)  # not for --cfg and --help
+        cfg = super().compose_config(*words, **more)
+        if runs:
+            audit(cfg)
+            configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
+        return cfg
 
 
 @hydra.main(version_base=VERSION, config_path=str(CONF), config_name="config")
@@ -31,12 +47,15 @@ def main() -> None:
     if sys.argv[1:2] == ["rerun"]:
         from alchemy.rerun import main as rerun
 
-        return rerun(sys.argv[2:])
+        sys.exit(rerun(sys.argv[2:]))
     logging.raiseExceptions = False  # a log that cannot be written is no reason for a trace on the screen
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way to say Ctrl-C
     tracing = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to us
+    vars(machinery)["Hydra"] = Audited  # Hydra has no other way to look at a configuration first
     try:
+        if any(word.startswith("--experimental-rerun") for word in sys.argv):
+            raise ValueError("--experimental-rerun would run a pickle: use python -m alchemy rerun outputs/NAME/TIME")
         entry()
     except KeyboardInterrupt as stop:
         done = f" with {stop}" if str(stop) else ""
@@ -47,25 +66,53 @@ def main() -> None:
         sys.exit(f"alchemy: {explain(error)}")
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """One sentence that says what to change."""
-    from alchemy.errors import sentence
-
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.partition("/")
         options = ", ".join(error.options or ())
-        return f"{group}={option} is not an option: use {group}= with one of {options or 'the files in conf/' + group}"
+        return shortened(
+            f"{group}={option} is not an option: use {group}= with one of {options or 'the files in conf/' + group}"
+        )
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r} cannot be read: write it as key=value, such as seed=1 (lists as [1,2], no spaces)"
+        what = f"{error.override!r} cannot be read"
+        return shortened(f"{what}: write it as key=value, such as seed=1 (lists as [1,2], no spaces)")
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", str(error))):
-        return unknown_setting(found.group(1), error)
+        return shortened(unknown_setting(found.group(1), error))
     if found := re.match(r"Error merging override (\S+)", str(error)):
-        return f"{found.group(1)} is of another kind than that setting: python -m alchemy --cfg job shows what it is"
+        name = found.group(1)
+        return shortened(f"{name} is of another kind than that setting: python -m alchemy --cfg job shows what it is")
+    if isinstance(error, yaml.MarkedYAMLError | yaml.YAMLError):
+        return shortened(unreadable(error))
+    if found := re.match(r"In '(\S+)': \w+ raised while composing config:\s*(.*)", str(error), re.S):
+        return shortened(in_file(*found.groups()))
     if "Config group override" in str(error) or (isinstance(error, TypeError) and in_hydra(error)):
         return "a group takes the name of one of its options, such as model=gpt: python -m alchemy --help lists them"
-    if isinstance(error, HydraException | OmegaConfBaseException):
+    if isinstance(error, RecursionError):
+        return "a setting refers to itself, or is nested too deeply: correct it"
+    if isinstance(error, UnicodeDecodeError):
+        return "a file of options is not UTF-8: write it anew in that encoding"
+    if isinstance(error, OmegaConfBaseException):
+        return shortened(f"{error.full_key or 'a setting'} cannot be used ({first_line(error)}): correct it")
+    if isinstance(error, HydraException | ValueError | OSError | MemoryError):
         return sentence(error)
-    return sentence(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {sentence(error)}"
+    return shortened(f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)")
+
+
+def unreadable(error: yaml.YAMLError) -> str:
+    """What is wrong with a file of options that is no YAML."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"{mark.name} line {mark.line + 1}".strip() if mark else "a file of options"
+    problem = getattr(error, "problem", None) or first_line(error)
+    return f"{where} cannot be read as settings ({problem}): write it as name: value lines"
+
+
+def in_file(option: str, problem: str) -> str:
+    """What is wrong with an option that Hydra could not take in, as it says it."""
+    if (key := re.search(r"full_key: (\S+)", problem)) and "not in" in problem:
+        return f"{unknown(key.group(1), (), 'Hydra has no such setting')}: correct {option}.yaml"
+    problem = problem.partition("\n")[0].replace("DictConfig", "settings by name").replace("ListConfig", "a list")
+    return f"{option}.yaml cannot be used ({problem}): write it as the options of conf/ are written"
 
 
 def in_hydra(error: Exception) -> bool:
@@ -76,31 +123,9 @@ def in_hydra(error: Exception) -> bool:
 
 def unknown_setting(name: str, error: Exception) -> str:
     """Names the setting that was probably meant."""
-    from alchemy.errors import sentence
-
     if "not in struct" not in str(error) + str(error.__cause__):
         return sentence(error.__cause__ or error)
-    files = [*sorted(CONF.glob("*/*.yaml")), CONF / "config.yaml"]
-    known = [path.parent.name for path in files[:-1]] + [key for path in files for key in keys(path)]
-    group, _, last = name.rpartition(".")
-    known = [key for key in known if key != name]  # a setting of another option
-    siblings = [key for key in known if key.rpartition(".")[0] == group]
-    near = difflib.get_close_matches(last, [key.rpartition(".")[2] for key in siblings], n=1, cutoff=0.6)
-    near = [f"{group}.{near[0]}".lstrip(".")] if near else difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    meant = f"did you mean {near[0]}?" if near else "python -m alchemy --cfg job lists them all"
-    return f"{name} is not a setting: {meant}"
-
-
-def keys(path: Path) -> list[str]:
-    """Dotted names of all settings in one file of conf/."""
-    group = "" if path.parent == CONF else f"{path.parent.name}."
-
-    def walk(node: object, prefix: str) -> list[str]:
-        if not isinstance(node, dict):
-            return [prefix]
-        return [name for key, value in node.items() for name in walk(value, f"{prefix}.{key}" if prefix else str(key))]
-
-    return [group + name for name in walk(OmegaConf.to_container(OmegaConf.load(path)), "")]
+    return unknown(name, settings_known(), "python -m alchemy --cfg job lists them all")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What one job is to do, built from its configuration and checked whole before anything is trained or written."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import product
@@ -10,17 +10,20 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.build import build, build_model, check
+from alchemy.build import build, build_model
+from alchemy.digests import code_digest, sha256
+from alchemy.kinds import check
 from alchemy.predictions import BASES, design
 from alchemy.seeds import stream
+from alchemy.settings import BUILT, audit, resolved
 from alchemy.shift import AXES, Shift, describe, number_of
-from alchemy.store import TRAINING, code_digest, sha256
+from alchemy.store import TRAINING
+from alchemy.targets import named, place, verify
 from alchemy.task import Task, draw, span
 from alchemy.track import available
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.3"  # of Hydra's behaviour
 KINDS_OF_A_RUN: dict[str, type] = dict.fromkeys(("seed", "threads", "workers"), int)
 KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output", "track"), str) | {
     "force": bool,
@@ -28,8 +31,6 @@ KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "outpu
 }
 NEED_TRAINING = ("recovery", "trajectory", "reasoning_tax")  # studies that train further, or look back at the training
 LONGEST_NAME = 4  # rules of a composition that is asked for by name
-HERE = Path(__file__).resolve().parent
-CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,14 @@ class Plan:
     worlds: tuple[str, ...]  # the modules of the task
 
 
-def plan(cfg: DictConfig) -> Plan:
-    """Builds and checks everything. Raises ValueError, naming the setting to change."""
-    for name in ("task", "model", "train", "study", "shift", "predictions"):
+def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
+    """Checks all settings, and calls nothing that they name. Raises ValueError, naming the setting to change. `known`
+    are the targets that a stored configuration may name (see alchemy.targets); None: it is the user's own.
+    """
+    for name in (*BUILT, "shift", "predictions"):
         if not OmegaConf.is_dict(cfg.get(name)):
             raise ValueError(f"{name}={cfg.get(name)} is no group of settings: leave it out, or name an option of it")
+    audit(cfg)
     for name, kind in KINDS_OF_A_RUN.items():
         check(name, cfg.get(name), kind)
     for name, least in (("seed", 0), ("threads", 1), ("workers", 1)):
@@ -57,26 +61,32 @@ def plan(cfg: DictConfig) -> Plan:
             raise ValueError(f"{name}={cfg[name]} is too small: set {name} to {least} or more")
     if any(not part.strip(".") for part in cfg.name.split("/")):
         raise ValueError(f"name={cfg.name} cannot name a folder: use letters, digits and _, and / for a folder in it")
-    available(cfg.track)
+    for group in BUILT:
+        verify(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
     design(predicted(cfg))
-    task = build("task", cfg.task)
-    recipe = build("train", cfg.train)
-    study = build("study", cfg.study)
+
+
+def plan(cfg: DictConfig, known: Iterable[str] | None = None) -> Plan:
+    """Builds and checks everything; see `examine`. Raises ValueError, naming the setting to change."""
+    examine(cfg, known)
+    available(cfg.track)
+    task, recipe, study = (build(group, cfg[group], known) for group in ("task", "train", "study"))
     if cfg.study.get("count", 1) < 1:
         raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
     if cfg.tokens not in ("symbols", "pieces"):
         raise ValueError(f"tokens={cfg.tokens} is unknown: use symbols or pieces")
     if cfg.precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision={cfg.precision} is unknown: use float32 or bfloat16")
-    model = build_model(task, cfg.model, cfg.tokens, cfg.precision).to(device(cfg.device))
+    model = build_model(task, cfg.model, cfg.tokens, cfg.precision, known).to(device(cfg.device))
     needs_room(task, model, "task.length", "training", task.train)
+    draw(task, task.train, 1, stream(0, "plan"), "valid")  # a file may have no problem on that side
     shifts = tuple(
         replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
         for shift in chosen_shifts(task, cfg.shift)
     )
     nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
-    named = [target.rpartition(".")[0] for target in targets(OmegaConf.to_container(cfg.task))]
-    worlds = tuple(dict.fromkeys([type(task).__module__, *named, *nested]))
+    mentioned = [target.rpartition(".")[0] for target in named(OmegaConf.to_container(cfg.task))]
+    worlds = tuple(dict.fromkeys([type(task).__module__, *mentioned, *nested]))
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
     code = {"code": code_digest(*TRAINING, *worlds)}
@@ -92,24 +102,18 @@ def predicted(cfg: DictConfig) -> dict[str, Any]:
     """What was predicted of a study, where its arms are compared, and what bases must have; nothing, if nothing was.
     Raises ValueError for what a base cannot be asked for.
     """
+    asked = resolved(cfg, "base") or {}
+    if not isinstance(asked, dict) or set(asked) - set(BASES):
+        raise ValueError(f"base={asked} must be shares by name, such as {{bits: 0.8, slow: 0.6}}, or null")
+    check("base", asked, dict[str, float])
     if not cfg.predictions:
         return {}
-    match = cfg.study.get("match") or {}
     told = OmegaConf.to_container(cfg.predictions, resolve=True)
+    check("predictions", told, dict[str, dict])
+    match = cfg.study.get("match") or {}
     matches = {f"match_{name}": value for name, value in match.items() if not str(name).startswith("_")}
-    asked: Any = OmegaConf.create({}) if cfg.base is None else cfg.base
-    if not OmegaConf.is_dict(asked) or set(asked) - set(BASES):
-        raise ValueError(f"base={asked} must be shares by name, such as {{bits: 0.8, slow: 0.6}}, or null")
     base = {f"base_{name}": value for name, value in asked.items()}
     return {"predictions": [*cast(dict[str, Any], told).values()], **matches, **base}
-
-
-def targets(settings: Any) -> Iterator[str]:
-    """What settings name to be built, at any depth, the outermost first."""
-    if isinstance(settings, dict) and "_target_" in settings:
-        yield settings["_target_"]
-    for value in settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ():
-        yield from targets(value)
 
 
 def from_elsewhere(

@@ -1,50 +1,56 @@
 """Does a result come out again? `python -m alchemy rerun outputs/NAME/TIME[/JOB]` trains and measures anew, elsewhere.
 
 Prints that every number is the same, bit for bit, or which differ and what else has changed since; exit code 1 then.
+Nothing that the folder names is called unless an option of conf/, or of --config-dir, names it too.
 """
 
-import json
-import sys
+import argparse
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.errors import sentence
+from alchemy.digests import sha256
+from alchemy.errors import answering, sentence
 from alchemy.plan import plan
 from alchemy.provenance import provenance
 from alchemy.run import work
+from alchemy.runs import job_of
+from alchemy.settings import CONF
+from alchemy.targets import named_in
 
-USAGE = "usage: python -m alchemy rerun outputs/NAME/TIME   (or outputs/NAME/TIME/JOB, one job of a sweep)"
 SHOWN = 5  # numbers that differ
 
 
-def main(words: list[str]) -> None:
-    """The command; leaves with exit code 0 if the numbers are the same."""
-    if len(words) != 1 or words[0].startswith("-"):
-        sys.exit(USAGE)
-    try:
-        said = compare(Path(words[0]))
-    except (ValueError, OSError) as error:
-        sys.exit(f"alchemy: {sentence(error)}")
+@answering("alchemy", "TMPDIR=DIR")
+def main(words: list[str] | None = None) -> int:
+    """The command; returns 0 if the numbers are the same."""
+    parser = argparse.ArgumentParser(prog="python -m alchemy rerun", description="Does a result come out again?")
+    parser.add_argument("folder", type=Path, help="outputs/NAME/TIME, or one job of a sweep, outputs/NAME/TIME/JOB")
+    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="your own options, if the job used them")
+    chosen = parser.parse_args(words)
+    if chosen.config_dir and not chosen.config_dir.is_dir():
+        raise ValueError(f"--config-dir {chosen.config_dir} is no folder: name that of your own options")
+    said = compare(chosen.folder, named_in(CONF, *filter(None, [chosen.config_dir])))
     print("\n".join(said))
-    sys.exit(len(said) > 1)
+    return int(len(said) > 1)
 
 
-def compare(folder: Path) -> list[str]:
-    """One line if the job in `folder` gives its numbers again; else what differs. Raises ValueError if it is no job."""
-    try:
-        cfg = cast(DictConfig, OmegaConf.load(folder / ".hydra" / "config.yaml"))
-        before = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{folder} holds no finished job ({sentence(error)}): name a folder with records.jsonl"
-        ) from None
+def compare(folder: Path, known: Iterable[str]) -> list[str]:
+    """One line if the job in `folder` gives its numbers again; else what differs. `known` are the targets that it may
+    name. Raises ValueError if it is no finished job, or not as it was written.
+    """
+    run = job_of(folder)
+    if run.get("status") != "ok":
+        reason = run.get("error", "there is no run.json")
+        raise ValueError(f"{folder} holds no finished job ({reason}): name a folder with records.jsonl")
+    cfg = settings_of(folder, run)
+    before = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
     with tempfile.TemporaryDirectory() as elsewhere:
         cfg.output, cfg.track = elsewhere, "none"
-        again = work(cfg, plan(cfg), Path(elsewhere), 0)
+        again = work(cfg, plan(cfg, known), Path(elsewhere), 0)
         after = (Path(elsewhere) / "records.jsonl").read_text(encoding="utf-8").splitlines()
     if before == after:
         return [f"{folder}: all {len(before)} numbers are the same again"]
@@ -52,7 +58,20 @@ def compare(folder: Path) -> list[str]:
     number = len(different) + abs(len(before) - len(after))
     said = [f"{folder}: {number} of {len(before)} numbers differ"]
     said += [f"  before {old}\n  after  {new}" for old, new in different[:SHOWN]]
-    return said + changes(facts, again | provenance())
+    return said + changes(run, again | provenance())
+
+
+def settings_of(folder: Path, run: dict[str, Any]) -> DictConfig:
+    """The settings of a job, as they were when it ran. Raises ValueError if they are not."""
+    path = folder / ".hydra" / "config.yaml"
+    try:
+        same = sha256(path) == run.get("config")
+        cfg = OmegaConf.load(path) if same else None
+    except Exception as error:  # whatever a garbled file leads to
+        raise ValueError(f"{path} cannot be read ({sentence(error)}): run that job again") from None
+    if not isinstance(cfg, DictConfig):
+        raise ValueError(f"{path} has changed since it was written: run that job again")
+    return cfg
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

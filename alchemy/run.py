@@ -5,9 +5,10 @@ A job never raises: it writes how it ended into run.json, so that one bad cell s
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from math import nan
@@ -18,15 +19,19 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from alchemy.digests import Damaged, sha256, write_json
 from alchemy.errors import sentence
+from alchemy.files import write_aside
 from alchemy.plan import Plan, plan, predicted
 from alchemy.provenance import provenance
-from alchemy.records import COORDINATES, Record, write, write_aside
+from alchemy.records import COORDINATES, Record, write
 from alchemy.seeds import stream
 from alchemy.task import Task, draw
 from alchemy.track import Job, Tell, Told, tracking
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 10.0  # seconds that a model's lock is waited for without a word
 
 
 def job(cfg: DictConfig) -> float:
@@ -36,8 +41,7 @@ def job(cfg: DictConfig) -> float:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     number = 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
-    facts: dict[str, Any] = {"overrides": list(hydra.overrides.task), "began": False, "status": "failed"}
-    facts |= provenance()
+    facts: dict[str, Any] = asked_for(hydra) | {"began": False, "status": "failed"} | provenance()
     begun = perf_counter()
     try:
         todo = plan(cfg)
@@ -49,8 +53,15 @@ def job(cfg: DictConfig) -> float:
         trace = folder / "error.txt"
         write_aside(trace, traceback.format_exc())
         facts |= {"began": True, "error": f"{type(error).__name__}: {sentence(error)} (trace in {trace})"}
-    write_aside(folder / "run.json", json.dumps(facts | {"seconds": round(perf_counter() - begun, 2)}, indent=1))
+    facts |= {"seconds": round(perf_counter() - begun, 2), "config": sha256(folder / ".hydra" / "config.yaml")}
+    write_json(folder / "run.json", facts)
     return facts.get("distance", nan)
+
+
+def asked_for(hydra: Any) -> dict[str, Any]:
+    """What a job was asked for with, as its run.json has it: settings, and the folder of the user's own options."""
+    own = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    return {"overrides": [str(word) for word in hydra.overrides.task], "config_dir": own[0] if own else None}
 
 
 def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, Any]:
@@ -59,8 +70,9 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
 
     from alchemy import store
     from alchemy.cells import Cells
+    from alchemy.digests import code_digest, digest
     from alchemy.progress import progress
-    from alchemy.store import MEASURING, code_digest, digest
+    from alchemy.store import MEASURING
 
     torch.set_num_threads(cfg.threads)
     models = Path(cfg.output) / "models"
@@ -75,7 +87,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     model = store.Trained(todo.model, models / record["fingerprint"])
     with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
         records = list(todo.study(todo.task, model, cfg.seed, todo.shifts, cells, show))
-    write(folder / "records.jsonl", records)
+    proof = write(folder / "records.jsonl", records)
     log.info("job %d: seed %d, measured", number, cfg.seed)
     train = todo.task.train
     return record | {
@@ -84,6 +96,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "held_out": asdict(train.held_out) | {"written": held_out_but_written(todo.task)},
         "reached": todo.recipe is None or todo.recipe.mark is None or record["exact_match"] >= todo.recipe.mark,
         "count": cfg.study.get("count"),
+        "records": proof,
         "rows_of": files_of(todo, cells),
         "distance": abs(last_levels(todo, records) - cfg.hunt),
         "seed": cfg.seed,
@@ -125,20 +138,18 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
     Of several jobs that want one model, one trains it while the others wait. `tell` gets the training's checks, new or
     stored.
     """
-    from filelock import FileLock
-
     from alchemy import store
 
     home = models / store.fingerprint(todo.settings)
     models.mkdir(parents=True, exist_ok=True)
-    with FileLock(models / f".{home.name}.lock"):
+    with alone(models / f".{home.name}.lock", what):
         if home.exists():
             try:
                 record = store.load(home, todo.model, todo.settings)
                 log.info("%s, training: done before (%s)", what, home)
                 tell(record["checks"])
                 return record
-            except store.Damaged as error:
+            except Damaged as error:
                 log.warning("%s; the model is trained anew", error)
         partial = store.Partial(models / f".{home.name}.partial")
         facts = train(todo, what, row, Told(partial, tell))
@@ -146,15 +157,33 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
         return store.load(home, todo.model, todo.settings)
 
 
+@contextmanager
+def alone(path: Path, what: str) -> Iterator[None]:
+    """Holds the lock on a model; if another process has it, that is said, and it is waited for."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        log.info("%s: another process trains this model and has %s; waiting for it", what, path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def untrained(todo: Plan, what: str) -> dict[str, Any]:
     """The record of a model from elsewhere, which is not trained and not stored here."""
     from alchemy import store
+    from alchemy.digests import digest
 
     files = todo.settings["files"]
     log.info("%s, training: none, the model is from %s", what, todo.model.folder)
     parameters = sum(weights.numel() for weights in todo.model.parameters())
     record = {"fingerprint": store.fingerprint(todo.settings), "settings": todo.settings, "parameters": parameters}
-    return record | {"sha256": store.digest(files, 64), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
+    return record | {"sha256": digest(files), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
 
 
 def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:

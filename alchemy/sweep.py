@@ -13,15 +13,18 @@ from typing import Any
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra.core.utils import JobRuntime, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
 from hydra.experimental.callback import Callback
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.errors import sentence
-from alchemy.plan import VERSION, plan
-from alchemy.records import job_folder, jobs, write_aside
-from alchemy.run import job
+from alchemy.digests import Damaged, read_json, write_json
+from alchemy.errors import sentence, shortened
+from alchemy.plan import plan
+from alchemy.records import job_folder
+from alchemy.run import asked_for, job
+from alchemy.runs import jobs
+from alchemy.settings import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,10 @@ class Finish(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         refuse_used(Path(config.hydra.sweep.dir))
 
-    def on_run_end(self, config: DictConfig, **_: Any) -> None:
+    def on_run_end(self, config: DictConfig, **more: Any) -> None:
+        done: JobReturn = more["job_return"]
+        if done.status is not JobStatus.COMPLETED:  # not even run.json could be written
+            sys.exit(f"alchemy: {sentence(done._return_value)}")
         close(Path(config.hydra.run.dir))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -103,6 +109,36 @@ def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], N
     return [distance(config) for config in configs]
 
 
+def check_jobs(configs: Sequence[DictConfig]) -> None:
+    """Checks all jobs of a sweep, before the first one begins. Raises ValueError, naming the first that cannot be run.
+    """
+    version.setbase(VERSION)
+    setup_globals()
+    checked = set()
+    for config in configs:
+        settings = OmegaConf.to_container(config, resolve=False)
+        its = {name: value for name, value in settings.items() if name not in ("hydra", "seed")}  # type: ignore[union-attr]
+        if (kind := json.dumps(its, sort_keys=True, default=str)) in checked and config.seed >= 0:
+            continue
+        try:
+            itself(config)
+            plan(config)
+        except (ValueError, OSError) as error:
+            words = " ".join(map(str, config.hydra.overrides.task))
+            raise ValueError(f"job {config.hydra.job.num} ({shortened(words, 90)}): {sentence(error)}") from None
+        checked.add(kind)
+
+
+def itself(config: DictConfig) -> None:
+    """Raises ValueError for a job whose own options would sweep: they were chosen by a sweep."""
+    given = {str(word).lstrip("+~").partition("=")[0] for word in config.hydra.overrides.task}
+    if own := sorted(set(config.hydra.sweeper.get("params") or {}) - given):
+        raise ValueError(
+            f"experiment={config.hydra.runtime.choices.get('experiment')} sweeps {own[0]} itself: run experiments that "
+            "sweep one at a time"
+        )
+
+
 def one_of_each(overrides: Sequence[Sequence[str]]) -> list[int]:
     """The numbers of jobs that between them have every model of a sweep: of those that differ in settings of the study
     or the shift alone, the first.
@@ -151,16 +187,17 @@ def ended(config: DictConfig) -> bool:
 
 def distance(config: DictConfig) -> float:
     """What run.json says of a job's distance from `hunt`; NaN if it failed."""
-    return json.loads((folder_of(config) / "run.json").read_text(encoding="utf-8")).get("distance", nan)
+    try:
+        return read_json(folder_of(config) / "run.json").get("distance", nan)
+    except (OSError, Damaged):  # it is told when the sweep ends
+        return nan
 
 
 def fail(config: DictConfig, error: str) -> None:
     """Writes the run.json of a job that cannot do so itself."""
     folder = folder_of(config)
     folder.mkdir(parents=True, exist_ok=True)
-    overrides = OmegaConf.to_container(config.hydra.overrides.task)
-    facts = {"overrides": overrides, "began": True, "status": "failed", "error": error}
-    write_aside(folder / "run.json", json.dumps(facts, indent=1))
+    write_json(folder / "run.json", asked_for(config.hydra) | {"began": True, "status": "failed", "error": error})
 
 
 def remove_if_unused(folder: Path) -> None:
@@ -171,5 +208,9 @@ def remove_if_unused(folder: Path) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    """Removes a folder without files; and those above it that are then empty, below the one that we stand in."""
+    folder, here = folder.absolute(), Path.cwd()
+    for path in (folder, *(above for above in folder.parents if here in above.parents)):
+        if not path.is_dir() or any(path.iterdir()):
+            return
+        path.rmdir()

@@ -18,19 +18,19 @@ Work = Callable[[Any], Any]
 
 
 class Worker:
-    """A process that waits for jobs, one after another, and answers what came of each."""
+    """A process that waits for work and a job to do it on, one after another, and answers what came of each."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self) -> None:
         context = get_context("spawn")  # a fork would share PyTorch's threads
         self.line, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(work, theirs), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
         self.number = -1  # of the job that it has
 
-    def start(self, number: int, job: Any) -> None:
+    def start(self, work: Work, number: int, job: Any) -> None:
         self.number = number
-        self.line.send(job)
+        self.line.send((work, job))
 
     def ended(self) -> str:
         """How the process ended, in words."""
@@ -47,7 +47,18 @@ class Worker:
         self.process.kill()
 
 
-def serve(work: Work, line: Connection) -> None:
+def checked(worker: Worker, check: Work, jobs: list[Any]) -> None:
+    """Waits for a worker to check all jobs. Raises ValueError if one cannot be done, or the worker ends."""
+    worker.start(check, -1, jobs)
+    try:
+        _, wrong = worker.line.recv()
+    except (EOFError, OSError):
+        wrong = worker.ended()
+    if wrong:
+        raise ValueError(wrong)
+
+
+def serve(line: Connection) -> None:
     """The life of a worker. An interrupt from the keyboard is for the parent, who ends its workers; when it is gone
     itself, so are they.
     """
@@ -56,7 +67,7 @@ def serve(work: Work, line: Connection) -> None:
     Thread(target=leave_with_parent, daemon=True).start()
     while True:
         try:
-            job = line.recv()
+            work, job = line.recv()
         except EOFError:
             return
         try:
@@ -72,24 +83,32 @@ def leave_with_parent() -> None:
     os._exit(1)
 
 
-def spread(work: Work, jobs: Sequence[Any], workers: int) -> Generator[tuple[int, Any, str], None, None]:
+def spread(
+    work: Work, jobs: Sequence[Any], workers: int, check: Work | None = None
+) -> Generator[tuple[int, Any, str], None, None]:
     """Has `work(job)` done for every job, so many at a time, each worker with one job at once. Yields, as they end,
     the job's number, its answer, and "" or why there is none: its error, or how its process ended. `work`, jobs and
     answers are pickled. Closing the generator ends all workers.
+
+    Before any job, the first worker is given all of them to `check`: what that raises is raised here as ValueError.
     """
     waiting = list(enumerate(jobs))[::-1]
     team: list[Worker] = []
     try:
+        if check and jobs:
+            team.append(Worker())
+            checked(team[0], check, list(jobs))
+            team[0].start(work, *waiting.pop())
         while waiting or team:
             while waiting and len(team) < workers:
-                team.append(Worker(work))
-                team[-1].start(*waiting.pop())
+                team.append(Worker())
+                team[-1].start(work, *waiting.pop())
             ready = wait([worker.line for worker in team] + [worker.process.sentinel for worker in team])
             for worker in [worker for worker in team if worker.line in ready or worker.process.sentinel in ready]:
                 try:
                     yield worker.number, *worker.line.recv()
                     if waiting:
-                        worker.start(*waiting.pop())
+                        worker.start(work, *waiting.pop())
                         continue
                 except (EOFError, OSError):
                     yield worker.number, None, worker.ended()

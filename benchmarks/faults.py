@@ -89,8 +89,9 @@ def cost(folder: Path) -> float:
     """The share of a default job's time, training and measuring, that the functions of SURVIVING take."""
     from hydra import compose, initialize_config_dir
 
-    from alchemy.plan import CONF, VERSION, plan
+    from alchemy.plan import plan
     from alchemy.run import work
+    from alchemy.settings import CONF, VERSION
 
     with initialize_config_dir(str(CONF), version_base=VERSION):
         cfg = compose("config", [f"output={folder}/cost", "study.count=2000"])

@@ -12,8 +12,9 @@ from alchemy import run
 from alchemy.batch import Batch
 from alchemy.evaluate import complete
 from alchemy.model import Transformer, initialise
-from alchemy.plan import CONF, Plan, plan
+from alchemy.plan import Plan, plan
 from alchemy.seeds import stream
+from alchemy.settings import CONF
 from alchemy.shift import AXES
 from alchemy.task import Task, draw
 from alchemy.train import Progress, fit

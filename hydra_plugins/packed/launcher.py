@@ -5,7 +5,7 @@ Ray's has each job write into the folder that its node happens to stand in.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,32 +46,44 @@ class PackedLauncher(Launcher):
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        from alchemy import cluster, sweep, workers
+        from alchemy import sweep
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             configs = self.composed(job_overrides, initial_job_idx)
+            return [returned(value) for value in sweep.watch(configs, self.spread(configs, folder))]
         except BaseException:  # a wrong setting, or stopped
-            sweep.remove_if_unused(Path(self.config.hydra.sweep.dir))
+            sweep.remove_if_unused(folder)
             raise
+
+    def spread(self, configs: list[DictConfig], folder: Path) -> Generator[tuple[int, Any, str], None, None]:
+        """Hands the jobs out once all are checked, see alchemy.workers.spread. Raises ValueError for a wrong one."""
+        from alchemy import cluster, sweep, workers
+
+        if self.engine == "local":
+            yield from workers.spread(sweep.run_one, configs, self.workers, sweep.check_jobs)
+            return
+        for _, _, wrong in workers.spread(sweep.check_jobs, [configs], 1):
+            if wrong:
+                raise ValueError(wrong)
         if self.engine == "slurm":
-            folder = Path(self.config.hydra.sweep.dir) / "slurm"
-            how = self.jobs_each, self.requeues, self.parameters, folder.absolute()
-            ends = cluster.spread_on_slurm(sweep.run_one, configs, sweep.ended, *how)
-        elif self.engine == "ray":
-            ends = cluster.spread_on_ray(sweep.run_one, configs, self.requeues, self.parameters)
+            how = self.jobs_each, self.requeues, self.parameters, (folder / "slurm").absolute()
+            yield from cluster.spread_on_slurm(sweep.run_one, configs, sweep.ended, *how)
         else:
-            ends = workers.spread(sweep.run_one, configs, self.workers)
-        return [returned(value) for value in sweep.watch(configs, ends)]
+            yield from cluster.spread_on_ray(sweep.run_one, configs, self.requeues, self.parameters)
 
     def composed(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[DictConfig]:
         """The settings of all jobs, numbered from `first`; how long they take is said before most are composed."""
         from alchemy import sweep
+        from alchemy.settings import audit
 
         numbers = range(first, first + len(job_overrides))
         found = {i: self.compose(job_overrides[i], numbers[i]) for i in sweep.one_of_each(job_overrides)}
+        for config in found.values():
+            audit(config)
         if found and found[0].minutes:
             log.info("%s", sweep.foreseen([*found.values()], len(job_overrides)))
         return [found.get(i) or self.compose(job_overrides[i], number) for i, number in enumerate(numbers)]
