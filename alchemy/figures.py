@@ -6,8 +6,10 @@ print.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
+from gc import collect
 from itertools import groupby
 from pathlib import Path
 
@@ -15,13 +17,15 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from alchemy import bars as diagnosis
+from alchemy import curves as courses
+from alchemy import phase as maps
 from alchemy import report, tax, tax_page
-from alchemy.bars import bars
-from alchemy.curves import curves
-from alchemy.errors import sentence
-from alchemy.heatmap import PARTS, heatmap
-from alchemy.phase import numbers, phase
-from alchemy.records import aside, write_aside
+from alchemy.digests import seal
+from alchemy.errors import sentence, shortened
+from alchemy.files import aside, write_aside
+from alchemy.heatmap import PARTS, heatmap, rows_each
+from alchemy.lettering import portions
 from alchemy.results import LEGEND, Results, read
 from alchemy.tax_figure import headline
 
@@ -42,26 +46,52 @@ def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
 
 
 def pictures(results: Results) -> Iterator[tuple[str, Figure]]:
-    """Every picture that the cells give, with its name; cells that are lacking are marked in the heatmaps."""
+    """Every picture that the cells give, with its name."""
+    for name, draw, _ in drawings(results):
+        yield name, draw()
+
+
+def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]]:
+    """Of every picture that the cells give, its name, how it is drawn, and which rows or panels it has where these are
+    too many for one. Cells that are lacking are marked in the heatmaps.
+    """
     if tax.taxed(results.table):
-        yield "headline", headline(tax.of(results))
+        yield "headline", lambda: headline(tax.of(results)), ""
         return
     cells, table, swept = results.cells, results.table, results.apart
     if over := studied(table, swept):
         beside = "rows" if over == "share" else None  # a share has its rows beside it
-        yield f"curves_{over}", curves(cells, table, [name for name in swept if name != beside], over)
+        kept = [name for name in swept if name != beside]
+        _, keys = courses.keys_of(kept, over)
+        for some, ending, said in portions(courses.scored(cells), keys, courses.MOST, "Panels"):
+            yield f"curves_{safe(over)}{ending}", partial(courses.curves, some, table, kept, over, said), said
         return
-    lacking = results.lacking
-    whole = cells if lacking.empty else pd.concat([cells, lacking])
+    whole = cells if results.lacking.empty else pd.concat([cells, results.lacking])
+    shift = [*swept, "axis", "kind", "domain"]
+    each = rows_each(whole, swept)
     for metric in ("exact_match", "edit_distance"):
         for part in PARTS:
             name = f"heatmap{'' if metric == 'exact_match' else '_' + metric}{'' if part == 'full' else '_' + part}"
-            if ((cells["metric"] == metric) & (cells["part"] == part)).any():
-                yield name, heatmap(whole, metric, part, "\n".join([*results.caption, *LEGEND]), swept)
-    if (cells["part"] == "diagnosis").any():
-        yield "diagnosis", bars(cells, swept)
-    for numeric in numbers(cells, swept):
-        yield f"map_{numeric}", phase(cells, table, swept, numeric)
+            for some, ending, said in portions(whole, shift, each, "Rows"):
+                caption = "\n".join([*filter(None, [said]), *results.caption, *LEGEND])
+                if some["mean"][(some["metric"] == metric) & (some["part"] == part)].notna().any():
+                    yield name + ending, partial(heatmap, some, metric, part, caption, swept), said
+    replayed = cells[cells["part"] == "replay"]
+    for some, ending, said in portions(cells[cells["part"] == "diagnosis"], shift, diagnosis.MOST, "Panels"):
+        if len(some):
+            yield f"diagnosis{ending}", partial(diagnosis.bars, pd.concat([some, replayed]), swept, said), said
+    for numeric in maps.numbers(cells, swept):
+        _, keys = maps.keys_of(swept, numeric)
+        for some, ending, said in portions(maps.scored(cells), keys, maps.MOST, "Rows"):
+            both = pd.concat([some, replayed])
+            if len(some):
+                draw = partial(maps.phase, both, table, swept, numeric, said, named=not ending)
+                yield f"map_{safe(numeric)}{ending}", draw, said
+
+
+def safe(name: str) -> str:
+    """The name of a setting as part of a file's."""
+    return name.replace("/", "_")
 
 
 def studied(table: pd.DataFrame, names: list[str]) -> str | None:
@@ -74,9 +104,27 @@ def studied(table: pd.DataFrame, names: list[str]) -> str | None:
 
 def draw_all(results: Results, folder: Path, kind: str = "png") -> Path:
     """Draws every picture into `folder`; returns the path of the first."""
-    with styled():
-        drawn = [save(figure, folder / f"{name}.{kind}") for name, figure in pictures(results)]
+    drawn, said = draw_each(results, folder, kind)
+    if not drawn:
+        raise ValueError(said[0] if said else f"{folder} has nothing to draw")
     return drawn[0]
+
+
+def draw_each(results: Results, folder: Path, kind: str) -> tuple[list[Path], list[str]]:
+    """Draws every picture that can be; returns their paths, and in a sentence each why others could not, if any."""
+    drawn, failed = [], []
+    with styled():
+        for name, draw, _ in drawings(results):
+            path = folder / f"{name}.{kind}"
+            try:
+                drawn.append(save(draw(), path))
+            except OSError as error:  # as on a full disk: the next would do no better
+                failed.append(sentence(error))
+                break
+            except Exception as error:  # whatever numbers nobody has thought of lead to
+                failed.append(shortened(f"{path.name} cannot be drawn ({type(error).__name__}: {error})"))
+            collect()  # a figure knows itself, so that it is not let go of otherwise
+    return drawn, failed
 
 
 def styled() -> AbstractContextManager[None]:
@@ -92,26 +140,58 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def finish(folder: Path, kind: str = "png") -> int:
-    """Writes cells.csv, the pictures and the page of all finished jobs in `folder`; the last line printed is the first
-    picture's path. Returns the exit code: 0, or 1 if a job failed, each of them named on stderr.
+    """Writes cells.csv, the page and the pictures of all finished jobs in `folder`, in this order; the last line
+    printed is the first picture's path. Returns the exit code: 0, or 1 if a job failed or something could not be
+    written, each of them named on stderr.
     """
+    failed: list[str] = []
     try:
         results = read(folder)
         for failure in results.failures():
             print(f"alchemy: {failure}", file=sys.stderr)
         if results.good:
             write_aside(folder / "cells.csv", results.cells.to_csv(index=False))
-            picture = draw_all(results, folder, kind)
-            words = tax_page.write(results) if tax.taxed(results.table) else None
-            page = report.write(results)
-            print(words or table_text(results.cells, results.apart))
+            seal(folder / "cells.csv")
+            words, page = pages(results, failed)
+            drawn, undrawn = draw_each(results, folder, kind)
+            failed += [line for line in undrawn if not any(known in line for known in failed)]
+            if page and tax.taxed(results.table):
+                page = report.write(results)  # anew, now that there is the picture that is part of it
+            if words or not tax.taxed(results.table):
+                print(words or table_text(results.cells, results.apart))
+            for line in left_out(results):
+                print(line)
             print(f"every cell with its interval: {folder / 'cells.csv'}")
-            print(f"how its rows came out, to click through: {page}")
-            print(picture, flush=True)
+            if page:
+                print(f"how its rows came out, to click through: {page}")
+            if drawn:
+                print(drawn[0], flush=True)
     except (ValueError, OSError) as error:
-        print(f"alchemy: {sentence(error)}", file=sys.stderr)
-        return 1
-    return int(bool(results.failed))
+        failed.append(sentence(error))
+    for line in failed:
+        print(f"alchemy: {line}", file=sys.stderr)
+    return int(bool(failed or results.failed))
+
+
+def pages(results: Results, failed: list[str]) -> tuple[str | None, Path | None]:
+    """Writes the page, and the tables of a study that has its own; returns what it comes to in words, and the page's
+    path. What goes wrong is added to what `failed`.
+    """
+    words = page = None
+    try:
+        words = tax_page.write(results) if tax.taxed(results.table) else None
+        page = report.write(results)
+    except (ValueError, OSError) as error:
+        failed.append(sentence(error))
+    except Exception as error:  # as with pictures: what nobody has thought of costs itself
+        failed.append(shortened(f"report.html cannot be written ({type(error).__name__}: {error})"))
+    return words, page
+
+
+def left_out(results: Results) -> list[str]:
+    """In a sentence each, what has no place in any picture of its kind."""
+    last = {name.partition("_")[0]: said for name, _, said in drawings(results) if "left out" in said}
+    return [f"{name}: {said[0].lower()}{said[1:]}" for name, said in last.items()]
 
 
 def main() -> int:

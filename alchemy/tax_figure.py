@@ -11,9 +11,10 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from alchemy.contrast import Contrast
+from alchemy.lettering import broken, columns, cut, shown
 from alchemy.tax import Tax, over_seeds
 from alchemy.tax_panels import layers, openings, retention
-from alchemy.tax_style import KEEPS, SMALL, arms_of, mean_of, style, title
+from alchemy.tax_style import KEEPS, SMALL, WIDE, arms_of, mean_of, style, title, under
 from alchemy.verdicts import basis, keep_of, lost_bits, points, r2_by_seed
 
 Array = NDArray[np.float64]
@@ -23,14 +24,24 @@ PARTS = {  # of the loss, in words, grey and hatch
     "overthinking": ("overthinking", "white", "////"),
     "format": ("no valid opening", "0.88", "...."),
 }
-
-
+BROAD = 13.0  # inches
+SAID = 6  # runs that are left out, named one by one
 SHOWN = (("0.2", "arms that the curve is of"), ("none", "others, not fitted"))
 
 
 def headline(tax: Tax) -> Figure:
     """Draws all six panels; they need no more than the trajectories of one arm."""
-    figure = Figure(figsize=(13, 9.2), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+    seeds = len({key[3] for key in tax.runs})
+    drawn = (
+        f"{seeds} seeds, each thin, means thick, 95 % intervals over seeds" if seeds > 1 else "one seed, no intervals"
+    )
+    words = [f"What reasoning training does to knowledge (load {tax.load:g}; {drawn})"]
+    words += [f"left out: {line}" for line in tax.left_out[:SAID]]
+    words += [f"left out: {len(tax.left_out) - SAID} more"] * (len(tax.left_out) > SAID)
+    lines = [line for text in words for line in broken(text, BROAD - 0.3, 11, 3)]
+    figure = Figure(
+        figsize=(BROAD, 9.2 + 0.18 * max(0, len(lines) - 2)), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    )
     grid = figure.add_gridspec(2, 3, width_ratios=(1.12, 1, 1))
     first, fourth = (grid[row, 0].subgridspec(2, 1, height_ratios=tall) for row, tall in ((0, (2.4, 1)), (1, (1, 2.4))))
     plane(figure.add_subplot(first[0]), figure.add_subplot(first[1]), tax)
@@ -42,13 +53,7 @@ def headline(tax: Tax) -> Figure:
     retention(figure.add_subplot(grid[1, 1]), tax)
     openings(figure.add_subplot(grid[1, 2]), tax)
     legend(figure, tax)
-    seeds = len({key[3] for key in tax.runs})
-    shown = (
-        f"{seeds} seeds, each thin, means thick, 95 % intervals over seeds" if seeds > 1 else "one seed, no intervals"
-    )
-    words = f"What reasoning training does to knowledge (load {tax.load:g}; {shown})"
-    words += "".join(f"\nleft out: {line}" for line in tax.left_out)
-    figure.suptitle(words, size=11, x=0.005, ha="left")
+    figure.suptitle(shown("\n".join(lines)), size=11, x=0.005, ha="left")
     return figure
 
 
@@ -58,11 +63,12 @@ def legend(figure: Figure, tax: Tax) -> None:
     handles: list[Any] = []
     for arm in arms:
         name, colour, dash = style(tax, arm)
-        handles.append(Line2D([], [], color=colour, ls=dash, lw=2, label=name))
+        handles.append(Line2D([], [], color=colour, ls=dash, lw=2, label=shown(cut(name, 3.0, 9))))
     for keep in dict.fromkeys(keep for _, _, keep in tax.rows if keep != "none"):
         words, marker = KEEPS.get(keep, (keep, "*"))
-        handles.append(Line2D([], [], color="0.3", marker=marker, ls="", label=words))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize=9)
+        handles.append(Line2D([], [], color="0.3", marker=marker, ls="", label=shown(cut(words, 3.0, 9))))
+    number = columns([handle.get_label() for handle in handles], BROAD - 0.3, 9, 6)
+    figure.legend(handles=handles, loc="outside lower center", ncols=number, fontsize=9)
 
 
 def course(tax: Tax, load: float, arm: str, columns: tuple[str, str]) -> Array:
@@ -94,6 +100,8 @@ def plane(above: Any, below: Any, tax: Tax) -> None:
         words = f"control: load {unloaded:g}"
         near = line[np.abs(line[:, 0] - 0.2).argmin()]  # where the lines of arms are still together
         above.annotate(words, near, (0, 5), size=SMALL, textcoords="offset points", va="bottom")
+        low, high = above.get_ylim()
+        above.set_ylim(low, max(high, near[1] + 0.16 * (high - low)))
     preserved(above, tax)
     above.annotate(
         f"compared at {target:g}", (target, 0.02), (4, 0), xycoords=("data", "axes fraction"), size=SMALL, color="0.3",
@@ -220,9 +228,8 @@ def components(ax: Any, tax: Tax) -> None:
             )  # fmt: skip
         top = max(top, up, 0.0 if isnan(whole.high) else whole.high)
     names = [f"({arm})" if matches[arm] == "kl" else arm for arm in arms]
-    ax.set_xticks(
-        range(len(arms)), [name.replace("_", "\n") for name in names], size=SMALL, rotation=30 * (len(arms) > 5)
-    )
+    split_names = [name.replace("_", "\n") for name in names]
+    under(ax, split_names, WIDE * len(arms) / max(len(arms) + 0.2, 4.2), bold=True)
     for tick, arm in zip(ax.get_xticklabels(), arms, strict=True):
         tick.set(color=style(tax, arm)[1], fontweight="bold")
     ax.set_xlim(-0.6, max(len(arms), 4) - 0.4)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.contrast import Contrast
+from alchemy.lettering import cut, shown
 from alchemy.tax import Run, Seeds, Tax, over_seeds
-from alchemy.tax_style import SMALL, arms_of, mean_of, percent, says, style, title, whisker
+from alchemy.tax_style import SMALL, WIDE, arms_of, mean_of, percent, says, style, title, under, whisker
 from alchemy.verdicts import kept, onset, returned
 
 Array = NDArray[np.float64]
@@ -35,7 +36,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
         above.text(
             1,
             0.95 - 0.25 * side,
-            arm,
+            shown(cut(arm, WIDE - 1, SMALL, bold=True)),
             color=colour,
             size=SMALL,
             weight="bold",
@@ -58,9 +59,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
     below.set_ylim(max(low, -0.6), min(high, 1.6))  # intervals of two seeds may go far beyond
     below.axhline(0, color="0.3", lw=0.8)
     below.axhline(1, color="0.6", lw=0.8, ls=":")
-    below.set_xticks(range(len(names)), [name.removeprefix("layer_") for name in names], size=SMALL)
-    for tick, name in zip(below.get_xticklabels(), names, strict=True):
-        tick.set(rotation=0 if name.startswith("layer_") else 35, ha="center")
+    under(below, [name.removeprefix("layer_") for name in names], WIDE)
     below.set_xlabel("set back to the base: a layer, a half; a random half, or all halfway", size=SMALL)
     below.set_ylabel("share of lost bits returned;\n◇ of the gain kept", size=9)
     above.set_ylabel("weights\nmoved, %", size=9)

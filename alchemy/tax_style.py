@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from math import isnan
-from textwrap import fill
 from typing import Any
 
 from alchemy.contrast import Contrast
+from alchemy.lettering import broken, cut, shown, wide
 from alchemy.tax import Run, Tax, over_seeds
 
 ARMS = {  # in words, and in colours that stay apart for the colour-blind (Okabe and Ito), controls dashed
@@ -37,7 +37,7 @@ KEEPS = {  # preservation, in words, and its marker
     "replay_10": ("replay 10 %", "D"),
 }
 SMALL = 8
-WIDE = 50  # letters of a title in a line
+WIDE = 3.7  # inches of a panel and its title
 
 
 def style(tax: Tax, arm: str) -> tuple[str, str, str]:
@@ -74,4 +74,17 @@ def says(ax: Any, words: str) -> None:
 
 
 def title(ax: Any, letter: str, words: str) -> None:
-    ax.set_title(fill(f"{letter}  {words}", WIDE), size=9, weight="bold")
+    lines = broken(words, WIDE - 0.25, 9, 3, bold=True)
+    ax.set_title(shown(f"{letter}  " + "\n".join(lines)), size=9, weight="bold")
+
+
+def under(ax: Any, names: list[str], room: float, bold: bool = False) -> None:
+    """Writes the names of bars below them, upright where there is too little room for each."""
+    each = 0.95 * room / max(len(names), 1)
+    fits = [wide(name, SMALL, bold) <= each for name in names]
+    said = [
+        name if its else cut(name.replace("\n", " "), 1.0, SMALL, bold) for name, its in zip(names, fits, strict=True)
+    ]
+    ax.set_xticks(range(len(names)), [shown(name) for name in said], size=min(SMALL, 63 * each))
+    for tick, name in zip(ax.get_xticklabels(), names, strict=True):
+        tick.set_rotation(0 if all(fits) or len(name) == 1 else 90)

@@ -1,21 +1,26 @@
 """Records to table to picture, by hand and without a model."""
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from alchemy import figures
 from alchemy.bars import bars
 from alchemy.curves import curves
-from alchemy.figures import draw_all, finish, pictures, table_text
+from alchemy.digests import write_json
+from alchemy.figures import draw_all, drawings, finish, left_out, pictures, styled, table_text
 from alchemy.heatmap import heatmap
+from alchemy.lettering import broken, cut, fitted, told_apart, wide
 from alchemy.phase import numbers, phase
-from alchemy.records import jobs, load, summarise, variants, write
-from alchemy.results import Results, caption_of
+from alchemy.records import load, summarise, write
+from alchemy.results import LEGEND, Results, caption_of, holes
+from alchemy.runs import jobs, variants
 from tests.made import RUN, make, records
 
 
@@ -119,7 +124,7 @@ def test_finish_draws_every_picture_and_prints_its_path_last(sweep, capsys):
 
 
 def test_finish_draws_what_there_is_and_names_what_failed(sweep, capsys):
-    (sweep / "1" / "run.json").write_text(json.dumps({"status": "failed", "error": "no room", "overrides": ["seed=1"]}))
+    write_json(sweep / "1" / "run.json", {"status": "failed", "error": "no room", "overrides": ["seed=1"]})
     (sweep / "2" / "run.json").unlink()
     assert finish(sweep) == 1
     err = capsys.readouterr().err.splitlines()
@@ -133,8 +138,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, capsys):
     assert "not the folder of a run" in capsys.readouterr().err
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "run.json").write_text("{")
-    with pytest.raises(ValueError, match=r"run\.json cannot be read"):
-        jobs(tmp_path)
+    assert "run.json cannot be read: run that job again" in jobs(tmp_path)[0]["error"]
 
 
 def test_the_table_has_a_line_a_shift(sweep):
@@ -228,3 +232,209 @@ def test_a_study_s_own_number_and_parts_are_drawn_unasked():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["follows chain", "follows prompt"]
     assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 8
     assert "replay" not in figure.get_suptitle()
+
+
+def shown_texts(figure):
+    """Every text that is drawn, with where: words, and left, bottom, right and top in pixels."""
+    FigureCanvasAgg(figure).draw()
+    hidden = set()
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        drawn = set(map(id, axis._update_ticks())) if axis.axes.axison else set()
+        ticks = [tick for tick in (*axis.majorTicks, *axis.minorTicks) if id(tick) not in drawn]
+        hidden |= {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and id(text) not in hidden]
+    return [(text.get_text(), text.get_window_extent().extents) for text in texts if text.get_text().strip()]
+
+
+def inside_and_apart(figure, tolerance=1.0):
+    """What is wrong with the texts of a figure: those beyond the paper's edge, and those that lie over each other."""
+    texts = sorted(shown_texts(figure), key=lambda text: text[1][0])
+    width, height = figure.canvas.get_width_height()
+    faults = []
+    for number, (words, (left, bottom, right, top)) in enumerate(texts):
+        if min(left, bottom) < -tolerance or right > width + tolerance or top > height + tolerance:
+            faults.append(f"{words!r} is beyond the edge")
+        for other, (begin, low, _, high) in texts[number + 1 :]:
+            if begin > right - tolerance:
+                break
+            if min(top, high) - max(bottom, low) > tolerance:
+                faults.append(f"{words!r} lies over {other!r}")
+    return faults
+
+
+def made_up(axes, seeds=(0, 1, 2), variants=({},), setting=lambda level: f"level {level}", score=None):
+    """A table with these levels by axis, for each variant: swept settings by name."""
+    score = score or (lambda seed, level, variant: 0.3 + 0.1 * seed if level else 1.0)
+    rows = []
+    for variant in variants:
+        for seed in seeds:
+            at = [(axis, level, score(seed, level, variant)) for axis, levels in axes.items() for level in levels]
+            for record in records(seed, at):
+                facts = {"metric": record.metric, "value": record.value, "error": record.error, "count": record.count}
+                says = {"setting": setting(record.at["level"])}
+                rows.append({"job": seed, **variant, **record.at, **says, **facts})
+    return pd.DataFrame(rows)
+
+
+MANY = "[" + ",".join(f"F{i}F{j}" for i in range(5) for j in range(5)) + "]"
+ALL = {"task": range(4), "element": range(3), "length": range(-2, 3), "steps": range(-1, 3), "format": range(4)}
+CAPTION = "\n".join([*caption_of([{**RUN, "seed": seed} for seed in range(3)]), *LEGEND])
+SHORT = "\n".join([*caption_of([{**RUN, "seed": seed, "reached": False} for seed in range(60)]), *LEGEND])
+LONG = [
+    {"task.training": MANY.replace("F3F3", f"F{i}F7"), "model": "hf", "model.path": f"/data/${{x}}/{i}/$very/long" * 4}
+    for i in range(4)
+]
+
+
+def percent(level):
+    return f"{5 * level}%"
+
+
+def long_name(level):
+    return f"a level {level} whose name is very long and says a lot"
+
+
+TABLES = {  # made-up tables, and their captions
+    "usual": (made_up(ALL), CAPTION),
+    "one row": (made_up({"length": [0, 1]}), CAPTION),
+    "two rows": (made_up({"length": [0, 1], "task": [0, 1]}), CAPTION),
+    "one cell": (made_up({"length": [1]}, seeds=[0]), ""),
+    "a long caption": (made_up({"length": [0, 1]}, seeds=range(2)), SHORT),
+    "21 levels": (made_up({"format": range(21)}, setting=percent), CAPTION),
+    "25 levels": (made_up({"length": range(-12, 13), "format": range(3)}, setting=long_name), CAPTION),
+    "long settings": (made_up({"task": [0, 1], "format": [0, 3]}, variants=LONG, setting=long_name), CAPTION),
+    "40 rows": (made_up({"length": [0, 1]}, variants=[{"model.width": f"w{i}"} for i in range(40)]), CAPTION),
+    "60 rows": (made_up({"length": [0, 1]}, variants=[{**LONG[i % 4], "x": f"w{i}"} for i in range(60)]), SHORT),
+    "40 rows, 25 levels": (made_up({"length": range(25)}, [0], [{"x": f"w{i}"} for i in range(40)]), CAPTION),
+}
+
+
+QUICK = ("one row", "two rows", "one cell", "a long caption", "21 levels", "long settings")
+NAMES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in TABLES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_word_of_a_heatmap_is_beyond_the_edge_or_over_another(name):
+    table, caption = TABLES[name]
+    table = table[~((table["seed"] == 2) & (table["level"] == 1))]  # of some cells fewer seeds
+    swept = [key for key in table if key in LONG[0] or key in ("model.width", "x")]
+    cells = summarise(table)
+    lacking = holes(cells, [dict.fromkeys(swept, "not there")])
+    with styled():
+        for metric, part in (("exact_match", "full"), ("edit_distance", "answer"))[: 2 if name in QUICK else 1]:
+            assert inside_and_apart(heatmap(pd.concat([cells, lacking]), metric, part, caption, swept)) == []
+
+
+@pytest.mark.parametrize("name", [name for name in QUICK if "caption" not in name])
+def test_no_word_of_the_diagnosis_is_beyond_the_edge_or_over_another(name):
+    table, _ = TABLES[name]
+    with styled():
+        assert inside_and_apart(bars(summarise(table), [key for key in table if key in LONG[0]])) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "variants", "axes"),
+    [
+        ([1, 4, 16, 64], [{}], {"task": range(4)}),
+        ([0.001, 0.5, 30_000_000], [{}], {"task": range(2)}),
+        pytest.param([*range(0, 200_000, 30_000)], LONG, {"task": range(2), "format": [1]}, marks=pytest.mark.slow),
+    ],
+)
+def test_no_word_of_curves_and_maps_is_beyond_the_edge_or_over_another(values, variants, axes):
+    setting = long_name if len(variants) > 1 else percent
+    every = [{"some.number": value, **variant} for variant in variants for value in values]
+    table = made_up(axes, variants=every, setting=setting, score=lambda seed, level, variant: 0.1)
+    swept = [key for key in table if key in every[0]]
+    with styled():
+        assert inside_and_apart(curves(summarise(table), table, swept, "some.number")) == []
+        table = table.astype({"some.number": str})
+        assert inside_and_apart(phase(summarise(table), table, swept, "some.number")) == []
+
+
+def test_a_map_of_hundreds_of_values_stays_a_picture():
+    every = [{"train.steps": str(steps)} for steps in range(1000, 400_000, 1000)]
+    table = made_up({"task": [0, 1]}, [0], every)
+    with styled():
+        figure = phase(summarise(table), table, ["train.steps"], "train.steps")
+        assert inside_and_apart(figure) == []
+    assert figure.get_figwidth() < 35
+
+
+def test_the_usual_pictures_are_as_large_as_they_were():
+    cells = summarise(TABLES["usual"][0])
+    with styled():
+        assert tuple(heatmap(cells, "exact_match", "full", CAPTION, []).get_size_inches()) == pytest.approx((12, 6.95))
+        assert tuple(bars(cells, []).get_size_inches()) == pytest.approx((13, 6.1))
+
+
+def test_rows_without_room_are_spread_over_pictures_and_what_is_left_out_is_said(tmp_path):
+    variants = [{"model.width": f"w{number}"} for number in range(1000)]
+    table = made_up({"length": [1]}, [0], variants)
+    table = table[table["metric"].isin(["exact_match", "right"]) & table["part"].isin(["full", "diagnosis"])]
+    results = Results(tmp_path, {0: RUN}, {}, dict(enumerate(variants)), table)
+    with styled():
+        drawn = {name: draw for name, draw, _ in drawings(results)}
+        assert list(drawn)[:5] == ["heatmap", "heatmap_2", "heatmap_3", "heatmap_4", "diagnosis"]
+        figure = drawn["heatmap_4"]()
+    assert max(figure.get_size_inches()) * 200 < 10_000
+    words = " ".join(text for text, _ in shown_texts(figure))
+    assert "Rows 601 to 800 of 1,000. 200 more are left out: cells.csv and report.html have them." in words
+    assert "model.width=w799, length" in words
+    assert [line.partition(":")[0] for line in left_out(results)] == ["heatmap", "diagnosis"]
+
+
+def test_a_picture_that_fails_costs_neither_the_table_nor_the_page_nor_the_others(sweep, capsys, monkeypatch):
+    def fails(cells, metric, part, *rest):
+        if part == "chain":
+            raise RuntimeError("no such colour")
+        return heatmap(cells, metric, part, *rest)
+
+    monkeypatch.setattr(figures, "heatmap", fails)
+    assert finish(sweep) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == str(sweep / "heatmap.png")
+    assert said.err.splitlines()[0] == "alchemy: heatmap_chain.png cannot be drawn (RuntimeError: no such colour)"
+    assert not (sweep / "heatmap_chain.png").exists()
+    for name in ("heatmap.png", "heatmap_answer.png", "diagnosis.png", "cells.csv", "report.html"):
+        assert (sweep / name).exists(), name
+
+
+def test_the_table_and_the_page_are_there_before_the_first_picture(sweep, monkeypatch):
+    def stops(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figures, "heatmap", stops)
+    with pytest.raises(KeyboardInterrupt):
+        finish(sweep)
+    assert {path.name for path in sweep.iterdir()} >= {"cells.csv", "report.html"}
+
+
+def test_numbers_that_are_none_are_drawn_or_left_out(tmp_path):
+    table = made_up({"length": [0, 1]})
+    gone = table.assign(value=table["value"].mask(table["metric"] == "exact_match"))
+    for some in (gone, table[table["metric"] != "exact_match"]):
+        results = Results(tmp_path, {0: RUN}, {}, {0: {}}, some)
+        assert next(iter(drawings(results)))[0] == "heatmap_edit_distance"
+    cells = summarise(table)
+    for value in (np.nan, np.inf):
+        with styled():
+            for figure in (heatmap(cells.assign(mean=value), "exact_match", "full", "", []), bars(cells[:0], [])):
+                assert inside_and_apart(figure) == []
+            assert inside_and_apart(heatmap(cells[:0], "exact_match", "full", "", [])) == []
+
+
+def test_words_are_cut_broken_and_made_small():
+    assert cut("as it is", 5, 10) == "as it is"
+    for room in (0.3, 1.0, 2.0):
+        assert wide(cut(MANY, room, 10), 10) <= room
+        lines = broken(MANY, room, 10, 3)
+        assert 1 <= len(lines) <= 3
+        assert max(wide(line, 10) for line in lines) <= room
+    assert broken("one two three", 10, 10) == ["one two three"]
+    assert broken("", 1, 10) == [""]
+    assert fitted(["a longer way", "short"], 10, 10) == ("a longer way", 10)
+    assert fitted(["a longer way of saying it", "short"], 0.6, 10)[0] == "short"
+    assert fitted(["a price of $5"], 10, 10)[0] == r"a price of \$5"
+    apart = told_apart([variant["task.training"] for variant in LONG])
+    assert [*apart.values()] == [f"…F{number}…" for number in range(4)]
+    assert told_apart(["16", "32", MANY]) == {"16": "16", "32": "32", MANY: MANY}

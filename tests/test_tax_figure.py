@@ -1,6 +1,5 @@
 """The headline figure, the tables and the page of made-up runs of fine-tuning arms."""
 
-import json
 from dataclasses import asdict
 
 import numpy as np
@@ -10,11 +9,13 @@ from matplotlib.text import Text
 
 from alchemy import tax
 from alchemy.figures import finish, pictures, styled
-from alchemy.records import load, summarise
+from alchemy.records import load, summarise, write
 from alchemy.results import read
 from alchemy.tax_figure import headline
+from alchemy.tax_style import ARMS, KEEPS
 from alchemy.verdicts import verdicts
-from tests.made import make_tax, tax_records
+from tests.made import change_run, make_tax, tax_records
+from tests.test_figures import inside_and_apart
 from tests.test_tax import ALL, PLAN, SETTINGS, table
 
 
@@ -96,6 +97,23 @@ def test_every_panel_has_its_control():
     assert sum(name.startswith("control: ") for name in names) == 3
 
 
+LONG = ("an_arm_of_a_very_long_name_that_nobody_foresaw_at_all", "gold", "$another_$arm")
+FRAMES = {
+    "usual": lambda: (table(3, arms=ALL), table(3, arms=("gold",), load=0.02)),
+    "one arm": lambda: (table(1, arms=("random",)),),
+    "every arm": lambda: (table(2, arms=tuple(ARMS)), table(2, arms=("gold", "rlvr"), load=0.02)),
+    "every preservation": lambda: (table(2, arms=("gold", "rlvr"), keeps=("none", *KEEPS)),),
+    "long names": lambda: (table(2, arms=LONG, keeps=("none", "some_very_long_method_of_preservation_as_well")),),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "long names" else pytest.mark.slow) for name in FRAMES]
+)
+def test_no_word_is_beyond_the_edge_or_over_another(name):
+    assert inside_and_apart(drawn(*FRAMES[name]())) == []
+
+
 def test_what_is_not_there_is_said_in_words():
     figure = drawn(table(1, arms=("random",)))
     said = titles(figure)
@@ -142,11 +160,14 @@ def test_seeds_evaluated_at_different_steps_are_drawn_where_they_agree():
 
 def test_nothing_trained_is_an_error_in_words(tmp_path, capsys):
     make_tax(tmp_path, (0,), unloaded=False)
-    path = tmp_path / "0" / "records.jsonl"
-    first = [line for line in path.read_text().splitlines() if json.loads(line)["at"]["step"] == 0]
-    path.write_text("\n".join(first) + "\n")
+    first = [record for record in tax_records(0) if record.at["step"] == 0]
+    change_run(tmp_path / "0", records=write(tmp_path / "0" / "records.jsonl", first))
     assert finish(tmp_path) == 1
-    assert "no arm has records of a step past 0" in capsys.readouterr().err
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert "no arm has records of a step past 0" in line
+    assert (tmp_path / "cells.csv").exists()
+    assert "see the picture" not in said.out
 
 
 def test_a_run_without_predictions_is_drawn(tmp_path, capsys):
