@@ -6,16 +6,19 @@
 
 import logging
 import os
+import re
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from time import time
 from typing import Any, Protocol
 
-from alchemy.errors import sentence
+from alchemy.errors import sentence, shortened
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +28,16 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "mlflow": ("mlflow", "sqlalchemy", "alembic", "sqlparse"),
 }
 PATIENCE = 30.0  # seconds that one job waits for another to have written into mlflow's file
+BUSY = 5.0  # and for another program that has locked it
 MAKING = 300.0  # and for another to have made it, which takes some ten seconds
 AT_ONCE = 100  # settings that mlflow takes in one go
 LONGEST = 6000  # letters of a setting that it takes
+WHY = 180  # letters of why a tracker failed
+BROKEN = {  # what is to be done about mlflow's file, by what SQLite says of it
+    "locked": "end what else is writing into it",
+    "readonly": "let it be written",
+    "unable to open": "make it a file that can be written",
+}
 
 Check = dict[str, Any]  # an alchemy.train.Progress as it is stored
 Tell = Callable[[Sequence[Check]], None]  # gets all checks so far, each time
@@ -133,11 +143,17 @@ class Curve:
             act(self.tracker)
         except Exception as error:
             self.given_up = True
-            log.warning(
-                "track=%s failed (%s); the job goes on without it, and the same command shows the whole curve again",
-                self.job.settings["track"],
-                sentence(error),
-            )
+            log.warning("%s", said_of(self.job.settings["track"], error))
+
+
+def said_of(track: str, error: Exception) -> str:
+    """In one sentence, that a tracker failed and why, without what its libraries add about themselves."""
+    plain = error if isinstance(error, OSError) else ValueError(re.split(r"\s*\[SQL|\s*\(Background", str(error))[0])
+    why = shortened(sentence(plain if str(plain) else error), WHY)
+    return shortened(
+        f"track={track} failed ({why}); the job goes on without it, and once that is mended the same command shows the "
+        "whole curve"
+    )
 
 
 @dataclass(frozen=True)
@@ -204,18 +220,35 @@ class Mlflow:
         self.lock = FileLock(job.output / ".mlflow.lock", timeout=PATIENCE)
         params = [Param(key, value[:LONGEST]) for key, value in flat(job.settings)]
         with self.lock.acquire(timeout=MAKING):
-            self.client = MlflowClient(f"sqlite:///{job.output / 'mlflow.db'}")
-            name = job.settings["name"]
-            if found := self.client.get_experiment_by_name(name):
-                experiment = found.experiment_id
-            else:
-                experiment = self.client.create_experiment(name, (job.output / "mlflow").as_uri())
-            for run in self.client.search_runs([experiment], f'attributes.run_name = "{job.name}"'):
+            check(job.output / "mlflow.db")
+            try:
+                self.client = MlflowClient(f"sqlite:///{job.output / 'mlflow.db'}")
+                self.experiment = self.experiment_of(job)
+            except Exception as error:
+                if "mlflow db upgrade" in str(error):
+                    raise ValueError(
+                        f"{job.output / 'mlflow.db'} is of another version of mlflow: move it away, or "
+                        "run mlflow db upgrade on it"
+                    ) from error
+                raise
+            quote = "'" if '"' in job.name else '"'
+            for run in self.client.search_runs([self.experiment], f"attributes.run_name = {quote}{job.name}{quote}"):
                 self.client.delete_run(run.info.run_id)  # of the same job, which was queued again
             tags = {"fingerprint": job.fingerprint}
-            self.run = self.client.create_run(experiment, run_name=job.name, tags=tags).info.run_id
+            self.run = self.client.create_run(self.experiment, run_name=job.name, tags=tags).info.run_id
             for start in range(0, len(params), AT_ONCE):
                 self.client.log_batch(self.run, params=params[start : start + AT_ONCE])
+
+    def experiment_of(self, job: Job) -> str:
+        """The experiment of the job's name, restored if somebody deleted it in mlflow's page."""
+        name = job.settings["name"]
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return self.client.create_experiment(name, (job.output / "mlflow").as_uri())
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+            log.info("mlflow's experiment %s had been deleted, and is restored with its runs", name)
+        return found.experiment_id
 
     def write(self, new: Sequence[Point]) -> None:
         from mlflow.entities import Metric
@@ -224,12 +257,40 @@ class Mlflow:
         for start in range(0, len(new), AT_ONCE):
             some = new[start : start + AT_ONCE]
             metrics = [Metric(name, value, now, point.rows) for point in some for name, value in point.values.items()]
-            with self.lock:
-                self.client.log_batch(self.run, metrics)
+            self.told(partial(self.client.log_batch, self.run, metrics))
 
     def close(self, finished: bool) -> None:
+        self.told(lambda: self.client.set_terminated(self.run, "FINISHED" if finished else "FAILED"))
+
+    def told(self, act: Callable[[], object]) -> None:
+        """Does it; anew if somebody had deleted the run, or its experiment, which are then restored."""
         with self.lock:
-            self.client.set_terminated(self.run, "FINISHED" if finished else "FAILED")
+            try:
+                act()
+            except Exception as error:
+                if "deleted" not in str(error):
+                    raise
+                if self.client.get_experiment(self.experiment).lifecycle_stage == "deleted":
+                    self.client.restore_experiment(self.experiment)
+                elif self.client.get_run(self.run).info.lifecycle_stage == "deleted":
+                    self.client.restore_run(self.run)
+                else:
+                    raise
+                act()
+
+
+def check(file: Path) -> None:
+    """Raises ValueError if mlflow's file cannot be written, or is none; mlflow itself would try for minutes."""
+    if not file.exists():
+        return
+    try:
+        with closing(sqlite3.connect(file, BUSY, isolation_level=None)) as found:
+            found.execute("BEGIN IMMEDIATE")
+            found.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            found.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        todo = next((words for said, words in BROKEN.items() if said in str(error)), "move it away")
+        raise ValueError(f"{file} cannot be used ({error}): {todo}") from error
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -11,9 +11,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from alchemy import store, track
-from alchemy.plan import CONF, plan
+from alchemy.plan import plan
+from alchemy.settings import CONF
 from alchemy.store import Partial
-from alchemy.track import Curve, Job, Mlflow, TensorBoard, Told, points, tracking
+from alchemy.track import Curve, Job, Mlflow, TensorBoard, Told, check, points, said_of, tracking
 from alchemy.train import Recipe, fit
 from tests.conftest import tiny_model
 from tests.test_command import TINY, environment
@@ -231,3 +232,102 @@ def test_a_failed_job_says_so_and_one_that_is_begun_again_has_one_run(tmp_path):
     assert run.info.status == "FINISHED"
     assert metrics == curve(CHECKS)
     assert run.data.params["task.length"] == "4"
+
+
+def delete_experiment(file):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{file}")
+    client.delete_experiment(client.get_experiment_by_name("run").experiment_id)
+
+
+def delete_run(file):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{file}")
+    (run,) = client.search_runs([client.get_experiment_by_name("run").experiment_id])
+    client.delete_run(run.info.run_id)
+
+
+@pytest.mark.slow
+@WITHOUT
+def test_what_was_deleted_in_mlflow_s_own_page_is_restored(tmp_path, caplog):
+    job = job_in(tmp_path, "mlflow")
+
+    def train(*between):
+        with tracking("mlflow", job) as tell:
+            for known, act in enumerate(between, 1):
+                tell(CHECKS[:known])
+                act(tmp_path / "mlflow.db")
+            tell(CHECKS)
+
+    train()
+    delete_experiment(tmp_path / "mlflow.db")
+    train(delete_run, delete_experiment)
+    assert "failed" not in caplog.text
+    ((run, metrics),) = read_mlflow(tmp_path).values()
+    assert (run.info.status, metrics) == ("FINISHED", curve(CHECKS))
+
+
+def spoil(file, how):
+    if how == "a folder":
+        file.mkdir()
+    elif how == "garbage":
+        file.write_text("no database at all, but a text that is long enough\n" * 100)
+    else:
+        with sqlite3.connect(file) as made:
+            made.execute("CREATE TABLE experiments (name TEXT)")
+            made.executemany("INSERT INTO experiments VALUES (?)", [("a" * 900,)] * 100)
+        made.close()
+        if how == "cut":
+            file.write_bytes(file.read_bytes()[:10_000])
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("a folder", "(unable to open database file): make it a file that can be written"),
+        ("garbage", "(file is not a database): move it away"),
+        ("cut", "(database disk image is malformed): move it away"),
+        ("locked", "(database is locked): end what else is writing into it"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_known_before_mlflow_tries_for_minutes(how, said, tmp_path, monkeypatch):
+    file = tmp_path / "mlflow.db"
+    check(file)
+    spoil(file, how)
+    monkeypatch.setattr(track, "BUSY", 0.1)
+    with sqlite3.connect(file if how == "locked" else ":memory:", isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            check(file)
+        other.execute("ROLLBACK")
+    other.close()
+    assert str(caught.value) == f"{file} cannot be used {said}"
+
+
+def test_a_warning_is_one_short_sentence_without_what_a_library_says_of_itself():
+    query = (
+        "(sqlite3.OperationalError) database is locked\n[SQL: INSERT INTO metrics]\n(Background on this error at: x)"
+    )
+    assert said_of("mlflow", RuntimeError(query)) == (
+        "track=mlflow failed ((sqlite3.OperationalError) database is locked); the job goes on without it, and once "
+        "that is mended the same command shows the whole curve"
+    )
+    for error in (RuntimeError("far too long " * 100), OSError(28, "No space left", "/a/b" * 200), ValueError()):
+        said = said_of("tensorboard", error)
+        assert len(said) <= 300
+        assert "\n" not in said
+        assert said.endswith("the whole curve")
+
+
+@WITHOUT
+def test_a_file_in_the_place_of_tensorboard_s_folder_is_one_warning(tmp_path, caplog):
+    job = job_in(tmp_path)
+    job.folder.mkdir(parents=True)
+    (job.folder / "tensorboard").write_text("mine")
+    with tracking("tensorboard", job) as tell:
+        tell(CHECKS)
+    assert caplog.text.count("track=tensorboard failed") == 1
+    assert "tensorboard cannot be used (File exists)" in caplog.text
+    assert (job.folder / "tensorboard").read_text() == "mine"
