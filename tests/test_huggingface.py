@@ -22,9 +22,10 @@ from alchemy.build import build_model
 from alchemy.evaluate import complete
 from alchemy.interop import main
 from alchemy.noise import Noise
-from alchemy.plan import CONF, plan
+from alchemy.plan import plan
 from alchemy.results import caption_of
 from alchemy.seeds import stream
+from alchemy.settings import CONF
 from alchemy.shift import corrupt
 from alchemy.task import Distribution, draw
 from alchemy.vocabulary import END, PAD, UNKNOWN
@@ -319,6 +320,213 @@ SPOILT = {
     "empty": "has no config.json",
     "layers": "lacks weights of its config.json, such as transformer.h.2.",
 }
+
+
+def changed(folder, name, **entries):
+    """Changes entries of a file in JSON."""
+    file = folder / name
+    known = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(known | entries))
+
+
+def outside(folder):
+    """Moves the weights beside the folder; in it they have another name."""
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
+
+
+def indexed(folder, *names):
+    changed(
+        folder, "model.safetensors.index.json", metadata={}, weight_map={f"w{n}": name for n, name in enumerate(names)}
+    )
+
+
+def named_outside(folder, name):
+    outside(folder)
+    indexed(folder, name)
+
+
+def linked(folder, name):
+    (folder / name).rename(folder.parent / name)
+    (folder / name).symlink_to(folder.parent / name)
+
+
+def looped(folder):
+    (folder / "vocab.txt").symlink_to("vocab.txt")
+
+
+def sub_folder(folder):
+    (folder / "sub").mkdir()
+    shutil.copy(folder / "model.safetensors", folder / "sub" / "model.safetensors")
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    indexed(folder, "sub/model.safetensors")
+
+
+def with_code(folder, name, part):
+    (folder / "mine.py").write_text("raise SystemExit('code in a folder was run')")
+    changed(folder, name, **{"auto_map": {part: "mine.Mine"}, "model_type": "mine"})
+
+
+ELSEWHERE = "only the folder of a checkpoint itself is read"
+UNREADABLE = "cannot be read as a causal language model"
+NOT_ITS_OWN = {  # what is done to a checkpoint, and two things that the sentence about it says
+    "weights beside it": (lambda at: named_outside(at, "../outside.safetensors"), "index.json", ELSEWHERE),
+    "an absolute path": (lambda at: named_outside(at, str(at.parent / "outside.safetensors")), "index.json", ELSEWHERE),
+    "weights that are not there": (lambda at: named_outside(at, "gone.safetensors"), "gone.safetensors", ELSEWHERE),
+    "weights of a sub-folder": (sub_folder, "sub/model.safetensors", ELSEWHERE),
+    "weights by another name": (lambda at: indexed(at, "config.json"), "names config.json", UNREADABLE),
+    "a number for a file": (lambda at: indexed(at, 3), "index.json names 3", ELSEWHERE),
+    "no map of weights": (
+        lambda at: changed(at, "model.safetensors.index.json", weight_map=[]),
+        "weight_map",
+        UNREADABLE,
+    ),
+    "a link to weights": (lambda at: linked(at, "model.safetensors"), "model.safetensors is a link", ELSEWHERE),
+    "a link to settings": (lambda at: linked(at, "config.json"), "config.json is a link", ELSEWHERE),
+    "a link to itself": (looped, "vocab.txt is a link", ELSEWHERE),
+    "weights that its settings name": (
+        lambda at: changed(at, "config.json", transformers_weights="../outside.safetensors"),
+        "config.json names weights ../outside.safetensors",
+        ELSEWHERE,
+    ),
+    "a tokenizer from elsewhere": (
+        lambda at: changed(at, "tokenizer_config.json", tokenizer_file="/etc/passwd"),
+        "tokenizer_config.json names /etc/passwd",
+        ELSEWHERE,
+    ),
+    "a tokenizer by its tokens": (
+        lambda at: changed(at, "special_tokens_map.json", tokenizer_file="../tokenizer.json"),
+        "special_tokens_map.json names ../tokenizer.json",
+        ELSEWHERE,
+    ),
+    "one of several tokenizers": (
+        lambda at: changed(at, "tokenizer_config.json", fast_tokenizer_files=["../tokenizer.4.0.0.json"]),
+        "tokenizer.4.0.0.json",
+        ELSEWHERE,
+    ),
+    "an adapter": (
+        lambda at: changed(at, "adapter_config.json", base_model_name_or_path="../other", peft_type="LORA"),
+        "adapter_config.json",
+        ELSEWHERE,
+    ),
+    "code": (lambda at: with_code(at, "config.json", "AutoConfig"), "config.json", "no code in a folder is run"),
+    "a tokenizer's code": (
+        lambda at: with_code(at, "tokenizer_config.json", "AutoTokenizer"),
+        "tokenizer_config.json",
+        "no code in a folder is run",
+    ),
+    "kernels": (
+        lambda at: changed(at, "config.json", _attn_implementation="someone/kernels"),
+        "someone/kernels",
+        ELSEWHERE,
+    ),
+    "quantised weights": (
+        lambda at: changed(at, "config.json", quantization_config={"quant_method": "mxfp4"}),
+        "config.json",
+        "whole weights",
+    ),
+    "a text for a token": (
+        lambda at: changed(at, "generation_config.json", eos_token_id="abc"),
+        "generation_config.json: eos_token_id is no whole number but 'abc'",
+        UNREADABLE,
+    ),
+    "a list of texts": (
+        lambda at: changed(at, "generation_config.json", eos_token_id=[0, {"a": 1}]),
+        "generation_config.json: eos_token_id",
+        UNREADABLE,
+    ),
+    "a number for a list": (
+        lambda at: changed(at, "generation_config.json", suppress_tokens=3),
+        "generation_config.json: suppress_tokens",
+        UNREADABLE,
+    ),
+    "a text for a number of places": (
+        lambda at: changed(at, "config.json", n_positions="many"),
+        "config.json: ",
+        UNREADABLE,
+    ),
+    "no places": (lambda at: changed(at, "config.json", n_positions=0), "config.json: ", UNREADABLE),
+    "a text for the end": (lambda at: changed(at, "config.json", eos_token_id="abc"), "config.json: ", UNREADABLE),
+    "tokens of another kind": (
+        lambda at: changed(at, "tokenizer.json", added_tokens=7),
+        "tokenizer.json",
+        UNREADABLE,
+    ),
+}
+FILES = (
+    "config",
+    "generation_config",
+    "tokenizer_config",
+    "special_tokens_map",
+    "tokenizer",
+    "model.safetensors.index",
+)
+
+
+def refused(folder):
+    """The sentence with which a checkpoint is refused before anything is measured."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 which one, the caller asks
+        from_elsewhere(folder)
+    said = str(caught.value)
+    assert len(said) <= 300
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize("how", NOT_ITS_OWN)
+def test_only_the_folder_itself_is_read_and_what_is_wrong_in_it_is_told_by_its_file(how, stranger, tmp_path):
+    spoil, file, words = NOT_ITS_OWN[how]
+    shutil.copytree(stranger, tmp_path / "bad")
+    spoil(tmp_path / "bad")
+    said = refused(tmp_path / "bad")
+    assert file in said
+    assert words in said
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_holds_something_else_than_an_object_is_named(name, stranger, tmp_path):
+    shutil.copytree(stranger, tmp_path / "bad")
+    for text in ("[1]", "null", "3", '"x"', "true", "[" * 100_000, "\ufeff{}", "{", ""):
+        (tmp_path / "bad" / f"{name}.json").write_text(text)
+        said = refused(tmp_path / "bad")
+        assert f"{name}.json" in said, text
+        assert UNREADABLE in said, text
+
+
+def test_settings_for_decoding_in_a_list_are_told_in_one_sentence_by_the_command(stranger, tmp_path):
+    shutil.copytree(stranger, tmp_path / "bad")
+    (tmp_path / "bad" / "generation_config.json").write_text('[{"eos_token_id": 0}]')
+    done = alchemy(tmp_path, "model=hf", "model.path=bad", "study.count=4", "shift.axis=task")
+    assert done.returncode == 1
+    assert "generation_config.json holds a list and must hold an object" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_fingerprint_covers_all_that_is_read_and_harmless_things_are_let_be(stranger, tmp_path):
+    folder = tmp_path / "fine"
+    shutil.copytree(stranger, folder)
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "tool.jinja").write_text("{{ 1 / 0 }}")
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('run') }}")
+    (folder / "onnx").mkdir()
+    (folder / "alias.safetensors").symlink_to("model.safetensors")
+    changed(folder, "config.json", _name_or_path="../somewhere/else")
+    changed(folder, "tokenizer_config.json", special_tokens_map_file="/root/map.json")
+    model = from_elsewhere(folder)
+    names = {"config.json", "model.safetensors", "chat_template.jinja", "additional_chat_templates/tool.jinja"}
+    assert names <= {*model.made_of}
+    rows = draw(CIPHER, CIPHER.train, 4, stream(0, "test"))
+    np.testing.assert_array_equal(model.complete(rows, 0.0, None), from_elsewhere(stranger).complete(rows, 0.0, None))
+
+
+def test_a_tokenizer_of_another_model_is_told_in_words(stranger, tmp_path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    shutil.copytree(stranger, tmp_path / "bad")
+    size = {"n_positions": 128, "n_embd": 32, "n_layer": 1, "n_head": 2}
+    GPT2LMHeadModel(GPT2Config(vocab_size=8, eos_token_id=0, bos_token_id=0, **size)).save_pretrained(tmp_path / "bad")
+    with pytest.raises(ValueError, match=r"a tokenizer that writes token \d+ and a model that knows 8"):
+        from_elsewhere(tmp_path / "bad").complete(draw(CIPHER, CIPHER.train, 4, stream(0, "test")), 0.0, None)
 
 
 @pytest.mark.parametrize("how", SPOILT)
