@@ -6,15 +6,22 @@ import re
 import signal
 import sys
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported; a second thread slows small models
 
 import hydra
 import yaml
 from hydra._internal import hydra as machinery
+from hydra._internal.utils import get_args_parser
 from hydra.core.utils import configure_log
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -54,8 +61,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to us
     vars(machinery)["Hydra"] = Audited  # Hydra has no other way to look at a configuration first
     try:
-        if any(word.startswith("--experimental-rerun") for word in sys.argv):
-            raise ValueError("--experimental-rerun would run a pickle: use python -m alchemy rerun outputs/NAME/TIME")
+        look_at(sys.argv[1:])
         entry()
     except KeyboardInterrupt as stop:
         done = f" with {stop}" if str(stop) else ""
@@ -66,37 +72,60 @@ def main() -> None:
         sys.exit(f"alchemy: {explain(error)}")
 
 
+def look_at(words: list[str]) -> None:
+    """Raises ValueError for options of the command that Hydra does not have, or that the lab does not follow."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise ValueError(f"{message}: python -m alchemy --help shows how to write it")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    if parser.parse_args(words).experimental_rerun:
+        raise ValueError("--experimental-rerun would run a pickle: use python -m alchemy rerun outputs/NAME/TIME")
+
+
 def explain(error: BaseException) -> str:
     """One sentence that says what to change."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, option = error.missing_cfg_file.partition("/")
-        options = ", ".join(error.options or ())
-        return shortened(
-            f"{group}={option} is not an option: use {group}= with one of {options or 'the files in conf/' + group}"
-        )
-    if isinstance(error, OverrideParseException):
-        what = f"{error.override!r} cannot be read"
-        return shortened(f"{what}: write it as key=value, such as seed=1 (lists as [1,2], no spaces)")
-    if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", str(error))):
-        return shortened(unknown_setting(found.group(1), error))
-    if found := re.match(r"Error merging override (\S+)", str(error)):
-        name = found.group(1)
-        return shortened(f"{name} is of another kind than that setting: python -m alchemy --cfg job shows what it is")
-    if isinstance(error, yaml.MarkedYAMLError | yaml.YAMLError):
+    if isinstance(error, InstantiationException) and error.__cause__:
+        return explain(error.__cause__)
+    if isinstance(error, yaml.YAMLError):
         return shortened(unreadable(error))
-    if found := re.match(r"In '(\S+)': \w+ raised while composing config:\s*(.*)", str(error), re.S):
-        return shortened(in_file(*found.groups()))
-    if "Config group override" in str(error) or (isinstance(error, TypeError) and in_hydra(error)):
-        return "a group takes the name of one of its options, such as model=gpt: python -m alchemy --help lists them"
     if isinstance(error, RecursionError):
         return "a setting refers to itself, or is nested too deeply: correct it"
     if isinstance(error, UnicodeDecodeError):
         return "a file of options is not UTF-8: write it anew in that encoding"
+    if said := of_composing(error):
+        return shortened(said)
     if isinstance(error, OmegaConfBaseException):
         return shortened(f"{error.full_key or 'a setting'} cannot be used ({first_line(error)}): correct it")
     if isinstance(error, HydraException | ValueError | OSError | MemoryError):
         return sentence(error)
-    return shortened(f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)")
+    if in_hydra(error):
+        return shortened(f"these settings cannot be put together ({first_line(error)}): correct what you changed last")
+    return shortened(f"{type(error).__name__}: {first_line(error)} (HYDRA_FULL_ERROR=1 shows where)")
+
+
+def of_composing(error: BaseException) -> str:
+    """What to change where options and settings could not be put together; "" for any other error."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        file = error.missing_cfg_file.removesuffix(".yaml")
+        if "/" not in file:
+            return f"there is no configuration {file}: leave --config-name and --config-path out"
+        group, _, option = file.rpartition("/") if file.startswith("hydra/") else file.partition("/")
+        options = ", ".join(error.options or ()) or f"the files in conf/{group}"
+        return f"{group}={option} is not an option: use {group}= with one of {options}"
+    if isinstance(error, OverrideParseException):
+        what = f"{error.override!r} cannot be read"
+        return f"{what}: write it as key=value, such as seed=1 (lists as [1,2], no spaces)"
+    if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", str(error))):
+        return unknown_setting(found.group(1), error)
+    if found := re.match(r"Error merging override (\S+)", str(error)):
+        return f"{found.group(1)} is of another kind than that setting: python -m alchemy --cfg job shows what it is"
+    if found := re.match(r"In '(\S+)': \w+ raised while composing config:\s*(.*)", str(error), re.S):
+        return in_file(*found.groups())
+    if "Config group override" in str(error) or (isinstance(error, TypeError) and in_hydra(error)):
+        return "a group takes the name of one of its options, such as model=gpt: python -m alchemy --help lists them"
+    return ""
 
 
 def unreadable(error: yaml.YAMLError) -> str:
@@ -115,10 +144,10 @@ def in_file(option: str, problem: str) -> str:
     return f"{option}.yaml cannot be used ({problem}): write it as the options of conf/ are written"
 
 
-def in_hydra(error: Exception) -> bool:
-    """Whether an error arose in Hydra's own composing, which does not expect every value."""
+def in_hydra(error: BaseException) -> bool:
+    """Whether an error arose in composing, by Hydra or OmegaConf, which do not expect every value."""
     trace = traceback.extract_tb(error.__traceback__)
-    return bool(trace) and "_internal" in trace[-1].filename
+    return bool(trace) and any(name in trace[-1].filename for name in ("_internal", "omegaconf"))
 
 
 def unknown_setting(name: str, error: Exception) -> str:

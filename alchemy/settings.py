@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -17,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from alchemy.kinds import check, shown
 from alchemy.shift import AXES
-from alchemy.targets import SPECIAL, plain, unknown
+from alchemy.targets import SPECIAL, imported, plain, unknown
 
 VERSION = "1.3"  # of Hydra's behaviour
 HERE = Path(__file__).resolve().parent
@@ -89,20 +88,20 @@ def of_hydra(cfg: DictConfig) -> None:
     assert isinstance(callbacks, dict)
     if callbacks.get("finish") != {"_target_": FINISH}:
         raise ValueError("hydra.callbacks.finish ends a run in its table and pictures: leave it as it is")
-    for name, settings in callbacks.items():
-        path = f"hydra.callbacks.{name}"
-        if name == "finish":
+    for key, settings in callbacks.items():
+        path = f"hydra.callbacks.{key}"
+        if key == "finish":
             continue
         if not isinstance(settings, dict) or not is_callback(settings.get("_target_")):
             raise ValueError(f"{path}={shown(settings)} must be settings whose _target_ is a Callback of Hydra")
-        plain(path, {key: value for key, value in settings.items() if key != "_target_"})
+        plain(path, {name: value for name, value in settings.items() if name != "_target_"})
     for kind in ("launcher", "sweeper"):
         plugin(f"hydra.{kind}", OmegaConf.to_container(hydra[kind]) if OmegaConf.is_dict(hydra[kind]) else None)
 
 
 def is_callback(name: Any) -> bool:
     try:
-        target = resolve_name(str(name))
+        target = imported(str(name))
     except Exception:  # whatever an import of the user's own leads to
         return False
     return isinstance(target, type) and issubclass(target, Callback)

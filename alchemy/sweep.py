@@ -18,13 +18,14 @@ from hydra.experimental.callback import Callback
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.digests import Damaged, read_json, write_json
+from alchemy.digests import Damaged, digest, read_json, write_json
 from alchemy.errors import sentence, shortened
+from alchemy.kinds import check
 from alchemy.plan import plan
 from alchemy.records import job_folder
 from alchemy.run import asked_for, job
 from alchemy.runs import jobs
-from alchemy.settings import VERSION
+from alchemy.settings import VERSION, audit, resolved
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +65,9 @@ def refuse_used(folder: Path) -> None:
 
 def close(folder: Path) -> None:
     """Finishes a folder, and leaves with its exit code if anything failed; a run that never began leaves no files."""
-    from alchemy.figures import finish  # drawing takes seconds to import: not in a training process
-
     try:
+        from alchemy.figures import finish  # drawing takes seconds to import: not in a training process
+
         status = finish(folder)
     except Exception as error:  # a fault of ours, which Hydra would pass over
         sys.exit(
@@ -110,23 +111,22 @@ def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], N
 
 
 def check_jobs(configs: Sequence[DictConfig]) -> None:
-    """Checks all jobs of a sweep, before the first one begins. Raises ValueError, naming the first that cannot be run.
-    """
+    """Checks all jobs of a sweep, before the first one begins. Raises ValueError, naming the first that cannot be."""
     version.setbase(VERSION)
     setup_globals()
     checked = set()
     for config in configs:
-        settings = OmegaConf.to_container(config, resolve=False)
-        its = {name: value for name, value in settings.items() if name not in ("hydra", "seed")}  # type: ignore[union-attr]
-        if (kind := json.dumps(its, sort_keys=True, default=str)) in checked and config.seed >= 0:
-            continue
         try:
             itself(config)
-            plan(config)
+            audit(config)
+            check("seed", config.seed, int)
+            its = {str(name): resolved(config, str(name)) for name in config if name not in ("hydra", "seed")}
+            if (kind := digest([its, config.seed < 0])) not in checked:  # jobs that differ in their seed are alike
+                plan(config)
+            checked.add(kind)
         except (ValueError, OSError) as error:
             words = " ".join(map(str, config.hydra.overrides.task))
             raise ValueError(f"job {config.hydra.job.num} ({shortened(words, 90)}): {sentence(error)}") from None
-        checked.add(kind)
 
 
 def itself(config: DictConfig) -> None:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, reduce
+from importlib import import_module
 from inspect import Parameter, isclass, isfunction, signature
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
@@ -110,6 +110,21 @@ def hints_of(target: Any) -> dict[str, Any]:
         return {}
 
 
+def imported(name: str) -> Any:
+    """The object of a dotted name, from the module that has it. Raises whatever importing that raises."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:end])
+        try:
+            found = import_module(module)
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise  # what it imports itself is not there
+        else:
+            return reduce(getattr, parts[end:], found)
+    raise ImportError(f"there is no module {parts[0]}")
+
+
 def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any:
     """The object that the `_target_` at `path` names. Raises ValueError for one that does not belong there, or, unless
     `known` is None, for one that is not among them; then nothing is imported.
@@ -122,7 +137,7 @@ def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any
             "called: if it is yours, name the folder of your options with --config-dir DIR"
         )
     try:
-        target = resolve_name(name)
+        target = imported(name)
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(

@@ -1,82 +1,94 @@
-"""A sweep of twelve jobs killed at random moments, and what surviving costs: python -m benchmarks.faults [times=50]
+"""A sweep under faults from outside, many times, and what surviving costs.
 
-Each time, in an empty folder: the sweep is begun, all its processes are killed (SIGKILL) at a moment drawn uniformly
-over its time, and the same command is given again. Counted: how often it then ends in the undisturbed table, byte for
-byte, and how many trainings that had ended before are done again. Other tests of the kind: tests/test_faults.py.
+    python -m benchmarks.faults [times=60] [out=FILE.csv]
+
+Each trial is in an empty folder, at a moment drawn at random: something befalls the sweep, and then the same command is
+given again. Counted, by kind of fault: how often it ended in the undisturbed table, byte for byte; how many trainings
+that had ended before were done again; and how often anything was answered with a trace instead of a sentence.
+
+    group     all its processes are killed (SIGKILL)            worker    one of its workers is killed
+    drawing   killed while table, page and pictures are drawn   two       two sweeps at once, one killed and begun again
+    sixteen   sixteen want one model; its trainer is killed three times
+    stopped   the owner of a model's lock stands still (SIGSTOP) for a while, others wait
+    memory    too little memory to begin, or to draw            64        as many workers as jobs, 64 allowed
 """
 
 import cProfile
+import csv
 import os
 import pstats
 import random
+import re
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter, sleep
+from time import monotonic, perf_counter, sleep
 
 from alchemy.errors import sentence
 from alchemy.plan import given
 
-SWEEP = ["-m", "alchemy", "-m", "seed=0,1,2", "model.width=8,12,16,20", "shift.axis=task", "shift.levels=[0,1]"]
-SWEEP += ["study.count=64", "train.mark=null", "train.steps=120", "train.check_every=4", "train.check_problems=64"]
-SWEEP += ["train.batch=32", "model.layers=1", "model.heads=2"]
-SURVIVING = (
-    "outcomes",
-    "write_parquet",
-    "write_aside",
-    "fingerprint",
-    "code_digest",
-    "provenance",
-    "put_down",
-    "acquire",
-    "load",
-    "__contains__",
-)
+SWEEP = ["-m", "seed=0,1", "model.width=8,12,16", "shift.axis=task", "shift.levels=[0,1]", "study.count=64"]
+SWEEP += ["train.mark=null", "train.steps=120", "train.check_every=4", "train.check_problems=64", "train.batch=32"]
+SWEEP += ["model.layers=1", "model.heads=2"]
+ONE = [word for word in SWEEP if word not in ("-m", "seed=0,1", "model.width=8,12,16")] + ["train.steps=1500"]
+SHARES = {"group": 0.5, "worker": 0.2, "drawing": 0.2, "two": 0.1}  # of the trials
+ONCE = ("sixteen", "stopped", "memory", "64")
 
 
-def main() -> None:
-    try:
-        times = int(given(sys.argv[1:], {"times": "50"}, "a setting: use times=50")["times"])
-    except ValueError as error:
-        sys.exit(f"benchmarks: {sentence(error)}")
-    rng = random.Random(0)  # noqa: S311 moments
-    with tempfile.TemporaryDirectory() as folder:
-        begun = perf_counter()
-        undisturbed = table(Path(folder))
-        whole = perf_counter() - begun
-        print(f"undisturbed: {whole:.1f} s; {cost(Path(folder)):.1%} of a job's time goes into surviving", flush=True)
-    same = again = 0
-    for number in range(1, times + 1):
-        with tempfile.TemporaryDirectory() as folder:
-            moment = rng.uniform(0, whole)
-            sweep = subprocess.Popen(  # noqa: S603 our own words
-                [sys.executable, *SWEEP],
-                cwd=folder,
-                start_new_session=True,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            sleep(moment)
-            os.killpg(sweep.pid, signal.SIGKILL)
-            sweep.wait()
-            known = trained(Path(folder))
-            same += table(Path(folder)) == undisturbed
-            again += sum(trained(Path(folder))[path] != written for path, written in known.items())
-        print(
-            f"killed {number} times: {same} same tables, {again} trainings done twice "
-            f"(the last after {moment:.1f} s, with {len(known)} of 12 models trained)",
-            flush=True,
+SURVIVING = ["outcomes", "write_parquet", "write_aside", "write_json", "fingerprint", "code_digest", "provenance"]
+SURVIVING += ["put_down", "acquire", "load", "__contains__"]
+CHECKING = (("plan", "examine"), ("store", "read"), ("cells", "read"))  # by file and function
+
+
+@dataclass
+class Outcome:
+    """What came of the trials of a kind: how many, and in how many the table was the same; trainings done twice, and
+    traces seen.
+    """
+
+    trials: int = 0
+    same: int = 0
+    twice: int = 0
+    traces: int = 0
+    kills: int = 0
+    said: list[str] = field(default_factory=list)
+
+
+def start(folder: Path, words: list[str], limit: int = 0) -> subprocess.Popen[str]:
+    """The command, in a process group of its own; with so many bytes of address space, if they are limited."""
+    with (folder / "said.txt").open("a") as said:
+        return subprocess.Popen(  # noqa: S603 our own words
+            [sys.executable, "-m", "alchemy", *words],
+            cwd=folder,
+            start_new_session=True,
+            stdout=said,
+            stderr=said,
+            text=True,
+            preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))) if limit else None,  # noqa: PLW1509
         )
-    sys.exit(int(same < times or again > 0))
 
 
-def table(folder: Path) -> bytes:
-    """Runs the sweep to its end; returns its cells.csv."""
-    done = subprocess.run([sys.executable, *SWEEP], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+def killed(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def finish(folder: Path, words: list[str]) -> bytes:
+    """Runs the command to its end; returns its cells.csv, or what it said if it failed."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "alchemy", *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    with (folder / "said.txt").open("a") as said:
+        said.write(done.stderr)
     if done.returncode:
-        raise SystemExit(f"benchmarks: the sweep failed: {done.stderr}")
+        return done.stderr.encode()
     return (folder / done.stdout.splitlines()[-1]).with_name("cells.csv").read_bytes()
 
 
@@ -85,8 +97,137 @@ def trained(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (folder / "outputs" / "models").glob("[!.]*/model.safetensors")}
 
 
-def cost(folder: Path) -> float:
-    """The share of a default job's time, training and measuring, that the functions of SURVIVING take."""
+def children(pid: int) -> list[int]:
+    """Processes of the workers of a sweep."""
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in found if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+    except OSError:
+        return []
+
+
+def owners(folder: Path) -> list[int]:
+    """Processes that hold the lock of a model, as the kernel has them."""
+    locks = {str(path.stat().st_ino) for path in (folder / "outputs" / "models").glob(".*.lock")}
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return [int(words[4]) for words in lines if words[1] != "->" and words[5].rpartition(":")[2] in locks]
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 120) -> None:
+    end = monotonic() + seconds
+    while not what() and monotonic() < end:
+        sleep(0.05)
+
+
+def group(folder: Path, rng: random.Random, whole: float) -> int:
+    sweep = start(folder, SWEEP)
+    sleep(rng.uniform(0, whole))
+    killed(sweep)
+    return 1
+
+
+def worker(folder: Path, rng: random.Random, whole: float) -> int:
+    sweep = start(folder, SWEEP)
+    sleep(rng.uniform(0.1, 0.8) * whole)
+    team = children(sweep.pid)
+    if team:
+        os.kill(rng.choice(team), signal.SIGKILL)
+    sweep.wait()
+    return int(bool(team))
+
+
+def drawing(folder: Path, rng: random.Random, whole: float) -> int:
+    sweep = start(folder, SWEEP)
+    wait_for(lambda: len(list((folder / "outputs").glob("run/*/*/run.json"))) == 6 or sweep.poll() is not None)
+    sleep(rng.uniform(0, 0.3 * whole))
+    killed(sweep)
+    return 1
+
+
+def two(folder: Path, rng: random.Random, whole: float) -> int:
+    sweeps = [start(folder, SWEEP) for _ in range(2)]
+    sleep(rng.uniform(0, whole))
+    killed(sweeps[0])
+    again = start(folder, SWEEP)
+    for sweep in (sweeps[1], again):
+        sweep.wait()
+    return 1
+
+
+def sixteen(folder: Path, rng: random.Random, whole: float) -> int:  # noqa: ARG001
+    """Sixteen want one model; three times the one that trains it is killed. All others end in one table."""
+    team = [start(folder, [*ONE, f"name=run{number}"]) for number in range(16)]
+    kills = 0
+    for _ in range(3):
+        wait_for(lambda: any(pid in owners(folder) for pid in (one.pid for one in team if one.poll() is None)))
+        sleep(rng.uniform(0.5, 2))
+        for pid in owners(folder):
+            if pid in {one.pid for one in team if one.poll() is None} and kills < 3:
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+                break
+    for one in team:
+        one.wait()
+    tables = {path.read_bytes() for path in (folder / "outputs").glob("run*/*/cells.csv")}
+    ended = sum(one.returncode == 0 for one in team)
+    if len(tables) != 1 or ended != 16 - kills or (folder / "said.txt").read_text().count("rows in") != 1:
+        raise RuntimeError(f"{ended} of 16 ended, with {len(tables)} tables")
+    return kills
+
+
+def stopped(folder: Path, rng: random.Random, whole: float) -> int:  # noqa: ARG001
+    """The owner of the lock stands still for 15 seconds: the other says that it waits, and both end."""
+    pair = [start(folder, [*ONE, f"name=run{number}"]) for number in range(2)]
+    wait_for(lambda: any(pid in owners(folder) for pid in (one.pid for one in pair)))
+    owner = next(pid for pid in owners(folder) if pid in {one.pid for one in pair})
+    os.kill(owner, signal.SIGSTOP)
+    sleep(15)
+    os.kill(owner, signal.SIGCONT)
+    for one in pair:
+        one.wait()
+    said = (folder / "said.txt").read_text()
+    if any(one.returncode for one in pair) or said.count("rows in") != 1 or "waiting for it" not in said:
+        raise RuntimeError("the other did not wait, or did not say so")
+    return 0
+
+
+def memory(folder: Path, rng: random.Random, whole: float) -> int:  # noqa: ARG001
+    for megabytes in (400, 800, 1200, 1600):
+        start(folder, SWEEP, limit=megabytes << 20).wait()
+    return 0
+
+
+def workers(folder: Path, rng: random.Random, whole: float) -> int:  # noqa: ARG001
+    done = start(folder, [*SWEEP, "workers=64"])
+    done.wait()
+    if done.returncode:
+        raise RuntimeError("workers=64 failed")
+    return 0
+
+
+FAULTS = {"group": group, "worker": worker, "drawing": drawing, "two": two, "sixteen": sixteen, "stopped": stopped}
+FAULTS |= {"memory": memory, "64": workers}
+
+
+def trial(kind: str, rng: random.Random, whole: float, undisturbed: bytes, outcome: Outcome) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            outcome.kills += FAULTS[kind](folder, rng, whole)
+        except RuntimeError as error:
+            outcome.said.append(str(error))
+        known = trained(folder)
+        table = finish(folder, SWEEP)
+        outcome.trials += 1
+        outcome.same += table == undisturbed
+        if table != undisturbed:
+            outcome.said.append(table.decode(errors="replace")[-300:])
+        outcome.twice += sum(trained(folder).get(path) != written for path, written in known.items())
+        outcome.traces += len(re.findall("^Traceback", (folder / "said.txt").read_text(), re.M))
+
+
+def cost(folder: Path) -> tuple[float, float]:
+    """The shares of a default job's time, training and measuring, that surviving takes, and checking."""
     from hydra import compose, initialize_config_dir
 
     from alchemy.plan import plan
@@ -95,14 +236,50 @@ def cost(folder: Path) -> float:
 
     with initialize_config_dir(str(CONF), version_base=VERSION):
         cfg = compose("config", [f"output={folder}/cost", "study.count=2000"])
-    todo = plan(cfg)
+    plan(cfg)  # what is imported once is no part of it
     profile = cProfile.Profile()
     begun = perf_counter()
-    profile.runcall(work, cfg, todo, folder, 0)
+    profile.runcall(lambda: work(cfg, plan(cfg), folder, 0))
     whole = perf_counter() - begun
     stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
-    ours = [(where, times[3]) for where, times in stats.items() if where[2] in SURVIVING]
-    return sum(seconds for where, seconds in ours if "alchemy" in where[0] or "filelock" in where[0]) / whole
+    took = {(Path(where[0]).stem, where[2]): times[3] for where, times in stats.items()}
+    surviving = sum(seconds for (_, name), seconds in took.items() if name in SURVIVING)
+    checking = sum(took.get(where, 0.0) for where in CHECKING)
+    return surviving / whole, checking / whole
+
+
+def main() -> None:
+    try:
+        settings = given(sys.argv[1:], {"times": "60", "out": ""}, "a setting: use times=60, out=FILE.csv")
+        times = int(settings["times"])
+    except ValueError as error:
+        sys.exit(f"benchmarks: {sentence(error)}")
+    rng = random.Random(0)  # noqa: S311 moments
+    with tempfile.TemporaryDirectory() as folder:
+        begun = perf_counter()
+        undisturbed = finish(Path(folder), SWEEP)
+        whole = perf_counter() - begun
+        surviving, checking = cost(Path(folder))
+    print(f"undisturbed: {whole:.1f} s; of a default job's time {surviving:.1%} is surviving, {checking:.2%} checking")
+    kinds = [kind for kind, share in SHARES.items() for _ in range(round(share * times))] + [*ONCE]
+    outcomes = {kind: Outcome() for kind in FAULTS}
+    for kind in kinds:
+        trial(kind, rng, whole, undisturbed, outcomes[kind])
+        outcome = outcomes[kind]
+        print(
+            f"{kind}: {outcome.trials} trials, {outcome.kills} kills, {outcome.same} same tables, {outcome.twice} "
+            f"trainings done twice, {outcome.traces} traces {outcome.said or ''}",
+            flush=True,
+        )
+    if settings["out"]:
+        with Path(settings["out"]).open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(["fault", "trials", "kills", "same_tables", "trainings_done_twice", "traces"])
+            table.writerows(
+                [kind, its.trials, its.kills, its.same, its.twice, its.traces] for kind, its in outcomes.items()
+            )
+    wrong = [kind for kind, its in outcomes.items() if its.same < its.trials or its.twice or its.traces or its.said]
+    sys.exit(f"benchmarks: not as it must be: {', '.join(wrong)}" if wrong else 0)
 
 
 if __name__ == "__main__":

@@ -214,7 +214,7 @@ ALLOWED = {  # what each module of alchemy may import of the others
     "workers": {"errors"},
     "cluster": {"workers"},
     "provenance": set(),
-    "sweep": {"digests", "errors", "figures", "plan", "records", "run", "runs", "settings"},
+    "sweep": {"digests", "errors", "figures", "kinds", "plan", "records", "run", "runs", "settings"},
     "rerun": {"digests", "errors", "plan", "provenance", "run", "runs", "settings", "targets"},
     "__main__": {"errors", "rerun", "run", "settings", "targets"},
     "__init__": set(),

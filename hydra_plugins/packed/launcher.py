@@ -39,6 +39,9 @@ class PackedLauncher(Launcher):
     def __init__(self, workers: int, engine: str, jobs_each: int, requeues: int, parameters: DictConfig) -> None:
         if engine not in ("local", "slurm", "ray"):
             raise ValueError(f"hydra.launcher.engine={engine} is unknown: use launcher=local, slurm or ray")
+        for name, value, least in (("workers", workers, 1), ("jobs_each", jobs_each, 1), ("requeues", requeues, 0)):
+            if value < least:
+                raise ValueError(f"hydra.launcher.{name}={value} is too small: set it to {least} or more")
         self.workers, self.engine, self.jobs_each, self.requeues = workers, engine, jobs_each, requeues
         self.parameters: Any = OmegaConf.to_container(parameters)
 
