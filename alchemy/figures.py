@@ -22,7 +22,7 @@ from alchemy import curves as courses
 from alchemy import phase as maps
 from alchemy import report, tax, tax_page
 from alchemy.digests import seal
-from alchemy.errors import sentence, shortened
+from alchemy.errors import answering, sentence, shortened
 from alchemy.files import aside, write_aside
 from alchemy.heatmap import PARTS, heatmap, rows_each
 from alchemy.lettering import portions
@@ -194,11 +194,13 @@ def left_out(results: Results) -> list[str]:
     return [f"{name}: {said[0].lower()}{said[1:]}" for name, said in last.items()]
 
 
-def main() -> int:
+@answering("alchemy", "a copy of the folder elsewhere")
+def main(words: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m alchemy.figures", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="outputs/NAME/TIME", help="the folder of a finished run or sweep")
     parser.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (png, 200 dots an inch)")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(words)
     return finish(chosen.folder, chosen.format)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from alchemy.errors import sentence
+from alchemy.errors import answering
 from alchemy.figures import save, styled
 from alchemy.files import write_aside
 from alchemy.fits import LAWS, Array, Law, fit, verdict
@@ -41,7 +41,10 @@ def points(folders: Sequence[Path]) -> pd.DataFrame:
     """
     tables = []
     for folder in folders:
-        reached = {number: run for number, run in jobs(folder).items() if run.get("reached")}
+        runs = jobs(folder)
+        if wrong := [run.get("error", "a job did not finish") for run in runs.values() if run.get("status") != "ok"]:
+            raise ValueError(f"{folder} is not whole ({wrong[0]}): start its command again")
+        reached = {number: run for number, run in runs.items() if run["reached"]}
         learnt = {number: run for number, run in reached.items() if (run["exact_match"] or 0) > LEARNT}
         if not learnt:
             continue
@@ -112,18 +115,18 @@ def report(folders: Sequence[Path], out: Path) -> list[str]:
     ]
 
 
-def main() -> None:
+@answering("alchemy", "--out FOLDER")
+def main(words: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m alchemy.laws", description=__doc__.split("\n")[0] if __doc__ else ""
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="SWEEP", help="folders of finished sweeps")
     parser.add_argument("--out", type=Path, default=Path(), help="where laws.csv and laws.png go")
-    words = parser.parse_args()
-    try:
-        print("\n".join(report(words.folders, words.out)))
-    except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"alchemy: {sentence(error)}")
+    chosen = parser.parse_args(words)
+    print("\n".join(report(chosen.folders, chosen.out)))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

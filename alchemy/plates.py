@@ -3,6 +3,7 @@
 python -m alchemy.plates outputs/paper/claims.csv [FOLDER]
 """
 
+import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from alchemy.errors import sentence
+from alchemy.errors import answering
 from alchemy.figures import save, styled
 from alchemy.lettering import broken, columns, cut, fitted, plain, shown
 
@@ -203,16 +204,22 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
     return files
 
 
-def main() -> None:
-    if not 2 <= len(sys.argv) <= 3 or sys.argv[1].startswith("-"):
-        sys.exit("usage: python -m alchemy.plates outputs/paper/claims.csv [FOLDER]")
-    try:
-        table = pd.read_csv(sys.argv[1], dtype={"x": str}).fillna({"series": "", "x": ""})
-        for path in draw(table, Path(sys.argv[-1]) if len(sys.argv) == 3 else Path(sys.argv[1]).parent):
-            print(path)
-    except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"alchemy: {sentence(error)}")
+@answering("alchemy", "a FOLDER after the file")
+def main(words: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m alchemy.plates", description="The paper's figures, from its claims."
+    )
+    parser.add_argument("claims", type=Path, help="such as outputs/paper/claims.csv")
+    parser.add_argument("folder", type=Path, nargs="?", help="where the pictures go (beside that file)")
+    chosen = parser.parse_args(words)
+    table = pd.read_csv(chosen.claims, dtype={"x": str})
+    if lacking := {"where", "series", "x", "metric", "ours"} - {*table.columns}:
+        raise ValueError(f"{chosen.claims} is no table of claims: it lacks {', '.join(sorted(lacking))}")
+    for path in draw(table.fillna({"series": "", "x": ""}), chosen.folder or chosen.claims.parent):
+        print(path)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -22,7 +22,7 @@ import pandas as pd
 from alchemy import tax, tax_page
 from alchemy.bars import KINDS
 from alchemy.compare import differences, moved
-from alchemy.errors import sentence
+from alchemy.errors import answering
 from alchemy.examples import SHOWN, examples
 from alchemy.files import write_aside
 from alchemy.findings import Rows, breaks, how, rows_of, sentences, settings_of
@@ -165,6 +165,7 @@ def job_of(run: dict[str, Any], home: str) -> dict[str, Any]:
     }
 
 
+@answering("alchemy", "--out FILE")
 def main(words: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
@@ -175,16 +176,17 @@ def main(words: list[str] | None = None) -> int:
     chosen = parser.parse_args(words)
     if len(chosen.folder) > 2:
         parser.error("name one folder, or two to compare")
-    try:
-        *before, results = map(read, chosen.folder)
-        for which in (*before, results):
-            if not which.good:
-                raise ValueError(f"{which.folder} has no finished job: start its command again")
-        print(write(results, chosen.out, *before))
-    except (ValueError, OSError) as error:
-        print(f"alchemy: {sentence(error, '--out FILE')}", file=sys.stderr)
-        return 1
-    return 0
+    *before, results = map(read, chosen.folder)
+    for which in (*before, results):
+        if not which.good:
+            raise ValueError(
+                " ".join([f"{which.folder} has no finished job: start its command again", *which.failures()])
+            )
+    failures = [said for which in (*before, results) for said in which.failures()]
+    for said in failures:
+        print(f"alchemy: {said}", file=sys.stderr)
+    print(write(results, chosen.out, *before))
+    return int(bool(failures))
 
 
 if __name__ == "__main__":

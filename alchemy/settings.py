@@ -89,7 +89,7 @@ def of_hydra(cfg: DictConfig) -> None:
     if callbacks.get("finish") != {"_target_": FINISH}:
         raise ValueError("hydra.callbacks.finish ends a run in its table and pictures: leave it as it is")
     for key, settings in callbacks.items():
-        path = f"hydra.callbacks.{key}"
+        path = f"hydra.callbacks.{key!s}"
         if key == "finish":
             continue
         if not isinstance(settings, dict) or not is_callback(settings.get("_target_")):

@@ -189,6 +189,27 @@ def test_a_full_disk_is_one_sentence_and_space_is_all_it_takes_to_go_on(small_di
     go_on(small_disk, undisturbed, known)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("room", ["size=12k", "size=40k", "size=40k,nr_inodes=12", "size=200k,nr_inodes=6"])
+def test_a_disk_that_cannot_even_take_run_json_is_named(tmp_path, room):
+    """One run alone; with room, the same command comes to its end."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", room, "tmpfs", disk], capture_output=True, check=False).returncode:
+        pytest.skip("a full disk needs the right to mount one")
+    words = [word for word in SWEEP if word not in ("-m", "seed=0,1", "model.width=8,16")]
+    words += ["train.steps=8", "study.count=32", f"output={disk}/o"]
+    try:
+        full = alchemy(tmp_path, *words)
+        assert full.returncode == 1
+        assert "No space left on device" in full.stderr
+        assert full.stderr.count("\n") == 1
+        subprocess.run(["mount", "-o", "remount,size=64m,nr_inodes=10000", disk], check=True)
+        assert alchemy(tmp_path, *words).returncode == 0
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
 def test_force_measures_again_and_a_job_comes_out_again(tmp_path, capsys):
     words = [word for word in SWEEP if word not in ("-m", "seed=0,1", "model.width=8,16")] + ["model.width=8"]
     done = alchemy(tmp_path, *words)
