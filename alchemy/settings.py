@@ -6,6 +6,7 @@ too. A key of the user's own is taken where something refers to it (${mine}), or
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def audit(cfg: DictConfig) -> None:
     known = (*own(), *BUILT, "predictions", *GLOBAL)
     for key in (str(key) for key in cfg if key != "hydra"):
         value = resolved(cfg, key)
-        if key not in known and key not in referred and not (isinstance(value, Mapping) and "_target_" in value):
+        mine = isinstance(value, Mapping) and "_target_" in value and not get_close_matches(key, known, cutoff=0.8)
+        if key not in known and key not in referred and not mine:
             raise ValueError(unknown(key, settings_known(), "python -m alchemy --cfg job lists them all"))
         if key not in BUILT and key in known:
             plain(key, value)

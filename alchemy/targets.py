@@ -103,7 +103,7 @@ def returned(target: Any) -> Any:
 
 def hints_of(target: Any) -> dict[str, Any]:
     """The kind of each argument of a class or function, as its signature has it."""
-    plain = isclass(target) and "__init__" in vars(target) and not hasattr(target, "__dataclass_fields__")
+    plain = isclass(target) and not hasattr(target, "__dataclass_fields__")
     try:
         return get_type_hints(target.__init__ if plain else target)
     except (NameError, TypeError, AttributeError):
