@@ -114,6 +114,8 @@ def of_composing(error: BaseException) -> str:
         group, _, option = file.rpartition("/") if file.startswith("hydra/") else file.partition("/")
         options = ", ".join(error.options or ()) or f"the files in conf/{group}"
         return f"{group}={option} is not an option: use {group}= with one of {options}"
+    if found := re.match("Additional config directory '(.*)' not found", str(error)):
+        return f"--config-dir {found.group(1)} is no folder: name that of your own options"
     if isinstance(error, OverrideParseException):
         what = f"{error.override!r} cannot be read"
         return f"{what}: write it as key=value, such as seed=1 (lists as [1,2], no spaces)"

@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 import threading
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from typing import NoReturn
 
 LONGEST = 300  # characters of a sentence
 LONG_WORD = 80  # characters, from which a word is cut where the sentence is too long
@@ -47,6 +49,13 @@ def stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Parser(ArgumentParser):
+    """Reads the words of a command; what is mistyped is raised, for `answering` to say."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}: {self.prog} --help shows how to write it")
 
 
 def answering(name: str, elsewhere: str) -> Callable[[Main], Main]:

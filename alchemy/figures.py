@@ -4,7 +4,6 @@
 print.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -22,7 +21,7 @@ from alchemy import curves as courses
 from alchemy import phase as maps
 from alchemy import report, tax, tax_page
 from alchemy.digests import seal
-from alchemy.errors import answering, sentence, shortened
+from alchemy.errors import Parser, answering, sentence, shortened
 from alchemy.files import aside, write_aside
 from alchemy.heatmap import PARTS, heatmap, rows_each
 from alchemy.lettering import portions
@@ -197,7 +196,7 @@ def left_out(results: Results) -> list[str]:
 @answering("alchemy", "a copy of the folder elsewhere")
 def main(words: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m alchemy.figures", description=__doc__.split("\n")[0])
+    parser = Parser(prog="python -m alchemy.figures", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="outputs/NAME/TIME", help="the folder of a finished run or sweep")
     parser.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (png, 200 dots an inch)")
     chosen = parser.parse_args(words)

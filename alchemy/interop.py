@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.batch import Batch, Role
 from alchemy.build import build, build_model
-from alchemy.errors import answering
+from alchemy.errors import Parser, answering
 from alchemy.files import write_aside
 from alchemy.plan import needs_room, plan
 from alchemy.released import results
@@ -168,8 +168,8 @@ def trusted(chosen: argparse.Namespace) -> frozenset[str]:
     return named_in(CONF, *filter(None, [chosen.config_dir]))
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m alchemy.interop", description=__doc__.split("\n")[0])
+def arguments() -> Parser:
+    parser = Parser(prog="python -m alchemy.interop", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     out = commands.add_parser("export", help="write a composition's data in the published schema (JSON lines)")
     out.add_argument("--composition", required=True, help="such as F1F2: rotate, then roll; F3 reverses")

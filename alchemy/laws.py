@@ -5,7 +5,6 @@
 Source: arXiv:2508.01191, section 7.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from alchemy.errors import answering
+from alchemy.errors import Parser, answering
 from alchemy.figures import save, styled
 from alchemy.files import write_aside
 from alchemy.fits import LAWS, Array, Law, fit, verdict
@@ -118,9 +117,7 @@ def report(folders: Sequence[Path], out: Path) -> list[str]:
 @answering("alchemy", "--out FOLDER")
 def main(words: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m alchemy.laws", description=__doc__.split("\n")[0] if __doc__ else ""
-    )
+    parser = Parser(prog="python -m alchemy.laws", description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("folders", nargs="+", type=Path, metavar="SWEEP", help="folders of finished sweeps")
     parser.add_argument("--out", type=Path, default=Path(), help="where laws.csv and laws.png go")
     chosen = parser.parse_args(words)

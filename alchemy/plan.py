@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -59,6 +60,8 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
     for name, least in (("seed", 0), ("threads", 1), ("workers", 1)):
         if cfg[name] < least:
             raise ValueError(f"{name}={cfg[name]} is too small: set {name} to {least} or more")
+    if not 0 <= cfg.hunt <= 1:
+        raise ValueError(f"hunt={cfg.hunt} must be an exact match, from 0 to 1")
     if any(not part.strip(".") for part in cfg.name.split("/")):
         raise ValueError(f"name={cfg.name} cannot name a folder: use letters, digits and _, and / for a folder in it")
     for group in BUILT:
@@ -66,18 +69,22 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
     design(predicted(cfg))
 
 
-def plan(cfg: DictConfig, known: Iterable[str] | None = None) -> Plan:
-    """Builds and checks everything; see `examine`. Raises ValueError, naming the setting to change."""
+def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = False) -> Plan:
+    """Builds and checks everything; see `examine`. A `sketch` of it has a model without weights, which no device and
+    no memory is needed for. Raises ValueError, naming the setting to change.
+    """
     examine(cfg, known)
     available(cfg.track)
     task, recipe, study = (build(group, cfg[group], known) for group in ("task", "train", "study"))
+    if look := getattr(import_module(study.func.__module__), "check", None):
+        look(task, recipe, **study.keywords)
     if cfg.study.get("count", 1) < 1:
         raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
     if cfg.tokens not in ("symbols", "pieces"):
         raise ValueError(f"tokens={cfg.tokens} is unknown: use symbols or pieces")
     if cfg.precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision={cfg.precision} is unknown: use float32 or bfloat16")
-    model = build_model(task, cfg.model, cfg.tokens, cfg.precision, known).to(device(cfg.device))
+    model = modelled(task, cfg, known, sketch)
     needs_room(task, model, "task.length", "training", task.train)
     draw(task, task.train, 1, stream(0, "plan"), "valid")  # a file may have no problem on that side
     shifts = tuple(
@@ -96,6 +103,16 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None) -> Plan:
     if files := getattr(model, "made_of", None):
         recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
     return Plan(task, model, recipe, study, shifts, settings, worlds)
+
+
+def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: bool) -> Any:
+    """The untrained model on its device, or a sketch of it, which has shapes and no weights."""
+    import torch
+
+    if not sketch:
+        return build_model(task, cfg.model, cfg.tokens, cfg.precision, known).to(device(cfg.device))
+    with torch.device("meta"):
+        return build_model(task, cfg.model, cfg.tokens, cfg.precision, known)
 
 
 def predicted(cfg: DictConfig) -> dict[str, Any]:

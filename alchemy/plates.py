@@ -3,7 +3,6 @@
 python -m alchemy.plates outputs/paper/claims.csv [FOLDER]
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from alchemy.errors import answering
+from alchemy.errors import Parser, answering
 from alchemy.figures import save, styled
 from alchemy.lettering import broken, columns, cut, fitted, plain, shown
 
@@ -207,9 +206,7 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
 @answering("alchemy", "a FOLDER after the file")
 def main(words: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m alchemy.plates", description="The paper's figures, from its claims."
-    )
+    parser = Parser(prog="python -m alchemy.plates", description="The paper's figures, from its claims.")
     parser.add_argument("claims", type=Path, help="such as outputs/paper/claims.csv")
     parser.add_argument("folder", type=Path, nargs="?", help="where the pictures go (beside that file)")
     chosen = parser.parse_args(words)

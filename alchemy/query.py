@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.digests import unsealed
-from alchemy.errors import answering, sentence, shortened
+from alchemy.errors import Parser, answering, sentence, shortened
 from alchemy.files import aside, write_aside
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ ENDLESS = ("range", "generate_series", "repeat", "lpad", "rpad", "list_resize", 
 @answering("alchemy", "--export FILE")
 def main(words: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m alchemy.records", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="where runs are, such as outputs/")

@@ -22,7 +22,7 @@ import pandas as pd
 from alchemy import tax, tax_page
 from alchemy.bars import KINDS
 from alchemy.compare import differences, moved
-from alchemy.errors import answering
+from alchemy.errors import Parser, answering
 from alchemy.examples import SHOWN, examples
 from alchemy.files import write_aside
 from alchemy.findings import Rows, breaks, how, rows_of, sentences, settings_of
@@ -168,7 +168,7 @@ def job_of(run: dict[str, Any], home: str) -> dict[str, Any]:
 @answering("alchemy", "--out FILE")
 def main(words: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m alchemy.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, nargs="+", metavar="FOLDER", help="of a finished run or sweep; or of two")

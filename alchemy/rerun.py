@@ -4,7 +4,6 @@ Prints that every number is the same, bit for bit, or which differ and what else
 Nothing that the folder names is called unless an option of conf/, or of --config-dir, names it too.
 """
 
-import argparse
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.digests import sha256
-from alchemy.errors import answering, sentence
+from alchemy.errors import Parser, answering, sentence
 from alchemy.plan import plan
 from alchemy.provenance import provenance
 from alchemy.run import work
@@ -27,7 +26,7 @@ SHOWN = 5  # numbers that differ
 @answering("alchemy", "TMPDIR=DIR")
 def main(words: list[str] | None = None) -> int:
     """The command; returns 0 if the numbers are the same."""
-    parser = argparse.ArgumentParser(prog="python -m alchemy rerun", description="Does a result come out again?")
+    parser = Parser(prog="python -m alchemy rerun", description="Does a result come out again?")
     parser.add_argument("folder", type=Path, help="outputs/NAME/TIME, or one job of a sweep, outputs/NAME/TIME/JOB")
     parser.add_argument("--config-dir", type=Path, metavar="DIR", help="your own options, if the job used them")
     chosen = parser.parse_args(words)

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from alchemy.digests import Damaged, digest, read_json, write_json
 from alchemy.errors import sentence, shortened
 from alchemy.kinds import check
-from alchemy.plan import plan
+from alchemy.plan import device, plan
 from alchemy.records import job_folder
 from alchemy.run import asked_for, job
 from alchemy.runs import jobs
@@ -37,7 +37,8 @@ class Finish(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
-            plan(config)  # before Hydra makes a folder
+            plan(config, sketch=True)  # before Hydra makes a folder
+            device(config.device)
         except Exception as error:
             sys.exit(f"alchemy: {sentence(error)}")
         refuse_used(Path(config.hydra.run.dir))
@@ -122,7 +123,9 @@ def check_jobs(configs: Sequence[DictConfig]) -> None:
             check("seed", config.seed, int)
             its = {str(name): resolved(config, str(name)) for name in config if name not in ("hydra", "seed")}
             if (kind := digest([its, config.seed < 0])) not in checked:  # jobs that differ in their seed are alike
-                plan(config)
+                plan(config, sketch=True)
+                if config.hydra.launcher.get("engine", "local") == "local":
+                    device(config.device)  # a cluster's machines may have another
             checked.add(kind)
         except (ValueError, OSError) as error:
             words = " ".join(map(str, config.hydra.overrides.task))

@@ -187,6 +187,8 @@ def belongs(path: str, value: Any, kind: Any, known: Iterable[str] | None) -> No
     else:
         plain(path, value)
         check(path, value, kind)
+        if value != value:  # noqa: PLR0124 only what is no number is another than itself
+            raise ValueError(f"{path}={value} is no number: set it to one")
 
 
 def builds(kind: Any) -> bool:

@@ -11,11 +11,13 @@ from omegaconf import OmegaConf
 
 from alchemy.evaluate import Opening, complete
 from alchemy.forgetting import exam, loss, moved, progress, restoration, start
-from alchemy.information import information
+from alchemy.information import audible, information
 from alchemy.knowledge import halves
+from alchemy.knowledge import questions as ask
 from alchemy.lessons import supervised
 from alchemy.model import Llama
 from alchemy.policy import Policy
+from alchemy.restore import mixed
 from alchemy.seeds import stream
 from alchemy.store import Trained
 from alchemy.studies import reasoning_tax
@@ -23,14 +25,15 @@ from alchemy.studies.reasoning_tax import KEEPS, REWARDED, SUPERVISED, Match, fi
 from alchemy.trace import RECALL, trace
 from alchemy.train import fit
 from tests.conftest import ROOT, WORLDS, tiny_model
-from tests.knowing import CONTEXT, FIRST, RECIPE, WORLD, rows, trained
+from tests.knowing import CONTEXT, FIRST, RECIPE, STEPS, WORLD, rows, trained
 
 TAUGHT = replace(RECIPE, steps=4, batch=16, check_every=1, check_problems=1, learning_rate=3e-3, warmup=0)
 RELEARN = replace(TAUGHT, steps=5, batch=32, check_every=5)
 POLICY = Policy(
     group=4, prompts=4, temperature=1.0, clip=0.2, kl=0.001, entropy=0.0, updates_per_rollout=1, reward="exact"
 )
-SETTINGS = {"shown": "", "count": 40, "match": Match(opening=0.3, kl=0.02), "recipe": TAUGHT, "policy": POLICY}
+SOON = Match(opening=0.01, kl=1e-6)  # passed at the first step, whatever was learnt: the base opens more often
+SETTINGS = {"shown": "", "count": 40, "match": SOON, "recipe": TAUGHT, "policy": POLICY}
 SETTINGS |= {"anchor": 1.0, "every": 2, "relearn": RELEARN}
 FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
@@ -50,14 +53,25 @@ def questions():
     return exam(WORLD, trained(), 120, 0)
 
 
-@pytest.fixture(scope="module")
-def taught(questions):
+def taught_by(source):
     """A model that was taught chains until it forgot facts."""
     model = trained()
     recipe = replace(TAUGHT, steps=40, batch=64, check_every=40, learning_rate=1e-2)
-    gold = supervised(recipe, lambda count: rows(count, "chains", chains=1.0))
-    fit(WORLD, model, recipe, 0, lambda at: None, objective=gold, held_out=rows(1))
+    fit(WORLD, model, recipe, 0, lambda at: None, objective=supervised(recipe, source), held_out=rows(1))
     return model
+
+
+@pytest.fixture(scope="module")
+def taught():
+    """By the same 64 rows again and again, so that of other problems it makes chains with mistakes."""
+    return taught_by(lambda count: rows(count, "chains", chains=1.0))
+
+
+@pytest.fixture(scope="module")
+def fluent():
+    """By problems that are always new, so that it computes as well as can be."""
+    rng = stream(0, "chains")
+    return taught_by(lambda count: ask(WORLD, STEPS, count, rng, "train", 1.0))
 
 
 def again(model):
@@ -90,12 +104,12 @@ def test_bits_of_facts_that_are_asked_about_often_and_seldom():
     assert both == pytest.approx(found["bits"])
 
 
-def test_progress_is_what_its_parts_say(questions, taught):
-    before, after = progress(questions, trained()), progress(questions, taught)
+def test_progress_is_what_its_parts_say(questions, fluent):
+    before, after = progress(questions, trained()), progress(questions, fluent)
     assert after["procedural"]["opening"][0] > before["procedural"]["opening"][0] + 0.2
     assert after["knowledge"]["bits"][0] < before["knowledge"]["bits"][0] - 0.1
     assert all(value > 0 for value, _ in after["update"].values())
-    opening, divergence = moved(questions, taught)
+    opening, divergence = moved(questions, fluent)
     assert (opening, divergence) == (after["procedural"]["opening"][0], after["update"]["kl"][0])
     for part in ("procedural", "knowledge"):
         assert all(error > 0 or np.isnan(value) for value, error in after[part].values())
@@ -106,16 +120,18 @@ def test_chains_are_the_model_s_own_and_heard_by_the_base(questions, taught):
     after = progress(questions, taught)["chain"]
     written = complete(taught, questions.problems, opening=Opening("slow", FIRST))
     steps = trace(WORLD, questions.problems, written)
-    last = (steps.ends > 0).sum(axis=1)
+    last = audible(questions.base, questions.problems, steps.ends, FIRST).sum(axis=1)
+    known = last > 0  # a chain that goes on to the end of the context is heard as far as there is room
     base, own = (
         information(model, questions.problems, written, steps.ends, FIRST)[np.arange(120), last]
         for model in (questions.base, taught)
     )
-    assert after["steps"][0] == last.mean() > 1
-    assert after["nats"][0] == pytest.approx((base - questions.unaided).mean(), abs=1e-4)
-    assert abs((own - base).mean()) > 0.1
-    assert after["ki"][0] == pytest.approx(((steps.truth == 1).sum(axis=1) / last).mean())
-    assert 0.3 < after["ki"][0] < 0.9
+    assert after["steps"][0] == pytest.approx(last[known].mean())
+    assert last.mean() > 1
+    assert after["nats"][0] == pytest.approx((base - questions.unaided)[known].mean(), abs=1e-4)
+    assert np.abs(own - base).mean() > 0.1  # ten seeds, three instruction sets: 0.42 to 2.75
+    assert after["ki"][0] == pytest.approx(((steps.truth == 1).sum(axis=1) / (steps.ends > 0).sum(axis=1)).mean())
+    assert 0 < after["ki"][0] < 1  # ten seeds, three instruction sets: 0.24 to 0.81
     assert after["infogain"][0] < after["infogain_bounded"][0]
     facts = trace(WORLD, questions.facts, complete(taught, questions.facts, opening=Opening("slow", FIRST)))
     kinds = zip(facts.truth, facts.kind, strict=True)
@@ -126,8 +142,8 @@ def test_chains_are_the_model_s_own_and_heard_by_the_base(questions, taught):
 
 def test_the_loss_of_a_model_that_forgot_adds_up(questions, taught):
     found = {name: value for name, (value, _) in loss(questions, taught, again(taught), again(trained())).items()}
-    assert found["lost_bits"] > 0.1
-    assert found["f_loss"] > 0
+    assert found["lost_bits"] > 0.1  # ten seeds, three instruction sets: 2.6 to 3.9
+    assert found["f_loss"] > 0  # 0.50 to 0.88
     assert found["storage"] + found["latent"] == pytest.approx(found["f_loss"], abs=1e-12)
     assert found["storage_bits"] + found["latent_bits"] == pytest.approx(found["lost_bits"], abs=1e-12)
     assert found["f_loss"] + found["overthinking"] + found["format"] == pytest.approx(found["o_loss"], abs=1e-12)
@@ -141,8 +157,11 @@ def test_restoring_all_brings_all_bits_back_and_keeps_no_gain(questions, taught)
     assert (found["bits:all"], found["gain:all"]) == (1, 0)
     assert (found["graft_bits:all"], found["graft_gain:all"]) == (1, 1)
     assert found["free:all"] == progress(questions, trained())["procedural"]["free"][0]
-    assert found["bits:halfway"] > 0
-    assert found["gain:halfway"] < 1
+    assert found["bits:halfway"] > 0  # ten seeds, three instruction sets: 0.54 to 0.83
+    half = mixed(trained(), taught, frozenset(taught.state_dict()), 0.5)
+    rates = [questions.opening(model, questions.problems)[:, 0] for model in (trained(), taught, half)]
+    before, after, between = (np.log(rate / (1 - rate)).mean() for rate in rates)
+    assert found["gain:halfway"] == pytest.approx((between - before) / (after - before), rel=1e-4)
 
 
 def test_the_threshold_says_what_the_base_was_trained_on(questions):
@@ -235,17 +254,19 @@ def test_an_arm_can_be_shown_by_another_name():
     assert {record.at["arm"] for record in records} == {"gold, slowly"}
 
 
-def first(found, part, metric, value):
-    return next(step for (step, its), metrics in sorted(found.items()) if its == part and metrics[metric] >= value)
+MATCHED = (("procedural", "opening"), ("update", "kl"))
 
 
 def test_matches_are_the_first_steps_past_them():
-    found = by_part(study(trained(), every=1))
-    at = {part: step for step, part in found if "@" in part}
-    assert at["split@opening"] == at["restore@opening"] == first(found, "procedural", "opening", 0.3) > 0
-    assert at["split@kl"] == first(found, "update", "kl", 0.02) > 0
-    far = by_part(study(trained(), match=Match(opening=0.999, kl=50.0)))
-    assert not [part for _, part in far if "@" in part]
+    """Set at what the course itself has at one of its steps: measuring changes nothing of it."""
+    course = by_part(study(trained(), every=1, count=16, match=FAR))
+    assert not [part for _, part in course if "@" in part]
+    opening, kl = ([course[step, part][name] for step in range(5)] for part, name in MATCHED)
+    for one, other in ((1, 3), (3, 2), (4, 1)):
+        found = by_part(study(trained(), every=9, count=16, match=Match(opening=opening[one], kl=kl[other])))
+        at = {part: step for step, part in found if "@" in part}
+        first = [next(s for s in range(1, 5) if its[s] >= its[step]) for its, step in ((opening, one), (kl, other))]
+        assert [at["split@opening"], at["restore@opening"], at["split@kl"]] == [first[0], *first]
 
 
 @pytest.fixture(scope="module")
@@ -267,10 +288,12 @@ def seen():
 def arms(seen):
     """By arm, what was found and the model at its end."""
     found = {}
-    for arm in (*SUPERVISED, *REWARDED):
-        seen.clear()
-        found[arm] = by_part(study(trained(), arm, match=FAR, every=1, count=16)), seen[-1]
-        assert len(seen) == 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alchemy.lessons.TRIES", 8)
+        for arm in (*SUPERVISED, *REWARDED):
+            seen.clear()
+            found[arm] = by_part(study(trained(), arm, match=FAR, every=1, count=16)), seen[-1]
+            assert len(seen) == 5
     return found
 
 
@@ -310,7 +333,7 @@ def test_every_keeping_ends_and_freezes_what_it_says(keep, seen):
 
 
 def test_a_matched_model_of_low_rank_is_split_too():
-    found = by_part(study(trained(), "gold", "low_rank", match=Match(opening=2.0, kl=1e-4), every=9, count=16))
+    found = by_part(study(trained(), "gold", "low_rank", match=Match(opening=2.0, kl=1e-6), every=9, count=16))
     assert set(next(metrics for (_, part), metrics in found.items() if part == "split@kl")) == SPLIT
 
 
@@ -373,10 +396,9 @@ def test_a_loss_that_is_no_number_names_the_setting_that_made_it(monkeypatch):
         ({"every": 0}, r"study\.every=0"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_asked_or_trained(settings, words, monkeypatch):
-    monkeypatch.setattr(reasoning_tax, "exam", None)
+def test_a_mistake_is_told_before_anything_is_asked_or_trained(settings, words):
     with pytest.raises(ValueError, match=words):
-        study(None, **settings)
+        reasoning_tax.check(WORLD, None, **{"arm": "gold", "keep": "none", **SETTINGS, **settings})
 
 
 @pytest.mark.parametrize("name", ["cipher", "arithmetic", "facts"])
@@ -394,4 +416,36 @@ def test_the_study_is_made_from_its_settings():
     made = instantiate(OmegaConf.load(ROOT / "conf" / "study" / "reasoning_tax.yaml"), _convert_="all").keywords
     assert {"arm", "keep", *SETTINGS} == set(made)
     assert isinstance(made["match"], Match)
-    reasoning_tax.check(made["arm"], made["keep"], made["every"])
+    reasoning_tax.check(WORLDS["mixture"], None, **made)
+
+
+def sure(rate):
+    """A model that holds the digit 3 likely at `rate` and the other four digits alike, whatever it reads, and nothing
+    else.
+    """
+    model = trained()
+    likely = torch.full((len(WORLD.vocabulary),), -60.0)
+    likely[FIRST : FIRST + 5] = float(np.log((1 - rate) / 4)) if rate < 1 else -60.0
+    likely[WORLD.vocabulary.ids["3"]] = float(np.log(rate))
+    with torch.no_grad():
+        model.tokens.weight[:, 0] = 1e5  # of the stream this alone is left, as the root of its width
+        model.norm.weight[:] = 1.0
+        model.output.weight.zero_()
+        model.output.weight[:, 0] = likely / 32**0.5
+    return model
+
+
+def test_the_loss_in_bits_of_four_models_by_hand(questions):
+    """Every fact that is not taught again has the attribute 3 3, one of 25. A model that holds 3 likely at r has
+    log2(25 r²) bits of it: with r = 2^0, 2^-2, 2^-1 and 2^-1/4, 4, 2 and 1/2 fewer than all. The base practised as well
+    has half a bit less than the base, so of the 2 bits that are missing in the end, practice costs half a bit.
+    """
+    tokens, second = questions.facts.tokens.copy(), np.arange(120) % 2 > 0
+    tokens[np.ix_(second, [3, 4])] = WORLD.vocabulary.ids["3"]
+    facts = replace(questions.facts, tokens=tokens)
+    by_hand = replace(questions, base=sure(1.0), facts=facts, second=second)
+    found = loss(by_hand, model=sure(1 / 4), again=sure(1 / 2), control=sure(2**-0.25))
+    bits = {name: value for name, (value, _) in found.items() if name.endswith("_bits")}
+    assert bits == pytest.approx(
+        {"lost_bits": 4.0, "control_bits": 0.5, "storage_bits": 2 - 0.5, "latent_bits": 4 - 1.5}, abs=1e-3
+    )

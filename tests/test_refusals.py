@@ -249,13 +249,28 @@ def test_the_command_for_a_failed_job_has_the_folder_of_its_options(tmp_path):
         ("train.loss={a: 1}", "train.loss={'a': 1} must be text"),
         ("+shift.grid.lenght=[1]", "shift.grid.lenght is not a setting: did you mean shift.grid.length?"),
         ("base={bitz: 1}", "base={'bitz': 1} must be shares by name"),
+        ("study=reasoning_tax", "use task=mixture"),
+        ("task=mixture model=small study=reasoning_tax study.arm=gould", "study.arm=gould is unknown"),
+        ("task=mixture model=small study=reasoning_tax study.keep=lowre", "study.keep=lowre is unknown"),
+        ("task=mixture model=small study=reasoning_tax study.every=-1", "study.every=-1 is too small"),
+        ("task=mixture model=small study=reasoning_tax study.anchor=-1.0", "study.anchor=-1.0 is a weight"),
+        ("task=mixture model=small study=reasoning_tax study.match.kl=0.0", "study.match.kl=0.0 must be above 0"),
+        ("study=trajectory", "study=trajectory needs snapshots of the training"),
+        ("study=recovery study.rows=[]", "study=recovery needs study.rows or study.shares"),
+        ("study=recovery study.rows=[-5]", "study.rows names -5"),
+        ("study=recovery study.rows=[] study.shares=[2.5]", "study.shares names 2.5"),
+        ("study.temperature=-1.5", "study.temperature=-1.5 must be 0 (greedy) or more"),
+        ("study.temperature=nan", "study.temperature=nan is no number"),
+        ("study.temperature=inf", "study.temperature=inf must be 0"),
+        ("hunt=nan", "hunt=nan must be an exact match"),
+        ("device=cuda", "device=cuda needs a GPU"),
         ("name=" + "x" * 5000, "name"),
         ("train.loss=" + "x" * 5000, "is unknown: use completion or all"),
     ],
     ids=lambda text: text[:40],
 )
 def test_settings_that_would_fail_later_are_refused_at_once(words, what):
-    answer = said([words])
+    answer = said(words.split(" ") if "{" not in words else [words])
     if "name=" not in words:  # as long as that, it is the file system that refuses it
         assert what in answer
         one_sentence(words, answer)

@@ -38,7 +38,7 @@ def test_recovery_learns_what_it_is_shown_and_leaves_the_model_alone(cipher, tmp
         if record.metric == "edit_distance" and record.at["part"] == "full"
     }
     assert set(distances) == {(0, 0), (0, 40), (12, 0), (12, 40)}
-    assert distances[12, 40] < distances[12, 0]
+    assert distances[12, 40] < distances[12, 0]  # ten seeds, three instruction sets: 0.22 to 0.26, and 0.92 to 0.97
     assert study(cipher, trained, Cells(tmp_path, "key"), rows=(0, 40), shares=(), recipe=recipe) == records
 
 
@@ -62,7 +62,7 @@ def test_shares_are_of_all_problems(cipher, tmp_path):
     assert {record.at["rows"] for record in records if record.at["level"] == 12} == {10}
     assert {record.at["share"] for record in records} == {share}
     with pytest.raises(ValueError, match=r"study\.rows"):
-        study(cipher, None, {}, rows=(), shares=(), recipe=recipe)
+        recovery.check(cipher, None, rows=(), shares=(), recipe=recipe)
 
 
 def test_fewer_rows_are_the_first_of_more_and_of_the_training_side(cipher):
@@ -80,7 +80,8 @@ def test_a_trajectory_measures_every_snapshot(cipher, tmp_path):
     partial, model = Partial(tmp_path / "part"), tiny_model(cipher)
     recipe = Recipe(**{**QUICK, "steps": 32, "check_every": 2, "mark": None, "snapshots": 3})
     fit(cipher, model, recipe, 0, lambda at: None, partial)
-    partial.close(tmp_path / "home", model, {}, {})
+    facts = {"rows": 512, "parameters": 1, "exact_match": 0.0, "checks": []}
+    partial.close(tmp_path / "home", model, {}, facts)
     trained = Trained(model, tmp_path / "home")
     told = []
     records = list(
@@ -89,7 +90,7 @@ def test_a_trajectory_measures_every_snapshot(cipher, tmp_path):
     assert sorted({record.at["rows"] for record in records}) == [32, 128, 512]
     assert [done for done, *_ in told] == [1, 2, 3, 4, 5, 6]
     with pytest.raises(ValueError, match=r"train\.snapshots"):
-        list(trajectory.run(cipher, Trained(model, tmp_path), 0, SHIFTS, {}, lambda *at: None, count=32))
+        trajectory.check(cipher, Recipe(**QUICK), count=32)
 
 
 @pytest.mark.parametrize("name", ["cipher", "diverse"])

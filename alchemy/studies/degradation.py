@@ -4,6 +4,7 @@ Source: arXiv:2508.01191; the heatmap of where chain of thought breaks is drawn 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 
 from alchemy.cells import Known
 from alchemy.measure import measure, records
@@ -11,6 +12,13 @@ from alchemy.records import Record
 from alchemy.shift import Shift
 from alchemy.store import Trained
 from alchemy.task import Task
+from alchemy.train import Recipe
+
+
+def check(task: Task, training: Recipe | None, *, temperature: float, **_: object) -> None:  # noqa: ARG001
+    """Raises ValueError for settings that nothing can be measured with."""
+    if not 0 <= temperature < inf:
+        raise ValueError(f"study.temperature={temperature} must be 0 (greedy) or more, such as 1.0")
 
 
 def run(

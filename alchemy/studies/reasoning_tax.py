@@ -7,7 +7,7 @@ along the way. Source: the question is that of arXiv:2506.02126 and 2507.18178; 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from math import isnan, log2
+from math import inf, isnan, log2
 
 import numpy as np
 
@@ -81,7 +81,6 @@ def run(
     restoring parts of the weights brings back. `relearn` teaches half of the facts again.
     """
     del shifts  # every level is training's: what moves is the model
-    check(arm, keep, every)
     if task.train not in known:
         questions = exam(task, trained.model, count, seed)
         if keep == "anchor_facts" or replay_share(keep):  # knowledge is of facts that the arm does not show
@@ -114,14 +113,33 @@ def run(
             yield Record(metric, value, error, count, place | {"step": int(step), "part": part})
 
 
-def check(arm: str, keep: str, every: int) -> None:
-    """Raises ValueError for an arm or a keeping that there is not."""
+def check(
+    task: Terse,
+    training: Recipe | None,  # noqa: ARG001
+    *,
+    arm: str,
+    keep: str,
+    match: Match,
+    anchor: float,
+    every: int,
+    **_: object,
+) -> None:
+    """Raises ValueError for a world without facts or problems, an arm or a keeping that there is not, and numbers that
+    nothing can be compared at.
+    """
+    if not all(asked(task)):
+        raise ValueError("study=reasoning_tax needs a world that recalls and computes: use task=mixture")
     if arm not in (*SUPERVISED, *REWARDED):
         raise ValueError(f"study.arm={arm} is unknown: use one of {', '.join((*SUPERVISED, *REWARDED))}")
     if keep not in KEEPS and not replay_share(keep):
         raise ValueError(f"study.keep={keep} is unknown: use one of {', '.join(KEEPS)}, or replay_1 to replay_99")
     if every < 1:
         raise ValueError(f"study.every={every} is too small: set it to 1 or more")
+    if not 0 <= anchor < inf:
+        raise ValueError(f"study.anchor={anchor} is a weight: set it to 0 or more")
+    for name, value in (("match.opening", match.opening), ("match.kl", match.kl)):
+        if not 0 < value < inf:
+            raise ValueError(f"study.{name}={value} must be above 0")
 
 
 @dataclass

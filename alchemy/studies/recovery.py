@@ -24,6 +24,23 @@ from alchemy.train import Recipe, fit, next_token
 log = logging.getLogger(__name__)
 
 
+def check(
+    task: Task,  # noqa: ARG001
+    training: Recipe | None,  # noqa: ARG001
+    *,
+    rows: Sequence[int],
+    shares: Sequence[float],
+    **_: object,
+) -> None:
+    """Raises ValueError for amounts that nothing can be fine-tuned on."""
+    if bool(rows) == bool(shares):
+        raise ValueError("study=recovery needs study.rows or study.shares, and not both: empty one of them, []")
+    if wrong := [number for number in rows if number < 0]:
+        raise ValueError(f"study.rows names {wrong[0]}: each must be a number of rows, 0 or more")
+    if beyond := [share for share in shares if not 0 <= share <= 1]:
+        raise ValueError(f"study.shares names {beyond[0]}: each must be a share of all problems, from 0 to 1")
+
+
 def run(
     task: Task,
     trained: Trained,
@@ -42,8 +59,6 @@ def run(
     The rows are different ones of the training side, the first of one order for each seed, so more rows contain
     fewer. Fine-tuning starts from a copy of the model each time, by `recipe`.
     """
-    if bool(rows) == bool(shares):
-        raise ValueError("study=recovery needs study.rows or study.shares, and not both: empty one of them, []")
     cells = [(shift, level, amount) for shift in shifts for level in shift.levels for amount in (rows or shares)]
     for done, (shift, level, amount) in enumerate(cells, 1):
         where = shift.at(task, level)

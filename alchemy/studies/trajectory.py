@@ -11,6 +11,13 @@ from alchemy.records import Record
 from alchemy.shift import Shift
 from alchemy.store import Trained
 from alchemy.task import Task
+from alchemy.train import Recipe
+
+
+def check(task: Task, training: Recipe | None, **_: object) -> None:  # noqa: ARG001
+    """Raises ValueError for a training that keeps no snapshots."""
+    if training is not None and not training.snapshots:
+        raise ValueError("study=trajectory needs snapshots of the training: set train.snapshots, such as 24")
 
 
 def run(
@@ -23,13 +30,8 @@ def run(
     *,
     count: int,
 ) -> Iterator[Record]:
-    """Records per snapshot, shift and level, with the coordinate `rows`: training rows seen.
-
-    Raises ValueError if the model has no snapshots.
-    """
+    """Records per snapshot, shift and level, with the coordinate `rows`: training rows seen."""
     snapshots = trained.snapshots()
-    if not snapshots:
-        raise ValueError("study=trajectory needs snapshots of the training: set train.snapshots, such as 24")
     cells = [(shift, level) for shift in shifts for level in shift.levels]
     for number, (rows, path) in enumerate(snapshots.items()):
         model = trained.at(path)
