@@ -82,6 +82,7 @@ def finished(folder):
     return {path: path.stat().st_mtime_ns for path in (folder / "outputs" / "models").glob("[!.]*/model.safetensors")}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_job_alone(tmp_path, undisturbed):
     sweep = start(tmp_path, *SWEEP)
     wait_for(lambda: list((tmp_path / "outputs" / "models").glob(".*.lock")))

@@ -139,13 +139,13 @@ def one_sentence(words, answer):
 
 @pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_bad_override_is_answered_in_one_sentence(slow):
-    for words in bad_overrides(500 if slow else 60, seed=int(slow)):
+    for words in bad_overrides(500 if slow else 25, seed=int(slow)):
         one_sentence(words, said(words))
 
 
 @pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_bad_file_is_answered_in_one_sentence(slow, tmp_path):
-    for number, (group, content) in enumerate(bad_files(400 if slow else 60, seed=int(slow))):
+    for number, (group, content) in enumerate(bad_files(400 if slow else 25, seed=int(slow))):
         folder = tmp_path / str(number)
         (folder / group).mkdir(parents=True)
         (folder / group / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -224,6 +224,7 @@ def test_a_pickle_is_not_run_again(tmp_path):
     assert "python -m alchemy rerun" in whole(tmp_path, "--experimental-rerun", "config.pickle")
 
 
+@pytest.mark.slow
 def test_the_command_for_a_failed_job_has_the_folder_of_its_options(tmp_path):
     options(tmp_path, diverges="# @package _global_\nname: mine\ntrain: {learning_rate: 1e9}\n")
     done = alchemy(tmp_path, "--config-dir", "own", "-m", "experiment=diverges", "seed=0", "workers=1", *TINY)
