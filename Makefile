@@ -1,9 +1,9 @@
 # `make heatmap`, `make headline`, `make paper` and `make test` set up .venv by themselves, once. `make slow` and
-# `make ray` are the rest of the tests.
+# `make ray` are the rest of the tests; `make plain` are those of `make test` on other instructions.
 PYTHON ?= python3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: heatmap headline paper bench test slow ray clean
+.PHONY: heatmap headline paper bench test plain slow ray clean
 
 heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
@@ -21,7 +21,11 @@ test: .venv/.ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m "not slow"
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=5 -m "not slow"
+
+plain: .venv/.ready # the same tests as a processor without AVX does them: other bits in what is trained, the same outcomes
+	ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41 NUMBA_CPU_NAME=generic \
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 slow: .venv/.slurm .venv/.browser .venv/.track .venv/.hf
 	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m slow

@@ -61,7 +61,7 @@ def test_a_comparison_with_nothing_ends_before_anything_is_measured():
 
 
 def test_a_training_step_is_a_real_one():
-    assert steps(default(words=("train.loss=all",)), 1024)() == 8 * 1024
+    assert steps(default(words=("train.loss=all",)), 64)() == 8 * 64
 
 
 def test_works_on_the_mixture_do_what_they_say():

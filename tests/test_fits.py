@@ -21,7 +21,8 @@ def test_a_law_finds_its_own_parameters(name):
     assert str(law) == verdict([law])
 
 
-def test_noise_is_fitted_by_none():
+def test_noise_is_fitted_by_none(monkeypatch):
+    monkeypatch.setattr("alchemy.fits.REPLICATES", 3)  # nothing here is about intervals
     y = stream(2, "noise").random(len(X))
     laws = [fit(name, X, y, SEEDS) for name in LAWS]
     assert verdict(sorted(laws, key=lambda law: -law.explained)).startswith("No law fits")
@@ -42,7 +43,8 @@ def test_a_threshold_is_where_half_is_right():
         assert threshold(X, never, SEEDS) is None
 
 
-def test_a_step_leaves_its_parameters_open():
+def test_a_step_leaves_its_parameters_open(monkeypatch):
+    monkeypatch.setattr("alchemy.fits.REPLICATES", 3)  # nothing here is about intervals
     law = fit("exponential", X, (X == 0).astype(float), SEEDS)
     assert law.steep
     assert "not identified" in str(law)

@@ -1,65 +1,24 @@
 """Folders and clocks that are not as they should be: one sentence, or no harm."""
 
-import json
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from alchemy.digests import write_json
 from alchemy.sweep import close
-from tests.test_command import TINY, alchemy, environment
+from tests.test_command import TINY, alchemy
 from tests.test_faults import SWEEP, finished, start, table, wait_for
 
 ONE = [*TINY, "shift.axis=task", "shift.levels=[0,1]"]
-COMMANDS = """
-import json, os, sys
-from alchemy.__main__ import main
-import alchemy.measure, alchemy.run, alchemy.train, torch._dynamo
-from alchemy.settings import CONF
-from hydra import compose, initialize_config_dir
-with initialize_config_dir(str(CONF), version_base="1.3"):
-    alchemy.run.plan(compose("config"))
-codes = []
-for folder, words in json.loads(sys.argv[1]):
-    if os.fork():
-        codes.append(os.waitstatus_to_exitcode(os.wait()[1]))
-        continue
-    os.chdir(folder)
-    os.dup2(os.open(f"{folder}.said", os.O_WRONLY | os.O_CREAT), 2)
-    os.dup2(2, 1)
-    sys.argv[1:] = words
-    main()
-    break
-else:
-    print(json.dumps(codes))
-"""
 
 
-@pytest.fixture(scope="module")
-def refusals(tmp_path_factory):
-    """By name of a case, its folder, what lay there before, and the one line that the command says there. Each is a
-    process of its own, of one parent that has imported already what takes seconds.
-    """
-    home, cases = tmp_path_factory.mktemp("cases"), []
-    for number, (name, (harm, words)) in enumerate(CASES.items()):
-        folder = home / str(number)
-        folder.mkdir()
-        harm(folder)
-        cases.append((name, folder, sorted(path.name for path in folder.iterdir()), [*ONE, *words]))
-    asked = json.dumps([[str(folder), words] for _, folder, _, words in cases])
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, asked], capture_output=True, text=True, env=environment(), check=True
-    )
-    found = {}
-    for (name, folder, before, _), code in zip(cases, json.loads(done.stdout), strict=True):
-        text = folder.with_suffix(".said").read_text()
-        assert code == 1, text
-        assert "Traceback" not in text
-        [said] = [line for line in text.splitlines() if line.startswith("alchemy: ")]
-        found[name] = folder, before, said
-    return found
+def refused(folder, *words):
+    done = alchemy(folder, *ONE, *words)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    [said] = [line for line in done.stderr.splitlines() if line.startswith("alchemy: ")]
+    return said
 
 
 def file(folder):
@@ -84,22 +43,14 @@ def cells_are_a_loop(folder):
     (folder / "outputs" / "cells").symlink_to("cells")
 
 
-def nothing(folder):
-    pass
-
-
-HARMS = {harm.__name__: harm for harm in (file, loop, hanging, models_are_a_file, cells_are_a_loop)}
-NAMES = ("..", "../elsewhere", "a/../../b", ".")
-CASES = {name: (harm, ()) for name, harm in HARMS.items()} | {name: (nothing, (f"name={name}",)) for name in NAMES}
-CASES |= {"sweep": (nothing, ("hydra.mode=MULTIRUN", "arm=none,nope"))}
-
-
-@pytest.mark.parametrize("harm", HARMS)
-def test_outputs_that_cannot_be_written_to_are_named(refusals, harm):
-    folder, before, said = refusals[harm]
+@pytest.mark.parametrize("harm", [file, loop, hanging, models_are_a_file, cells_are_a_loop])
+def test_outputs_that_cannot_be_written_to_are_named(tmp_path, harm):
+    harm(tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    said = refused(tmp_path)
     assert "outputs" in said
     assert "output=DIR" in said
-    assert sorted(path.name for path in folder.iterdir()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_a_read_only_folder_is_named(tmp_path):
@@ -108,26 +59,20 @@ def test_a_read_only_folder_is_named(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", disk], capture_output=True, check=False).returncode:
         pytest.skip("a read-only folder needs the right to mount one")
     try:
-        done = alchemy(tmp_path, *ONE)
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
-        [said] = [line for line in done.stderr.splitlines() if line.startswith("alchemy: ")]
-        assert "Read-only file system" in said
+        assert "Read-only file system" in refused(tmp_path)
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_run_s_name_does_not_lead_out_of_outputs(refusals, name):
-    folder, _, said = refusals[name]
-    assert f"name={name}" in said
-    assert list(folder.iterdir()) == []
+@pytest.mark.parametrize("name", ["..", "../elsewhere", "a/../../b", "."])
+def test_a_run_s_name_does_not_lead_out_of_outputs(tmp_path, name):
+    refused(tmp_path, f"name={name}")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_of_what_there_is_not_leaves_no_file(refusals):
-    folder, _, said = refusals["sweep"]
-    assert "arm=nope is not an option" in said
-    assert [path for path in folder.rglob("*") if path.is_file()] == []
+def test_a_sweep_of_what_there_is_not_leaves_no_file(tmp_path):
+    assert "arm=nope is not an option" in refused(tmp_path, "hydra.mode=MULTIRUN", "arm=none,nope")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("jobs", [(), ("0", "1")])

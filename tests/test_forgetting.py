@@ -106,6 +106,7 @@ def test_bits_of_facts_that_are_asked_about_often_and_seldom():
 
 def test_progress_is_what_its_parts_say(questions, fluent):
     before, after = progress(questions, trained()), progress(questions, fluent)
+    # nine seeds, three instruction sets: greater by 0.66 to 0.77, and fewer by 2.2 to 3.6
     assert after["procedural"]["opening"][0] > before["procedural"]["opening"][0] + 0.2
     assert after["knowledge"]["bits"][0] < before["knowledge"]["bits"][0] - 0.1
     assert all(value > 0 for value, _ in after["update"].values())
@@ -129,7 +130,7 @@ def test_chains_are_the_model_s_own_and_heard_by_the_base(questions, taught):
     assert after["steps"][0] == pytest.approx(last[known].mean())
     assert last.mean() > 1
     assert after["nats"][0] == pytest.approx((base - questions.unaided)[known].mean(), abs=1e-4)
-    assert np.abs(own - base).mean() > 0.1  # ten seeds, three instruction sets: 0.42 to 2.75
+    assert np.abs(own - base).mean() > 0.1  # ten seeds, three instruction sets: 0.42 to 2.9
     assert after["ki"][0] == pytest.approx(((steps.truth == 1).sum(axis=1) / (steps.ends > 0).sum(axis=1)).mean())
     assert 0 < after["ki"][0] < 1  # ten seeds, three instruction sets: 0.24 to 0.81
     assert after["infogain"][0] < after["infogain_bounded"][0]
@@ -142,7 +143,7 @@ def test_chains_are_the_model_s_own_and_heard_by_the_base(questions, taught):
 
 def test_the_loss_of_a_model_that_forgot_adds_up(questions, taught):
     found = {name: value for name, (value, _) in loss(questions, taught, again(taught), again(trained())).items()}
-    assert found["lost_bits"] > 0.1  # ten seeds, three instruction sets: 2.6 to 3.9
+    assert found["lost_bits"] > 0.1  # ten seeds, three instruction sets: 2.2 to 3.9
     assert found["f_loss"] > 0  # 0.50 to 0.88
     assert found["storage"] + found["latent"] == pytest.approx(found["f_loss"], abs=1e-12)
     assert found["storage_bits"] + found["latent_bits"] == pytest.approx(found["lost_bits"], abs=1e-12)
@@ -157,7 +158,7 @@ def test_restoring_all_brings_all_bits_back_and_keeps_no_gain(questions, taught)
     assert (found["bits:all"], found["gain:all"]) == (1, 0)
     assert (found["graft_bits:all"], found["graft_gain:all"]) == (1, 1)
     assert found["free:all"] == progress(questions, trained())["procedural"]["free"][0]
-    assert found["bits:halfway"] > 0  # ten seeds, three instruction sets: 0.54 to 0.83
+    assert found["bits:halfway"] > 0  # ten seeds, three instruction sets: 0.54 to 0.84
     half = mixed(trained(), taught, frozenset(taught.state_dict()), 0.5)
     rates = [questions.opening(model, questions.problems)[:, 0] for model in (trained(), taught, half)]
     before, after, between = (np.log(rate / (1 - rate)).mean() for rate in rates)

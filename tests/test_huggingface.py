@@ -38,7 +38,8 @@ pytestmark = [pytest.mark.slow, WITHOUT, pytest.mark.filterwarnings("default::De
 
 CIPHER = WORLDS["cipher"]
 SYMBOLS = CIPHER.vocabulary
-LEARNT = ["train.steps=250", "model.layers=1", "model.heads=2"]  # right on some problems and wrong on others
+# right on some problems and wrong on others: four seeds, 0.51 to 0.79
+LEARNT = ["train.steps=400", "model.layers=1", "model.heads=2"]
 STUDY = ["study.count=100", "shift.axis=[task,length,format]", "shift.kind=[insert,delete]"]
 STUDY += ["shift.grid.format=[0,2,6]"]
 

@@ -198,11 +198,12 @@ def test_one_problem_is_one_of_the_source_that_the_base_gets_right_about_half_th
     shares = verify(WORLD, asked, written).reshape(200, CANDIDATES).mean(axis=0)
     missed = np.abs(shares - 0.5)
     assert missed.max() > 0.4, "a problem drawn at random may be right always, or never"
-    assert missed[at] < 0.15
-    assert (missed < missed[at]).sum() < CANDIDATES / 4
+    assert missed[at] < 0.25  # ten seeds, three instruction sets: 0 to 0.1
+    assert (missed < missed[at]).sum() < CANDIDATES / 3  # 0 to 10 of 64
 
 
-def test_one_problem_is_chosen_by_its_stream_and_its_source():
+def test_one_problem_is_chosen_by_its_stream_and_its_source(monkeypatch):
+    monkeypatch.setattr("alchemy.lessons.TRIES", 8)
     one, again = (one_problem(WORLD, trained(), source(), stream(0, "one"))(1).tokens for _ in range(2))
     assert_array_equal(one, again)
     others = {
@@ -219,6 +220,7 @@ def test_a_base_that_is_never_right_has_no_problem_to_be_paid_for():
 def test_a_problem_that_is_always_right_is_chosen_before_one_that_never_is(monkeypatch):
     shares = np.zeros((CANDIDATES, TRIES), dtype=bool)
     monkeypatch.setattr("alchemy.lessons.verify", lambda *_: shares.flatten())
+    monkeypatch.setattr("alchemy.lessons.complete", lambda *_: None)
     shares[5] = True
     assert_array_equal(one_problem(WORLD, untrained(), source(), stream(0, "one"))(1).tokens, source()(64)[5:6].tokens)
     shares[9, : TRIES // 2] = shares[12, : TRIES // 2] = shares[3, : TRIES // 2 - 1] = True
@@ -307,27 +309,31 @@ def right(model):
     return verify(WORLD, asked, complete(model, asked, 1.0, stream(0, "right"))).mean()
 
 
-@pytest.fixture(scope="module")
-def paid():
-    """By reward, the mean rewards of a training, and how often the model is right after it."""
-    found = {}
-    for kind in ("exact", "random"):
-        told = []
-        policy = replace(POLICY, group=8, prompts=16, reward=kind)
-        objective = policy_gradient(WORLD, trained(), policy, source(), stream(0, "rollouts"), told.append)
-        found[kind] = told, right(taught(objective, replace(QUICK, steps=45, check_every=45)))
-    return found
+def beginner():
+    """A model that opens most chains, and makes mistakes in them."""
+    recipe = replace(QUICK, steps=20, check_every=20)
+    return taught(supervised(recipe, source()), recipe)
 
 
-def test_right_answers_grow_where_they_are_paid_for_and_not_by_chance(paid):
-    before = right(trained())
-    told, after = paid["exact"]
-    assert np.mean(told[-10:]) > np.mean(told[:10]) + 0.1
-    assert after > before + 0.1
-    drawn, after = paid["random"]
-    assert 0.4 < np.mean(drawn[:10]) < 0.6
-    assert 0.4 < np.mean(drawn[-10:]) < 0.6
-    assert after < before + 0.02
+def paid(kind, steps):
+    """The mean rewards of a training, and how often the model is right after it."""
+    told, recipe = [], replace(QUICK, steps=steps, check_every=steps, learning_rate=2e-3)
+    policy = replace(POLICY, group=8, prompts=16, reward=kind)
+    objective = policy_gradient(WORLD, beginner(), policy, source(), stream(0, "rollouts"), told.append)
+    return told, right(taught(objective, recipe, beginner()))
+
+
+def test_right_answers_grow_where_they_are_paid_for_and_not_by_chance():
+    before = right(beginner())
+    told, after = paid("exact", 60)
+    drawn, by_chance = paid("random", 30)
+    # this seed, three instruction sets; and ten seeds
+    assert np.mean(told[-10:]) > np.mean(told[:10]) + 0.05  # greater by 0.31 to 0.40; 0.09 to 0.70
+    assert after > before + 0.1  # by 0.44 to 0.51; 0.13, from 0.85 on, to 0.77
+    assert after > by_chance + 0.2  # by 0.86 to 0.95; 0.50 to 0.95
+    assert by_chance < before + 0.1  # by -0.47 to -0.40; -0.57 to -0.14
+    for some in (drawn[:10], drawn[-10:]):
+        assert 0.4 < np.mean(some) < 0.6  # of 1,280 rewards at one half, whose deviation is 0.014
 
 
 def test_objectives_take_turns_at_the_step_that_is_said():
@@ -376,7 +382,8 @@ OBJECTIVES = {
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_objectives_go_on_from_one_call_to_the_next(name):
+def test_objectives_go_on_from_one_call_to_the_next(name, monkeypatch):
+    monkeypatch.setattr("alchemy.lessons.TRIES", 8)
     every, some, all_at_once = (
         weights_of(taught(OBJECTIVES[name](), replace(QUICK, check_every=check_every))) for check_every in (1, 5, 10)
     )
@@ -419,4 +426,4 @@ def test_a_heavy_anchor_keeps_a_model_near_its_base():
         anchored(supervised(recipe, source()), base, source(1.0, STEPS, "own"), 16, 100.0, stream(0, "anchor")), recipe
     )
     far, near = (divergence(base, model, written).mean() for model in (free, held))
-    assert near < far / 5
+    assert near < far / 5  # ten seeds, three instruction sets: a 26th of far to a 228th

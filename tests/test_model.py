@@ -33,16 +33,17 @@ def half_trained(positions, context=40):
     return model
 
 
-def plain_greedy(model, prompt):
-    """One row, no cache: the whole row is read again for every token."""
-    tokens = list(prompt)
-    while prompt and len(tokens) < model.context:
-        logits = model(torch.tensor([tokens]))[0, -1].detach()
-        logits[PAD] = -torch.inf
-        if (best := int(logits.argmax())) == END:
-            break
-        tokens.append(best)
-    return tokens[len(prompt) :]
+def greedy(model, prompt, written):
+    """Whether each symbol written is the likeliest after those before it, and the end after the last one if there is
+    room: one row, no cache. Two that are as likely but for rounding are both the likeliest, on whatever processor.
+    """
+    if not prompt:
+        return not written
+    chosen = [*written, END][: model.context - len(prompt)]
+    logits = model(torch.tensor([[*prompt, *written]]))[0].detach()[len(prompt) - 1 :][: len(chosen)]
+    logits[:, PAD] = -torch.inf
+    best = logits.max(dim=1).values
+    return bool((logits[range(len(chosen)), chosen] > best - 1e-4).all())
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
@@ -72,7 +73,7 @@ def test_complete_equals_plain_greedy_row_by_row(cipher, positions):
         batch = draw(cipher, where, 12, stream(0, "test"))
         written = complete(model, batch)
         for tokens, length, mine in zip(batch.tokens, batch.prompt_length, written, strict=True):
-            assert mine[mine != PAD].tolist() == plain_greedy(model, tokens[:length].tolist())
+            assert greedy(model, tokens[:length].tolist(), mine[mine != PAD].tolist())
 
 
 @pytest.mark.parametrize("first", [slice(None), slice(None, None, -1)])
@@ -92,8 +93,9 @@ def test_the_model_of_these_tests_is_neither_perfect_nor_dumb(cipher):
     """The tests above say something only if rows end at many places, and some, but not all, follow gold."""
     model = half_trained("learned")
     noisy, clean = (draw(cipher, where, 200, stream(0, "test")) for where in (corrupt(cipher, 8), cipher.train))
-    assert len(set((complete(model, noisy) != PAD).sum(axis=1).tolist())) > 3
-    assert 0 < follows_gold(model, clean).sum() < 200
+    lengths = set((complete(model, noisy) != PAD).sum(axis=1).tolist())
+    assert len(lengths) > 3  # ten seeds, three instruction sets: 9 to 15
+    assert 0 < follows_gold(model, clean).sum() < 200  # the 20 that were learnt, in every one
 
 
 def test_a_row_follows_gold_exactly_when_its_completion_is_gold(cipher):

@@ -121,19 +121,21 @@ def test_grouped_rows_stand_one_after_another(cipher):
 def test_a_source_of_its_own_is_all_that_is_learnt_from(cipher):
     rows = draw(cipher, cipher.train, 16, stream(0, "train"), "train")
     asked = []
-    recipe = Recipe(**{**QUICK, "steps": 60, "check_every": 30, "mark": None})
+    recipe = Recipe(**{**QUICK, "steps": 120, "check_every": 60, "mark": None})
     model = tiny_model(cipher)
     objective = partial(next_token, recipe=recipe, source=lambda n: (asked.append(n), rows[np.arange(n) % 16])[1])
     fit(cipher, model, recipe, 0, lambda at: None, objective=lambda model, steps: objective(model, steps=steps))
-    assert asked == [480, 480]
-    assert follows_gold(model, rows).mean() > follows_gold(tiny_model(cipher), rows).mean()
+    assert asked == [960, 960]
+    others = draw(cipher, cipher.train, 16, stream(1, "train"), "train")
+    known, new = (loss_of(model, next(iter(lay_out(its, "all", "none", 1, model)))).item() for its in (rows, others))
+    assert known < new - 0.5  # ten seeds, three instruction sets: 1.5 to 1.8, and 3.6 to 4.2
 
 
 def test_half_the_bits_learn_the_same_rows(cipher):
     """Products in bfloat16, weights in float32; the code path of a GPU, which no test here has."""
-    recipe = Recipe(**{**QUICK, "batch": 64, "steps": 100, "check_every": 100, "mark": None})
+    recipe = Recipe(**{**QUICK, "batch": 32, "steps": 60, "check_every": 60, "mark": None})
     losses, chosen = {}, {}
-    tested = draw(cipher, cipher.train, 256, stream(0, "test"))
+    tested = draw(cipher, cipher.train, 128, stream(0, "test"))
     for precision in ("float32", "bfloat16"):
         model = tiny_model(cipher)
         model.precision = precision
@@ -144,8 +146,9 @@ def test_half_the_bits_learn_the_same_rows(cipher):
         assert logits.dtype == torch.float32
         assert len(np.unique(logits.numpy())) > 0.9 * logits.numel()  # not rounded to eight bits
         chosen[precision] = logits.argmax(dim=-1)
-        assert len(complete(model, tested)) == 256
+        assert len(complete(model, tested)) == 128
     assert losses["bfloat16"] != losses["float32"]
+    # ten seeds, three instruction sets: losses alike to 0.001, 20 to 26 symbols, 0.976 to 0.997 alike
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
     assert len(chosen["float32"].unique()) > 10
     assert (chosen["bfloat16"] == chosen["float32"]).float().mean() > 0.9
@@ -171,7 +174,7 @@ def test_every_check_is_reported_and_counts_rows(cipher):
 
 def test_training_stops_at_its_mark(cipher):
     checks = fit(cipher, tiny_model(cipher), Recipe(**{**QUICK, "mark": 1e-9, "steps": 400}), 0, lambda at: None)
-    assert checks[-1].step < 400
+    assert checks[-1].step < 400  # ten seeds, three instruction sets: 120 to 208
     assert checks[-1].exact_match > 0
     assert all(check.exact_match == 0 for check in checks[:-1])
 
@@ -263,3 +266,18 @@ def test_the_default_recipe_learns_the_world_and_shows_the_mirage(cipher):
     inside, outside = (follows_gold(model, batch).mean() for batch in tested)
     assert inside >= 0.999
     assert outside <= 0.01
+
+
+@pytest.mark.parametrize(("scale", "moved"), [(1e3, 0.5), (0.1, 0.1 * 32**0.5), (1e-3, 1e-3 * 32**0.5)])
+def test_a_step_is_as_long_as_its_gradient_and_no_longer_than_the_clip(cipher, monkeypatch, scale, moved):
+    """By plain descent at a rate of 1: AdamW's steps do not say how large a gradient is. That of `scale` times the
+    sum of 32 weights is `scale` for each of them, which makes a length of `scale` times the root of 32.
+    """
+    monkeypatch.setattr(torch.optim, "AdamW", lambda weights, lr, **_: torch.optim.SGD(weights, lr))
+    model = tiny_model(cipher)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    recipe = Recipe(**QUICK | {"steps": 1, "warmup": 0, "learning_rate": 1.0, "clip": 0.5 if scale > 1 else 0.7})
+    fit(cipher, model, recipe, 0, lambda at: None, objective=lambda its, steps: iter([scale * its.norm.weight.sum()]))
+    change = {name: value - before[name] for name, value in model.state_dict().items()}
+    assert change.pop("norm.weight").norm().item() == pytest.approx(moved, rel=1e-3)
+    assert not any(rest.any() for rest in change.values())
