@@ -16,8 +16,8 @@ from alchemy.settings import CONF, audit, keys, own
 
 GROUPS = ("task", "model", "train", "study")
 FILES = {"task": "cipher", "model": "gpt", "train": "adamw", "study": "degradation"}
-GARBAGE = ("banana", "-1", "1e400", "[1,2", "{a:1}", "[[]]", "null", "''", "\\x00", "${nope}", "${oc.env:NOPE_NOPE}")
-GARBAGE += ("${", "x" * 5000, "[" + ",".join("7" * 2000) + "]", "💥", "{_target_:os.getcwd}", "???", "${.}", "${now:}")
+GARBAGE = ["banana", "-1", "1e400", "[1,2", "{a:1}", "[[]]", "null", "''", "\\x00", "${nope}", "${oc.env:NOPE_NOPE}"]
+GARBAGE += ["${", "x" * 5000, "[" + ",".join("7" * 2000) + "]", "💥", "{_target_:os.getcwd}", "???", "${.}", "${now:}"]
 
 
 def said(words, folder=None):

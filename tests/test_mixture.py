@@ -11,6 +11,7 @@ from alchemy.batch import Role
 from alchemy.plan import composition_level, plan
 from alchemy.seeds import stream
 from alchemy.shift import AXES
+from alchemy.targets import named
 from alchemy.task import Distribution, draw, in_side, problems_of, sample
 from alchemy.train import fresh
 from alchemy.vocabulary import PAD
