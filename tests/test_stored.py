@@ -183,7 +183,14 @@ def test_whole_files_of_something_else_change_no_number(sweep, harm):
         sweep.mend()
 
 
-KINDS: dict[str, object] = {"rows_of": None, "overrides": None, "training": None, "seed": None, "parameters": None, "held_out": {}}
+KINDS: dict[str, object] = {
+    "rows_of": None,
+    "overrides": None,
+    "training": None,
+    "seed": None,
+    "parameters": None,
+    "held_out": {},
+}
 KINDS |= {"records": {}, "length": "4", "reached": "yes", "count": [], "exact_match": "1", "status": "ok?"}
 
 
