@@ -10,10 +10,11 @@ import pytest
 
 from alchemy.diagnose import verify
 from alchemy.seeds import stream
-from alchemy.shift import AXES, corrupt, describe, recompose
-from alchemy.task import draw, render
+from alchemy.shift import AXES, Shift, asking, corrupt, deepen, describe, number_of, recompose
+from alchemy.task import Distribution, draw, render
 from alchemy.vocabulary import ANSWER
 from tasks.cipher import Cipher
+from tests.conftest import WORLDS
 
 
 def word(cipher, letters):
@@ -156,3 +157,164 @@ def test_each_of_very_many_compositions_gets_its_own_rows(cipher, count):
     elements, which = plain.problems(where, 50, stream(0, "rows"))
     for row, element, place in zip(render(plain, where, elements, which).tokens, elements, which, strict=True):
         assert row.tolist() == plain.render(element[None], compositions[place]).tokens[0].tolist()
+
+
+# ---- shifts, level by level
+
+
+def plain(*training, rules=("rotate 13", "roll 1", "reverse"), length=4, shares=(), **kept):
+    kept = {"unseen_atoms": "", "unseen_places": 0, "seen_places": 0} | kept
+    return Cipher(rules, training, length, shares=shares, cot=True, **kept)
+
+
+def test_an_axis_ends_where_it_says(cipher):
+    """The lowest and the highest level of each axis are there, and the next ones refused with both named."""
+    ends = {"task": (0, 3), "element": (0, 2), "places": (0, 4), "atoms": (0, 4), "format": (0, 20)}
+    for axis, (lowest, highest) in ends.items():
+        assert AXES[axis](cipher, lowest) == cipher.train
+        assert AXES[axis](cipher, highest) != cipher.train
+        for level in (lowest - 1, highest + 1):
+            words = f"shift.axis={axis} has no level {level}: use {lowest} to {highest} in"
+            with pytest.raises(ValueError, match=words):
+                AXES[axis](cipher, level)
+    assert AXES["length"](cipher, -3).length == 1
+    with pytest.raises(ValueError, match=r"shift\.axis=length level -4 leaves 0 atoms: use -3 or more"):
+        AXES["length"](cipher, -4)
+    with pytest.raises(ValueError, match=r"shift\.axis=steps level -2 leaves 0 rules: use -1 or more"):
+        AXES["steps"](cipher, -2)
+    with pytest.raises(ValueError, match=r"shift\.axis=composition has no level -1"):
+        AXES["composition"](cipher, -1)
+    assert (corrupt(cipher, 7).noise.rate, corrupt(cipher, 20).noise.rate) == (0.35, 1.0)
+    assert (corrupt(cipher, 1).noise.kind, corrupt(cipher, 1).noise.domain) == ("hybrid", "all")
+    noise = Shift("format", (2,), "insert", "element").at(cipher, 2).noise
+    assert (noise.kind, noise.domain, noise.rate) == ("insert", "element", 0.1)
+    assert Shift("length", (0, 1)).at(cipher, 1) == AXES["length"](cipher, 1)
+
+
+def test_an_axis_that_training_leaves_nothing_for_is_refused_past_level_zero():
+    for axis, level, words in (
+        ("places", 1, "shift.axis=places level 1 needs atoms kept from some places"),
+        ("element", 1, "shift.axis=element level 1 needs atoms kept from some places"),
+        ("atoms", 1, "shift.axis=atoms level 1 needs atoms kept out"),
+        ("element", 2, "shift.axis=element level 2 needs atoms kept out"),
+    ):
+        assert AXES[axis](plain("F1F2"), 0) == plain("F1F2").train
+        with pytest.raises(ValueError, match=words):
+            AXES[axis](plain("F1F2"), level)
+    either = [plain("F1F2", unseen_places=4), plain("F1F2", seen_places=4)]
+    assert [AXES["places"](task, 2).novel_places for task in either] == [2, 2]
+    assert [AXES["element"](task, 1).novel_places for task in either] == [1, 1]
+    task = plain("F1F2", unseen_atoms="Z")
+    assert (AXES["atoms"](task, 3).novel_atoms, AXES["element"](task, 2).novel_atoms) == (3, 1)
+    for axis in ("places", "atoms"):
+        words = f"shift.axis={axis} has no level 5: use 0 to 4"
+        with pytest.raises(ValueError, match=words):
+            AXES[axis](task, 5)
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [
+        (1, "F1"),
+        (3, "F3"),
+        (4, "F1F1"),
+        (5, "F1F2"),
+        (7, "F2F1"),
+        (12, "F3F3"),
+        (13, "F1F1F1"),
+        (39, "F3F3F3"),
+        (40, "F1F1F1F1"),
+    ],
+)
+def test_compositions_are_counted_from_the_short_ones(level, name):
+    task = plain("F2F2")
+    composition = task.parse(name)
+    assert AXES["composition"](task, level).compositions == (composition,)
+    assert number_of(composition, 3) == level
+
+
+def test_training_itself_is_no_level_of_compositions_but_one_of_several_is():
+    with pytest.raises(ValueError, match=r"shift\.axis=composition level F1F2 is training itself: use level 0"):
+        AXES["composition"](plain("F1F2"), 5)
+    assert AXES["composition"](plain("F1F2", "F2F1"), 5).compositions == ((0, 1),)
+
+
+def test_new_compositions_by_hand():
+    """Training has chains of two rules and of one; F3 and F4 are unseen."""
+    task = plain("F1F2", "F2", rules=("rotate 13", "roll 1", "reverse", "roll 2"))
+    spelled = [{task.spell(c) for c in recompose(task, level).compositions} for level in (1, 2, 3)]
+    assert spelled[0] == {"F1", "F1F1", "F2F1", "F2F2"}
+    assert spelled[1] == {f"F{a}F{b}" for a, b in ("13", "14", "23", "24", "31", "32", "41", "42")}
+    assert spelled[2] == {"F3", "F4", "F3F3", "F3F4", "F4F3", "F4F4"}
+
+
+def test_compositions_that_are_held_out_stand_for_all_new_ones_of_known_rules():
+    task = WORLDS["diverse"]
+    assert recompose(task, 1).compositions == task.train.held_out.compositions != ()
+    assert not set(recompose(task, 2).compositions) & set(task.train.held_out.compositions)
+
+
+def where(compositions, shares=(), chains=()):
+    return Distribution(tuple(compositions), 4, shares=shares, chains=chains)
+
+
+def test_how_many_of_other_compositions_have_chains_by_hand():
+    """F1 .2 and F2 .8, of which half and a quarter of the rows are, so .4 of those of one rule; F1F2 always."""
+    train = where([(0,), (1,), (0, 1)], (0.5, 0.25, 0.25), (0.2, 0.8, 1.0))
+    found = asking(train, ((0,), (2,), (1, 1), (0, 1, 0)))
+    assert found.chains == pytest.approx((0.2, 0.4, 1.0, 0.5 * 0.2 + 0.25 * 0.8 + 0.25))
+    assert (found.shares, found.length, found.compositions) == ((), 4, ((0,), (2,), (1, 1), (0, 1, 0)))
+    alike = asking(replace(train, shares=()), ((2,), (0, 1, 0)))
+    assert alike.chains == pytest.approx((0.5, 2 / 3))
+    never = asking(where([(0,), (0, 1)], (1.0, 0.0), (0.3, 0.9)), ((1, 1), (0, 1)))
+    assert never.chains == pytest.approx((0.3, 0.9))  # of those that training never asks, as of all
+    assert asking(where([(0,)], (1.0,)), ((0, 1),)) == where([(0, 1)])
+
+
+def deeper(level, *training, shares=(), chains=()):
+    task = plain(*training)
+    object.__setattr__(task, "train", replace(task.train, shares=shares, chains=chains))
+    found = deepen(task, level)
+    return [task.spell(c) for c in found.compositions], found.shares, found.chains
+
+
+def test_deeper_compositions_by_hand():
+    assert deeper(3, "F1F2", "F2F1") == (["F1F2F1F2F1", "F2F1F2F1F2"], (), ())
+    assert deeper(1, "F1F2", "F2F1", shares=(0.7, 0.3), chains=(0.2, 0.9)) == (
+        ["F1F2F1", "F2F1F2"],
+        (0.7, 0.3),
+        (0.2, 0.9),
+    )
+    assert deeper(-1, "F1F2", "F1F3", "F2F1", shares=(0.5, 0.3, 0.2), chains=(0.1, 0.2, 0.3)) == (
+        ["F1", "F2"],  # two of them become one, and so their shares are those of no more
+        (),
+        (0.1, 0.3),
+    )
+    assert deeper(2, "F1", "F2F1") == (["F1F1F1", "F2F1F2F1"], (), ())
+    with pytest.raises(ValueError, match=r"shift\.axis=steps level 1 leads back into training, which mixes 1 and more"):
+        deeper(1, "F1", "F1F1")
+    assert deeper(0, "F1", "F1F1") == (["F1", "F1F1"], (), ())
+
+
+def test_labels_by_hand(cipher):
+    train = cipher.train  # F1F1, F1F2 and F2F1, four letters
+
+    def label(**changes):
+        return describe(cipher, replace(train, **changes))
+
+    assert label(compositions=((0, 1), (1, 0)), shares=()) == "F1F2 F2F1"
+    assert label(compositions=((0, 1), (1, 0), (1, 1)), shares=()) == "F1F2 … F2F2"
+    assert label(compositions=((0,), (1,), (0, 1)), shares=()) == "k = 1, 2"
+    assert label(compositions=((0,),), shares=()) == "F1"  # a single one by its name, whatever its length
+    assert label(novel_places=1) == "atom at new place"
+    assert label(novel_places=3) == "3 atoms at new places"
+    assert label(novel_atoms=1) == "unseen atom"
+    assert label(novel_atoms=2) == "2 unseen atoms"
+    assert label(length=3, novel_places=2, noise=corrupt(cipher, 5).noise) == "2 atoms at new places, l = 3, 25%"
+
+
+def test_a_shift_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=r"shift\.axis=mood is not an axis: use one of task, composition, element"):
+        Shift("mood", (0,))
+    with pytest.raises(ValueError, match=r"shift\.levels=\[0, 'F1'\] must be whole numbers"):
+        Shift("task", (0, "F1"))

@@ -1,21 +1,28 @@
 """Diagnosis and replay: broken models are named for what is broken, and the oracle has the paper's scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from alchemy.batch import Batch, Role, concatenate
 from alchemy.diagnose import diagnose, verify
-from alchemy.diagnosis import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP
-from alchemy.maps import group, names_of
+from alchemy.diagnosis import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, Diagnosis
+from alchemy.maps import follow, group, names_of
 from alchemy.measure import steps
 from alchemy.replay import nearest, replay
+from alchemy.score import score
 from alchemy.seeds import stream
 from alchemy.shift import AXES
 from alchemy.task import Distribution, draw, terse
 from alchemy.vocabulary import PAD
 from tasks.arithmetic import Arithmetic
 from tasks.cipher import Cipher
-from tests.conftest import WORLDS
+from tests.conftest import WORLDS, conformance
+from tests.knowing import WORLD, rows
+from tests.test_conformance import REPLAYED as SCENARIOS
+from tests.test_conformance import make as published
 
 RULES = ("rotate 13", "roll 1", "reverse")
 
@@ -39,6 +46,7 @@ def one(cipher, element, name, text):
 
 
 def test_gold_is_right_in_every_world(task):
+    done = set()  # level 0 is the same on every axis
     for axis in AXES:
         for level in range(-1, 3):
             try:
@@ -46,7 +54,8 @@ def test_gold_is_right_in_every_world(task):
                 batch = draw(task, where, 50, stream(0, "diagnosis"))
             except ValueError:
                 continue
-            if where.noise is None:
+            if where.noise is None and where not in done:
+                done.add(where)
                 found = diagnose(task, batch, batch.completion())
                 assert (found.kind == RIGHT).all(), (axis, level)
                 assert found.follows.all()
@@ -296,3 +305,296 @@ def test_every_open_row_that_is_right_ends_in_the_world_s_answer(task):
     assert_array_equal(
         found.ends[laid, found.lines[laid] - 1], (broken[laid] != PAD).sum(axis=1), "the last line ends the completion"
     )
+
+
+def kinds_of_element():
+    """One element of four letters of each kind, and how many of all 26**4 are of it. Of one kind are those that a
+    renaming leads to which keeps letters 13 apart 13 apart, and F, a letter of [F1], as it is: scores tell no more.
+    """
+    numbers = np.arange(26**4)[:, None] // 26 ** np.arange(3, -1, -1) % 26
+    pair, side = numbers % 13, numbers // 13
+    first = (pair[:, :, None] == pair[:, None, :]).argmax(axis=2)  # the place at which each letter's pair comes first
+    named = 2 * first + (side ^ np.take_along_axis(side, first, axis=1))
+    named = np.where(pair == ord("F") - ord("A"), 8 + side, named)
+    _, some, times = np.unique(named @ 10 ** np.arange(4), return_index=True, return_counts=True)
+    return numbers[some], times
+
+
+@pytest.mark.parametrize("name", conformance("replay_oracle")["cases"])
+def test_the_oracle_has_the_published_scores_over_all_elements(name):
+    """As test_conformance has it row by row, slowly; here each kind of element counts as often as there are such."""
+    numbers, times = kinds_of_element()
+    assert times.sum() == 26**4
+    assert len(times) < 1000
+    case = conformance("replay_oracle")["cases"][name]
+    trained, _, tested = SCENARIOS.get(name.partition(":")[0], name.split()[-1].upper()).partition("->")
+    cipher = published(training=tuple(trained.split()))
+    elements = (cipher.vocabulary.first_atom + numbers).astype(np.int16)
+    batch = cipher.render(elements, cipher.parse(tested.strip()))
+    scores = score(cipher.vocabulary, replay(cipher, batch), batch.completion())
+    for ours, theirs in (("full", "full"), ("chain", "reasoning"), ("answer", "answer")):
+        mine, expected = scores[ours], case[theirs]
+        assert (mine.exact_match * times).sum() == expected["em_count"]
+        assert np.average(mine.edit_distance, weights=times) == pytest.approx(expected["ed"], abs=5e-7)
+        assert np.average(mine.bleu_sentence, weights=times) == pytest.approx(expected["bleu_released_mean"], abs=5e-7)
+    if case["bleu_corpus_13a_full"] is not None:
+        sums = (scores["full"].statistics * times[:, None]).sum(axis=0)
+        assert scores["full"].bleu(sums) == pytest.approx(case["bleu_corpus_13a_full"], abs=5e-5)
+
+
+def test_replay_of_answers_alone_is_gold_where_they_differ_in_length():
+    """Facts have two digits, problems three: one more than what was written before."""
+    batch = rows(200, chains=0.0)
+    assert_array_equal(replay(WORLD, batch), batch.completion())
+    assert (replay(WORLD, batch[batch.prompt_length == 3]) != PAD).sum(axis=1).tolist() == [2] * int(
+        (batch.prompt_length == 3).sum()
+    )
+    assert replay(WORLD, batch[:0]).shape == (0, 0)  # no row
+    mixed = concatenate([rows(100, chains=0.0), rows(100, "more", chains=1.0)])
+    assert_array_equal(replay(WORLD, mixed), mixed.completion())
+
+
+def told(**columns):
+    return replace(Diagnosis.blank(6, 2, 2), **{name: np.array(column) for name, column in columns.items()})
+
+
+def test_nothing_is_said_of_rows_that_are_laid_out_as_nothing():
+    blank = Diagnosis.blank(3, 2, 4)
+    assert (blank.kind.tolist(), blank.lines.tolist(), blank.missing.tolist()) == ([MALFORMED] * 3, [0] * 3, [0] * 3)
+    assert (blank.valid.tolist(), blank.ends.tolist()) == ([[-1, -1]] * 3, [[0, 0]] * 3)
+    assert (blank.rules.shape, blank.rules.any(), blank.follows.any()) == ((3, 2, 4), False, False)
+    assert (blank.compositions.tolist(), blank.executes.tolist(), blank.maps) == ([0] * 3, [-1] * 3, ())
+    assert blank.shares() == dict.fromkeys([*KINDS, "fluent", "inconsistent"], 0.0) | {"malformed": 1.0}
+
+
+def test_what_is_executed_by_hand():
+    """By one composition alone: twice the third, and the first and the second once each; one row ties, one has none."""
+    found = told(executes=[2, 2, 0, 1, 1, -1], compositions=[1, 1, 1, 1, 3, 0])
+    found = replace(found, maps=((0,), (1,), (0, 1), (1, 1))).executed()
+    assert list(found) == [None, (0, 1), (0,), (1,)]
+    assert [np.flatnonzero(rows).tolist() for rows in found.values()] == [[4], [0, 1], [2], [3]]
+
+
+def test_flags_by_hand():
+    kinds = [RIGHT, REPLAYED, WRONG_ANSWER, WRONG_STEP, MALFORMED, RIGHT]
+    found = told(kind=kinds, lines=[3, 2, 2, 1, 0, 1], follows=[True, True, False, False, False, True])
+    flags = {name: np.flatnonzero(rows).tolist() for name, rows in found.flags().items()}
+    by_kind = {"right": [0, 5], "replayed": [1], "wrong_answer": [2], "wrong_step": [3], "malformed": [4]}
+    assert flags == by_kind | {"fluent": [0, 1, 2], "inconsistent": [2]}
+    assert found.shares()["fluent"] == 0.5
+    assert found.shares()["right"] == pytest.approx(1 / 3)
+
+
+THREE = "N O P Q [F2] [F1] <think> O P Q N [F1] <answer> B C D A"  # F1F2F1
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "missing", "valid", "ends", "executes"),
+    [
+        ("N O P Q [F2] <answer> O P Q N", RIGHT, 0, [1, 1], [5, 10], (0, 1)),
+        ("N O P Q [F2] <answer> A B C D", WRONG_ANSWER, 0, [1, 0], [5, 10], ()),
+        ("N O P Q [F3] <answer> Q P O N", REPLAYED, 0, [1, 1], [5, 10], (0, 2)),
+        ("D C B A [F2] <answer> C B A D", REPLAYED, 0, [0, 1], [5, 10], (2, 1)),  # F3F2
+        ("N O P Q [F2] <answer> X Y Z W", WRONG_ANSWER, 0, [1, 0], [5, 10], None),
+        (THREE, REPLAYED, -1, [1, 1, 1], [6, 12, 17], (1,)),
+        (THREE.replace("[F2] [F1]", "[F2] [F3]"), WRONG_STEP, -1, [1, 1, 1], [6, 12, 17], (1,)),  # [F3], and then [F1]
+        (THREE.replace("B C D A", "A B C D"), WRONG_STEP, -1, [1, 1, 0], [6, 12, 17], ()),
+        (THREE.replace("> O P", "> Z P"), WRONG_STEP, -1, [1, 0, 0], [6, 12, 17], (1,)),
+        (THREE.replace("N O P Q", "Z O P Q"), WRONG_STEP, -1, [0, 0, 1], [6, 12, 17], (1,)),
+        ("N O P Q", REPLAYED, 1, [1], [4], (0,)),
+        ("N O P Q R S [F2] <answer> O P Q R S N", WRONG_STEP, 0, [0, 1], [7, 14], None),  # two letters more
+        ("N O P [F2] <answer> O P N", WRONG_STEP, 0, [0, 1], [4, 8], None),
+        ("N O P Q R S T [F2] <answer> O P Q R S T N", MALFORMED, 0, [], [], None),  # three more
+    ],
+)
+def test_all_that_is_said_of_a_row_by_hand(text, kind, missing, valid, ends, executes):
+    cipher = make("F1F2")
+    found = one(cipher, "A B C D", "F1F2", text)
+    lines = len(valid)
+    assert (KINDS[found.kind[0]], found.lines[0], found.missing[0]) == (KINDS[kind], lines, missing)
+    assert found.valid[0].tolist() == valid + [-1] * (4 - lines)
+    assert found.ends[0].tolist() == ends + [0] * (4 - lines)
+    assert found.follows[0] == (valid[-1:] == [1])
+    assert found.compositions[0] == (executes is not None)
+    if executes is None:
+        assert found.executes[0] == -1
+    else:
+        its = found.maps[found.executes[0]]
+        letters = written(cipher, "A B C D")
+        assert follow(cipher, letters, its).tolist() == follow(cipher, letters, executes).tolist()
+        assert len(its) == len(executes)
+
+
+@pytest.mark.parametrize(("more", "kind", "lines"), [(1, REPLAYED, 3), (2, REPLAYED, 4), (3, MALFORMED, 0)])
+def test_two_lines_more_than_asked_for_are_still_read(more, kind, lines):
+    cipher = make("F1F2")
+    text = cipher.render(written(cipher, "A B C D"), (0, 1, 2, 1, 0)[: 2 + more]).completion()
+    batch = cipher.render(written(cipher, "A B C D"), (0, 1))
+    found = diagnose(cipher, batch, text)
+    assert (KINDS[found.kind[0]], found.lines[0], found.missing[0]) == (KINDS[kind], lines, -more if lines else 0)
+    assert (found.valid[0] == 1).sum() == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "valid", "rules", "executes"),
+    [
+        ("O P Q N", RIGHT, 1, [], (0, 1)),
+        ("N O P Q", WRONG_ANSWER, 0, [0], (0,)),  # F1 alone: no two rules make it
+        ("A B C D", REPLAYED, 0, [], ()),  # F1F1
+        ("C B A D", REPLAYED, 0, [], (2, 1)),
+        ("D C B A", WRONG_ANSWER, 0, [2], (2,)),
+        ("X Y Z A", WRONG_ANSWER, 0, [], None),
+        ("A B C X", WRONG_ANSWER, 0, [], None),  # but for a letter that of F1F1
+        ("O P", WRONG_STEP, 0, [], None),
+        ("", MALFORMED, -1, [], None),
+        ("O P Q N <answer>", MALFORMED, -1, [], None),
+    ],
+)
+def test_all_that_is_said_of_an_answer_alone(text, kind, valid, rules, executes):
+    cipher = make("F1F2", cot=False)
+    found = one(cipher, "A B C D", "F1F2", text)
+    assert KINDS[found.kind[0]] == KINDS[kind]
+    assert found.lines[0] == (kind != MALFORMED)
+    assert (found.valid[0, 0], found.follows[0], found.missing[0]) == (valid, valid == 1, 0)
+    assert np.flatnonzero(found.rules[0, 0]).tolist() == rules
+    assert found.ends[0].tolist() == [len(text.split()) * (kind != MALFORMED), 0, 0, 0]
+    assert found.executes[0] >= 0 or executes is None
+    if executes is not None:
+        letters = written(cipher, "A B C D")
+        assert_array_equal(follow(cipher, letters, found.maps[found.executes[0]]), follow(cipher, letters, executes))
+
+
+def test_a_replay_among_too_many_compositions_is_not_looked_for():
+    """Of five rules 243 compositions are looked through, and one makes B C D A; of six 729 would have to be. And where
+    there are two rules, 512 of nine, and not 1,024 of ten.
+    """
+    for name, kind in (("F1F2F1F2F1", REPLAYED), ("F1F2F1F2F1F2", WRONG_ANSWER)):
+        assert one(make(name, cot=False), "A B C D", name, "B C D A").kind[0] == kind
+    for name, text, kind in (("F1" * 9, "B C D A", REPLAYED), ("F1" * 10, "C D A B", WRONG_ANSWER)):
+        assert one(make(name, cot=False, rules=RULES[:2]), "A B C D", name, text).kind[0] == kind
+
+
+def test_rows_of_several_sizes_are_diagnosed_each_by_itself():
+    """Of three and of four letters, of one rule and of two, right and wrong, in one batch."""
+    cipher = make("F1F2", "F1")
+    problems = [("A B C", "F1F2"), ("A B C D", "F1"), ("A B C D", "F1F2"), ("B C D", "F1"), ("A B C D", "F2")]
+    texts = ["N O P [F2] <answer> O P N", "N O P Q", "N O P Q [F2] <answer> O P Q O", "O P Q", "A B C D"]
+    kinds = [RIGHT, RIGHT, WRONG_ANSWER, RIGHT, WRONG_ANSWER]
+    clean = concatenate([cipher.render(written(cipher, a), cipher.parse(name)) for a, name in problems])
+    text = np.array([np.pad(ids, (0, 10 - len(ids))) for ids in map(cipher.vocabulary.encode, texts)])
+    found = diagnose(cipher, clean, text)
+    assert [KINDS[kind] for kind in found.kind] == [KINDS[kind] for kind in kinds]
+    assert verify(cipher, clean, text).tolist() == [True, True, False, True, False]
+    assert found.lines.tolist() == [2, 1, 2, 1, 1]
+    for row, ((element, name), its) in enumerate(zip(problems, texts, strict=True)):
+        alone = one(cipher, element, name, its)
+        for column in ("kind", "lines", "missing", "follows", "compositions"):
+            assert getattr(found, column)[row] == getattr(alone, column)[0], column
+        width = alone.valid.shape[1]
+        for column in ("valid", "ends", "rules"):
+            assert_array_equal(getattr(found, column)[row][:width], getattr(alone, column)[0])
+
+
+def test_an_answer_is_what_follows_the_last_marker_whole():
+    cipher = make("F1F2")
+    batch = cipher.render(written(cipher, "A B C D"), (0, 1))
+    for text, right in (
+        ("O P Q N", True),
+        ("O P Q N O", False),
+        ("O P Q", False),
+        ("", False),
+        ("<answer>", False),
+        ("O P Q N <answer>", False),
+        ("X <answer> O P Q N", True),
+        ("<answer> O P Q N <answer> O P Q X", False),
+    ):
+        ids = cipher.vocabulary.encode(text)[None]
+        assert verify(cipher, batch, ids)[0] == right, text
+        assert verify(cipher, batch, np.pad(ids, ((0, 0), (0, 3))))[0] == right, text
+
+
+# ---- the open layout
+
+
+def open_one(world, element, rules, text, write=Arithmetic.render):
+    return diagnose(world, write(world, written(world, element), rules), written(world, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "missing", "valid", "ends"),
+    [
+        ("[x+4] 7 4 0 5 [2x] 3 8 0 10 <answer> 3 8 0 10", RIGHT, 0, [1, 1, 1], [5, 10, 15]),
+        ("3 8 0 10", RIGHT, 0, [1], [4]),
+        ("3 8 0 9", WRONG_ANSWER, 0, [0], [4]),
+        ("[x+4] 7 4 0 5 <answer> 7 4 0 5", REPLAYED, 1, [1, 1], [5, 10]),
+        ("[x+4] 7 4 0 5 [2x] 3 8 0 10 [2x] 6 5 0 9 <answer> 6 5 0 9", REPLAYED, -1, [1, 1, 1, 1], [5, 10, 15, 20]),
+        ("[x+4] 7 4 0 5 [2x] 3 8 0 10 [2x] 6 5 0 9 <answer> 6 5 0 8", WRONG_STEP, -1, [1, 1, 1, 0], [5, 10, 15, 20]),
+        ("[x+4] 7 4 0 [2x] 3 8 0 <answer> 3 8 0", WRONG_STEP, 0, [0, 1, 1], [4, 8, 12]),  # an atom is left out
+        ("3 8 0 10 1 1", WRONG_STEP, 0, [0], [6]),  # two digits more
+        ("3 8 0 10 1 1 1", MALFORMED, 0, [], []),
+        ("[2x] 3 8 0 10 <answer> 3 8 0 10", WRONG_STEP, 1, [0, 1], [5, 10]),
+    ],
+)
+def test_all_that_is_said_of_an_open_row_by_hand(text, kind, missing, valid, ends):
+    found = open_one(sums(), "3 0 7 1", (0, 1), text)
+    lines = len(valid)
+    assert (KINDS[found.kind[0]], found.lines[0], found.missing[0]) == (KINDS[kind], lines, missing)
+    assert found.valid[0].tolist() == valid + [-1] * (5 - lines)
+    assert found.ends[0].tolist() == ends + [0] * (5 - lines)
+    assert found.follows[0] == (valid[-1:] == [1])
+
+
+def test_rules_that_lead_to_an_open_line_by_hand():
+    """0 0 0 0 doubled is itself, and so is its cube; x + 4 makes 4 4 4 4, and doubled 8 8 8 8, which 4 + 4 is too."""
+    text = "[2x] 0 0 0 0 [x+4] 4 4 4 4 [2x] 8 8 8 8 <answer> 8 8 8 8"
+    found = open_one(sums(), "0 0 0 0", (1, 0, 1), text)
+    assert found.kind[0] == RIGHT
+    led = [np.flatnonzero(rules).tolist() for rules in found.rules[0]]
+    assert led == [[1, 2], [0], [0, 1], [], [], []]
+    assert found.compositions[0] > 1
+
+
+def test_two_open_lines_more_than_asked_for_are_still_read():
+    world = sums()
+    for more, kind in ((1, REPLAYED), (2, REPLAYED), (3, MALFORMED)):
+        text = world.render(written(world, "3 0 7 1"), (0, 1, 0, 1, 0)[: 2 + more]).completion()
+        found = diagnose(world, world.render(written(world, "3 0 7 1"), (0, 1)), text)
+        assert (KINDS[found.kind[0]], found.lines[0]) == (KINDS[kind], (3 + more) * (kind != MALFORMED))
+        assert found.missing[0] == -more * (kind != MALFORMED)
+
+
+def test_a_right_answer_too_deep_to_be_looked_for_is_its_own_composition(monkeypatch):
+    """Of so few maps as are looked through here, none leads there."""
+    world, rules = sums(), (2, 0, 2, 0, 2)
+    gold = world.direct(written(world, "3 0 7 1"), rules).completion()
+    monkeypatch.setattr("alchemy.maps.GROUP", 3)
+    found = diagnose(world, world.direct(written(world, "3 0 7 1"), rules), gold)
+    assert (found.kind[0], found.compositions[0], found.maps[found.executes[0]]) == (RIGHT, 1, rules)
+    wrong = gold.copy()
+    wrong[0, 0] = world.vocabulary.first_atom + (wrong[0, 0] - world.vocabulary.first_atom + 1) % 11
+    found = diagnose(world, world.direct(written(world, "3 0 7 1"), rules), wrong)
+    assert (found.compositions[0], found.executes[0]) == (0, -1)
+
+
+def test_open_rows_of_several_sizes_are_diagnosed_each_by_itself(monkeypatch):
+    monkeypatch.setattr("alchemy.maps.GROUP", 24)  # few maps are quickly looked through
+    batch = concatenate([rows(60, chains=0.5), rows(60, "more", chains=1.0)])
+    text, rng = batch.completion(), stream(2, "open")
+    noise = rng.integers(1, len(WORLD.vocabulary), text.shape).astype(np.int16)
+    broken = np.where((rng.random(text.shape) < 0.05) & (text != PAD), noise, text)
+    found = diagnose(WORLD, batch, broken)
+    for row in range(0, 120, 3):
+        size = int((batch.role[row] != Role.PAD).sum())
+        alone = batch[row : row + 1]
+        alone = diagnose(WORLD, Batch(*(part[:, :size] for part in arrays(alone))), broken[row : row + 1])
+        for column in ("kind", "lines", "missing", "follows", "compositions"):
+            assert getattr(found, column)[row] == getattr(alone, column)[0], column
+        width = alone.valid.shape[1]
+        for column in ("valid", "ends", "rules"):
+            assert_array_equal(getattr(found, column)[row][:width], getattr(alone, column)[0])
+        if alone.executes[0] >= 0:
+            assert found.maps[found.executes[row]] == alone.maps[alone.executes[0]]
+
+
+def arrays(batch):
+    return batch.tokens, batch.role, batch.step

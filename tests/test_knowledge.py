@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import isnan, log2
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,26 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from alchemy.batch import Batch, Role, concatenate
 from alchemy.evaluate import Opening, complete, first_rule
-from alchemy.knowledge import Answers, ask, by_exposure, even, halves, questions, rates, split, stored_bits, values_of
+from alchemy.knowledge import (
+    Answers,
+    ask,
+    asked,
+    by_exposure,
+    even,
+    halves,
+    questions,
+    rates,
+    split,
+    stored_bits,
+    values_of,
+)
 from alchemy.lessons import copies
 from alchemy.likelihood import opening
 from alchemy.seeds import stream
 from alchemy.task import Distribution, in_side
 from alchemy.train import next_token
 from alchemy.vocabulary import ANSWER, END, PAD
+from tests.conftest import WORLDS
 from tests.knowing import CONTEXT, FIRST, RECALLED, RECIPE, RULE, STEPS, WORLD, certain_of, rows, trained, untrained
 
 FAST, SLOW = Opening("fast", FIRST), Opening("slow", FIRST)
@@ -42,7 +56,7 @@ def slowly(model, prompt, mode):
 @pytest.fixture(scope="module")
 def mixed():
     """Prompts of two lengths, some of which end by themselves and some do not, for models of both kinds."""
-    batch = rows(60)
+    batch = rows(36)
     assert len(set(batch.prompt_length.tolist())) > 1
     return batch
 
@@ -75,8 +89,16 @@ def test_a_prompt_without_a_rule_cannot_be_asked_slowly():
         complete(untrained(), copies(rows(10)[:1]), opening=SLOW)
 
 
+def fonder_of_chains(model):
+    """The model, but that rules have a logit greater by 1: it would open a chain for about half of what it is asked."""
+    logits, more = model.logits, torch.zeros(len(WORLD.vocabulary))
+    more[RULE:FIRST] = 1.0
+    model.logits = lambda stream: logits(stream) + more
+    return model
+
+
 def test_answers_are_judged_by_mode():
-    model = trained()
+    model = fonder_of_chains(trained())
     batch = questions(WORLD, STEPS, 200, stream(0, "asked"), "train", 1.0)
     found = ask(WORLD, model, batch)
     gold = batch.tokens[:, -4:-1]  # three digits and the end
@@ -87,7 +109,7 @@ def test_answers_are_judged_by_mode():
             assert getattr(found, name)[row] == (answer == gold[row].tolist())
             if name == "free":
                 assert found.chained[row] == (RULE <= text[0] < FIRST)
-    assert 0 < found.chained.sum() < 200
+    assert 0 < found.chained.sum() < 200  # ten seeds, three instruction sets: 59 to 147
     assert not found.invalid.any()
     assert_array_equal(found.fast[~found.chained], found.free[~found.chained])  # a greedy answer is the fast one
 
@@ -230,7 +252,7 @@ def test_bits_of_facts_known_by_heart_and_of_none():
     assert most == pytest.approx(log2(25))
     known = stored_bits(WORLD, model, facts)
     assert (known <= most + 1e-6).all()
-    assert known.mean() > 0.97 * most
+    assert known.mean() > 0.97 * most  # ten seeds, three instruction sets: 0.996 to 1.000
     assert stored_bits(WORLD, untrained(), facts).mean() < 0.05 * most
 
 
@@ -334,3 +356,51 @@ def test_bits_of_facts_seen_often_and_seldom_by_hand():
     found = by_exposure(task, Batch(tokens, facts.role, facts.step), np.array([6.0, 4.0, 3.0]))
     assert {name: value for name, (value, _) in found.items()} == {"bits_head": 5.0, "bits_tail": 3.0}
     assert by_exposure(WORLD, facts, np.array([6.0, 4.0, 3.0])) == {}
+
+
+def world(kinds, *compositions):
+    return SimpleNamespace(kinds=kinds, train=Distribution(tuple(compositions), 2))
+
+
+def test_what_training_recalls_and_computes_by_hand():
+    """What recalls and then computes is neither."""
+    found = asked(world(("recall", "compute", "recall"), (0,), (1,), (0, 2), (0, 1), (1, 1)))
+    assert found == (((0,), (0, 2)), ((1,), (1, 1)))
+    assert asked(WORLD) == (RECALLED, tuple(c for c in WORLD.train.compositions if c[0] > 1))
+    with pytest.raises(ValueError, match="needs a world that recalls and computes: use task=mixture"):
+        asked(WORLDS["cipher"])
+
+
+def test_some_answers_are_those_of_some_rows():
+    whole = random_answers(stream(1, "some"), 50)
+    some = stream(2, "some").random(50) < 0.3
+    for name in NAMES:
+        assert_array_equal(getattr(whole[some], name), getattr(whole, name)[some])
+
+
+def test_a_value_of_so_many_digits_by_hand():
+    """Two digits of four that appear make 16 attributes; an end symbol is no digit, nor is what the prompt asks."""
+    tokens = [[FIRST + 9, RULE, FIRST, FIRST + 2, END], [FIRST + 8, RULE, FIRST + 2, FIRST + 4, END]]
+    tokens += [[FIRST + 7, RULE, FIRST, FIRST + 3, END]]
+    role = [[Role.ELEMENT, Role.TRANSFORMATION, *[Role.ANSWER] * 3]] * 3
+    parts = np.array(tokens, np.int16), np.array(role, np.int8), np.full((3, 5), -1, np.int8)
+    assert values_of(Batch(*parts), FIRST) == 16
+
+
+def test_facts_are_thinned_by_how_often_they_are_asked_about():
+    """Of an entity that is asked about four times as often as the other a quarter is left, and all of the other's."""
+
+    class Known:
+        def exposure(self, elements):
+            return np.where(elements[:, 0] == 7, 1.6, 0.4)
+
+    tokens = np.array([[7, RULE]] * 4000 + [[8, RULE]] * 1000, np.int16)
+    role = np.array([[Role.ELEMENT, Role.TRANSFORMATION]] * 5000, np.int8)
+    facts = Batch(tokens, role, np.full((5000, 2), -1, np.int8))
+    left = even(Known(), facts, stream(0, "even")).tokens[:, 0]
+    assert (left == 8).sum() == 1000
+    assert (left == 7).sum() == pytest.approx(1000, abs=120)
+    bits = by_exposure(Known(), facts, np.where(tokens[:, 0] == 7, 3.0, 1.0))
+    assert bits == {"bits_head": (3.0, 0.0), "bits_tail": (1.0, 0.0)}
+    for alike in (facts[:1], facts[:9], facts[-9:]):  # asked about more often than the mean, or less often
+        assert by_exposure(Known(), alike, np.ones(len(alike))) == {}

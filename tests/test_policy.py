@@ -348,3 +348,31 @@ def test_steps_of_a_transformer_are_finite_and_only_several_updates_a_rollout_cl
     assert len(shares) == 4 * updates
     assert (max(shares) > 0) == clips
     assert shares[::updates] == [0.0] * 4, "the first update of a rollout is never clipped"
+
+
+def test_the_first_atom_is_an_atom_and_the_symbol_before_it_none():
+    given, gold = rows([ATOM, 12], [ATOM - 1, 12], [12, ATOM]), rows(*[[11, 12]] * 3)
+    assert reward("format", given, gold, NOBODY, ATOM).tolist() == [1, 0, 1]
+
+
+def test_settings_at_their_edges_are_taken():
+    for settings in ({"group": 2}, {"prompts": 1}, {"kl": 0.0, "entropy": 0.0}, {"updates_per_rollout": 32}):
+        assert replace(POLICY, **settings)
+    for setting in ("kl", "entropy"):
+        with pytest.raises(ValueError, match=rf"^policy\.{setting}=inf must be 0 or more"):
+            replace(POLICY, **{setting: math.inf})
+
+
+def test_what_is_stopped_by_the_clip_by_hand():
+    """A chance that grew from 1/4 to 1/2 has a ratio of 2, clipped to 1.2: a gain of 1 counts as 1.2, one of -1 as 2.
+    The initial model has 1/8, so x is log(1/4), and k3 = 1/4 + log 4 - 1. The entropy of a half and three sixths is
+    log(2) / 2 + log(6) / 2.
+    """
+    logits = torch.tensor([1 / 2, 1 / 6, 1 / 6, 1 / 6], dtype=torch.float64).log()[None, None].expand(2, 1, 4)
+    tokens, seen = torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1, dtype=torch.bool)
+    old, first = (torch.full((2, 1), math.log(share), dtype=torch.float64) for share in (1 / 4, 1 / 8))
+    policy = replace(POLICY, kl=0.5, entropy=0.25)
+    loss, facts = policy_gradient_loss(logits, tokens, seen, old, first, torch.tensor([1.0, -1.0]), policy)
+    k3, entropy = 1 / 4 + math.log(4) - 1, (math.log(2) + math.log(6)) / 2
+    assert (facts.clip_share.item(), facts.kl.item(), facts.entropy.item()) == pytest.approx((0.5, k3, entropy))
+    assert loss.item() == pytest.approx(0.5 * k3 - (1.2 - 2) / 2 - 0.25 * entropy)

@@ -1,6 +1,7 @@
 """Scores by hand, against NLTK, and the fast way against the plain one."""
 
 import warnings
+from math import exp
 
 import numpy as np
 import pytest
@@ -8,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from alchemy.score import METRICS, PARTS, bleu_corpus, bleu_sentence, edit_distance, score, score_pair, split_text
+from alchemy.score import (
+    METRICS,
+    PARTS,
+    bleu_corpus,
+    bleu_sentence,
+    canonical,
+    corpus_statistics,
+    distinct,
+    edit_distance,
+    parts,
+    score,
+    score_pair,
+    split_text,
+    write,
+)
 from tests.conftest import WORLDS
 
 CIPHER = WORLDS["cipher"]
@@ -72,3 +87,66 @@ def test_a_right_row_is_perfect_by_every_metric():
     row = encode([["A", "B", "[F2]", "<answer>", "A", "B", "C", "D"]] * 3)
     scores = score(CIPHER.vocabulary, row, row)["full"]
     assert [scores.mean(metric) for metric in METRICS] == [1, 0, 1, 1]
+
+
+def test_letters_are_renamed_in_the_order_of_first_appearance_but_for_those_of_other_symbols():
+    """So Q, Z and A become A, B and C; F stands in [F1]. Where an atom is longer than a letter all stay as they are."""
+    rows = encode([["Q", "[F1]", "Z", "Q", "F", "A"], ["B", "A", "<unk>"]])
+    assert CIPHER.vocabulary.decode_rows(canonical(CIPHER.vocabulary, rows)) == ["A [F1] B A F C", "A B <unk>"]
+    for name in ("arithmetic", "facts"):  # digits up to 10, and names of two letters beside digits of one
+        vocabulary = WORLDS[name].vocabulary
+        some = len(vocabulary) - np.array([[1, 3, 2, 1]], dtype=np.int16)
+        assert canonical(vocabulary, some).tolist() == some.tolist()
+
+
+def test_an_empty_text_has_no_sentence_bleu_and_is_as_far_from_any_other_as_can_be():
+    assert score_pair("", "A B") == (0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2)  # of 1- to 4-grams none, of 2 words
+    assert score_pair("A B", "")[:3] == (0, 1, 0)
+    assert score_pair("", "")[:3] == (1, 0, 0)
+
+
+def test_sentence_bleu_by_hand():
+    """A B C A against A B C D: of 1- to 4-grams 3 of 4 match, 2 of 3, 1 of 2 and none of one, which counts as .1; and
+    A B against it is half as long: exp(1 - 4 / 2), with all of 2 and 1 matching, and none of none twice.
+    """
+    assert bleu_sentence("A B C A", "A B C D") == pytest.approx((3 / 4 * 2 / 3 * 1 / 2 * 0.1) ** (1 / 4))
+    assert bleu_sentence("A B", "A B C D") == pytest.approx(exp(-1) * (0.1 * 0.1) ** (1 / 4))
+    assert bleu_sentence("A B C D E", "A B C D") == pytest.approx((4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** (1 / 4))
+    assert bleu_sentence("X Y", "A B") == 0
+
+
+def test_corpus_bleu_by_hand():
+    """Counts are added up over rows: 4 + 3 of 8 words match, 3 + 2 of 6 pairs, 2 + 1 of 4, 1 + 0 of 2."""
+    texts = ["A B C D", "A B C A"], ["A B C D", "A B C D"]
+    assert corpus_statistics("A B C A", "A B C D") == (3, 2, 1, 0, 4, 3, 2, 1, 4, 4)
+    assert bleu_corpus(*texts) == pytest.approx((7 / 8 * 5 / 6 * 3 / 4 * 1 / 2) ** (1 / 4))
+    assert bleu_corpus(["A B C D"], ["A B C D E F G H"]) == pytest.approx(exp(-1))
+    assert bleu_corpus(["A B"], ["A B"]) == 0  # without smoothing: two words have no four in a row
+
+
+def test_parts_are_cut_after_the_last_marker_and_keep_it():
+    ids = CIPHER.vocabulary.ids
+    row = encode([["A", "<answer>", "B", "<answer>", "C"], ["A", "B"], ["<answer>"]])
+    full, chain, answer = parts(row)
+    a, b, c, m = (ids[name] for name in ("A", "B", "C", "<answer>"))
+    assert full.tolist() == row.tolist()
+    assert chain.tolist() == [[a, m, b, m, 0], [0] * 5, [m, 0, 0, 0, 0]]
+    assert answer.tolist() == [[0, 0, 0, m, c], [a, b, 0, 0, 0], [m, 0, 0, 0, 0]]
+    said = [
+        [write(CIPHER.vocabulary, one, part) for one in its]
+        for part, its in zip(PARTS[1:], (chain, answer), strict=True)
+    ]
+    assert said == [["A <answer> B ", "", ""], [" C", "A B", ""]]
+
+
+def test_rows_without_any_token_are_one_row():
+    empty = np.zeros((3, 0), dtype=np.int16)
+    unique, where = distinct(empty)
+    assert (unique.shape, where.tolist()) == ((1, 0), [0, 0, 0])
+    found = score(CIPHER.vocabulary, empty, encode([["A"], [], ["A", "B"]]))["full"]
+    assert found.exact_match.tolist() == [0, 1, 0]
+    assert found.edit_distance.tolist() == [1, 0, 1]
+    rows = encode([["A", "B"], ["B", "A"], ["A", "B"]])
+    unique, where = distinct(rows)
+    assert unique[where].tolist() == rows.tolist()
+    assert len(unique) == 2

@@ -395,3 +395,277 @@ def test_the_text_has_the_primary_prediction_first():
     lines = verdicts.text(verdicts.verdicts(tax.tax_of(table(4, arms=ALL), PLAN))).splitlines()
     assert lines[1].split()[:4] == ["RL", "forgets", "less", "supported"]
     assert len(lines) == 1 + len(PLAN.predictions)
+
+
+# ---- measures of runs, by hand
+
+
+def trajectory(step=(0, 1), **values):
+    """A run with these values of columns, part__metric."""
+    return tax.Run(
+        np.array(step, dtype=float),
+        {name.replace("__", "."): np.array(its, dtype=float) for name, its in values.items()},
+    )
+
+
+def of(**runs):
+    """A study of one seed, of runs by arm."""
+    return tax.Tax({(0.1, arm, "none", 0): run for arm, run in runs.items()}, PLAN)
+
+
+def test_what_a_part_returns_by_hand():
+    """The halves that were drawn return .1, .2 and .6, so .3 on average; what is not measured has none."""
+    part = "restore@kl.bits:"
+    values = {"lower": 0.9, "upper": 0.2, "halfway": 0.7, "random_0": 0.1, "random_1": 0.2, "random_2": 0.6}
+    run = tax.Run(np.array([0.0, 4.0]), {part + name: np.array([nan, value]) for name, value in values.items()})
+    assert verdicts.returned(run, "kl", "lower") == 0.9
+    assert verdicts.returned(run, "kl", "random") == pytest.approx(0.3)
+    assert isnan(verdicts.returned(run, "opening", "random"))
+    said = {
+        name: verdicts.VALUES[f"lower_less_{name}"](of(gold=run), run, "kl") for name in ("upper", "random", "halfway")
+    }
+    assert said == pytest.approx({"upper": 0.7, "random": 0.6, "halfway": 0.2})
+
+
+def test_what_was_lost_is_split_by_hand():
+    split = {"latent_bits": 0.3, "storage_bits": 0.1, "lost_bits": 0.4, "overthinking": 0.02}
+    run = tax.Run(np.array([0.0, 4.0]), {f"split@kl.{name}": np.array([nan, value]) for name, value in split.items()})
+    found = {
+        name: verdicts.VALUES[name](of(gold=run), run, "kl")
+        for name in ("latent_less_storage", "storage", "overthinking")
+    }
+    assert found == pytest.approx({"latent_less_storage": 0.5, "storage": 0.1, "overthinking": 0.02})
+    values = dict(run.values)
+    for lost, share in ((0.05, 0.2 / 0.05), (0.0499, nan)):  # of less than a twentieth of a bit, shares say nothing
+        values["split@kl.lost_bits"] = np.array([nan, lost])
+        told = verdicts.latent_less_storage(of(gold=run), tax.Run(run.step, values), "kl")
+        assert told == pytest.approx(share, nan_ok=True)
+
+
+def test_shares_kept_by_hand():
+    """Half-way to a KL of .5: of 6 bits 5 are kept, and of 4 bits of rare facts 2."""
+    run = trajectory(
+        update__kl=(0, 1), knowledge__bits_head=(6, 4), knowledge__bits_tail=(4, 0), knowledge__bits=(0, 1)
+    )
+    assert verdicts.head_less_tail(of(gold=run), run, "kl") == pytest.approx(5 / 6 - 2 / 4)
+    assert isnan(verdicts.kept(of(gold=run), run, "kl"))  # a base that knows nothing has nothing to keep
+    assert isnan(verdicts.kept(of(gold=run), trajectory((1, 2), update__kl=(0, 1), knowledge__bits=(6, 4)), "kl"))
+
+
+def test_the_opening_rate_at_which_chains_open_by_hand():
+    run = trajectory((0, 1, 2), procedural__opens=(0.1, 0.4, 0.8), procedural__opening=(0.04, 0.1, 0.2))
+    assert verdicts.onset(run) == pytest.approx(0.125)  # a quarter of the way from .4 to .8
+    at = trajectory((0, 1, 2), threshold__p_star=(0.1, nan, nan), **{"procedural__opens": (0.1, 0.4, 0.8)})
+    assert isnan(verdicts.threshold(of(gold=at), at, "kl"))
+    at = tax.Run(run.step, {**run.values, **at.values})
+    assert verdicts.threshold(of(gold=at), at, "kl") == pytest.approx(0.025)
+
+
+def test_points_are_those_past_the_base_at_which_both_were_measured():
+    run = trajectory((0, 1, 2, 3), update__kl=(0, 0.5, nan, 2), knowledge__bits=(6, 5.5, 5, 4))
+    assert verdicts.points(run).tolist() == [[0.5, 0.5], [2.0, 2.0]]
+
+
+KL = np.array([0.1, 0.4, 1.0, 3.0])
+BENT = np.log1p(KL)
+
+
+def around(*arms):
+    lost = np.concatenate(arms)
+    return ((lost - lost.mean()) ** 2).sum()
+
+
+def test_how_much_is_explained_by_hand():
+    """Curves fitted to one seed are held against another, whose points lie off them by .1, up and down."""
+    up, down = 0.1 * np.array([1, -1, 1, -1]), 0.1 * np.array([-1, 1, -1, 1])
+    alike = [np.column_stack([KL, BENT])] * 2
+    assert verdicts.r2([alike], alike) == pytest.approx((1, 1))
+    little = [np.column_stack([KL, BENT / 100])] * 2  # as well explained as much
+    assert verdicts.r2([little], little) == pytest.approx((1, 1))
+    off = [np.column_stack([KL, BENT + up]), np.column_stack([KL, BENT + down])]
+    explained = 1 - 8 * 0.1**2 / around(BENT + up, BENT + down)
+    assert verdicts.r2([alike, alike], off) == pytest.approx((explained, explained))
+
+
+def test_an_arm_of_its_own_slope_is_explained_by_the_arm_alone():
+    """One arm loses log(1 + KL), the other twice as much: one curve for both lies half a log from either."""
+    apart = [np.column_stack([KL, BENT]), np.column_stack([KL, 2 * BENT])]
+    alone, whole = verdicts.r2([apart], apart)
+    assert whole == pytest.approx(1)
+    assert alone == pytest.approx(1 - 2 * ((BENT / 2) ** 2).sum() / around(BENT, 2 * BENT))
+    bend = [np.column_stack([KL, BENT]), np.column_stack([KL, BENT + BENT**2])]
+    assert verdicts.r2([bend], bend)[1] == pytest.approx(1)
+    assert verdicts.r2([bend], bend)[0] < 0.99
+    cubic = [np.column_stack([KL, BENT**3])] * 2
+    assert verdicts.r2([cubic], cubic) == pytest.approx((1, 1))
+    level = [np.column_stack([KL, 0 * KL])] * 2
+    assert all(map(isnan, verdicts.r2([apart], level)))  # nothing varies
+
+
+def losing(slopes):
+    """A study: bits lost are `slopes` (by arm and seed) times log(1 + KL)."""
+    runs = {
+        (0.1, arm, "none", seed): trajectory(
+            range(5), update__kl=np.append(0, KL), knowledge__bits=6 - slope * np.append(0, BENT)
+        )
+        for (arm, seed), slope in slopes.items()
+    }
+    return tax.Tax(runs, PLAN)
+
+
+def test_seeds_are_explained_by_the_others():
+    """Both arms of seed 1 lose twice what those of seed 0 do: neither tells the other, and so little is explained."""
+    study = losing({("a", 0): 1, ("b", 0): 1, ("a", 1): 2, ("b", 1): 2, ("a", 2): 3})
+    found = verdicts.r2_by_seed(study, 0.1, ["a", "b", "c"])
+    assert set(found) == {0, 1}  # seed 2 lacks an arm, and arm c was never run
+    alone = [1 - 2 * (BENT**2).sum() / around(slope * BENT, slope * BENT) for slope in (1, 2)]
+    assert [found[seed][0] for seed in (0, 1)] == pytest.approx(alone)
+    assert verdicts.r2_by_seed(losing({("a", 0): 1, ("b", 0): 1}), 0.1, ["a", "b"])[0] == pytest.approx((1, 1))
+    assert verdicts.r2_by_seed(study, 0.1, ["a"]) == verdicts.r2_by_seed(study, 0.2, ["a", "b"]) == {}
+    added = verdicts.added_r2(losing({("a", 0): 1, ("b", 0): 2}), 0.1, ["a", "b"])
+    assert added == pytest.approx({0: 2 * ((BENT / 2) ** 2).sum() / around(BENT, 2 * BENT)})
+    assert verdicts.added_r2(losing({("a", 0): 0, ("b", 0): 0}), 0.1, ["a", "b"]) == {}
+
+
+# ---- verdicts, word for word
+
+SAID = {"name": "it", "source": "-", "says": "-", "measure": "lost_bits", "arm": "a", "other": "b", "sesoi": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("change", "seeds", "words"),
+    [
+        (
+            {},
+            3,
+            "a less b at opening 0.5: +0.300 [+0.100, +0.500] bits per fact lost, 3 seeds; adjusted p 0.02, "
+            "equivalence p 0.9 for 0.1; predicted above 0: supported.",
+        ),
+        (
+            {"other": "", "measure": "threshold", "direction": "none"},
+            2,
+            "a: +0.300 [+0.100, +0.500] opening rate less p*, 2 seeds; adjusted p 0.02, equivalence p 0.9 for 0.1; "
+            "predicted no difference: supported.",
+        ),
+        ({"match": "kl"}, 1, "a less b at kl 0.5: +0.300 bits per fact lost; one seed has no interval, so undecided."),
+        ({}, 0, "Not measured: arm a was not run at load 0.1."),
+    ],
+)
+def test_a_sentence_by_hand(change, seeds, words):
+    (one,) = design({"predictions": [SAID | change]}).predictions
+    its = Contrast(0.3, 0.1, 0.5, 0.01, 0.8, seeds)
+    assert verdicts.sentence(of(c=trajectory()), one, its, 0.02, 0.9, "supported") == words
+
+
+def test_why_nothing_was_measured():
+    (one,) = design({"predictions": [SAID]}).predictions
+    short = trajectory(procedural__opening=(0.0, 0.3))
+    far = trajectory(procedural__opening=(0.0, 0.9))
+    assert verdicts.why(of(a=far), one) == "arm b was not run at load 0.1"
+    assert verdicts.why(of(a=short, b=far), one) == "a: its opening rate never reached 0.5: highest 0.3"
+    assert verdicts.why(of(a=far, b=far), one).startswith("its records are lacking")
+    both = tax.Tax({(0.1, "a", "none", 0): short, (0.1, "a", "none", 1): far, (0.1, "b", "none", 0): far}, PLAN)
+    assert verdicts.why(both, one).startswith("its records are lacking")  # one seed gets there
+
+
+def test_only_secondary_predictions_are_adjusted_and_p_of_equivalence_where_none_is_predicted():
+    """Three seeds with differences d - e, d, d + e: t = d sqrt(3) / e, and P(T > t) = (1 - t / sqrt(t² + 2)) / 2."""
+
+    def p(t):
+        return (1 - t / (t**2 + 2) ** 0.5) / 2
+
+    lost = {"a": 0.3, "b": 0.2, "c": 0.02}  # bits at KL .5, in seed 1; .01 less in seed 0, and .01 more in seed 2
+    runs = {
+        (0.1, arm, "none", seed): trajectory(update__kl=(0, 0.5), knowledge__bits=(6, 6 - bits - 0.01 * (seed - 1)))
+        for arm, bits in lost.items()
+        for seed in range(3)
+    }
+    more = [{"name": "first", "arm": "a", "primary": True}, {"name": "second", "arm": "b"}]
+    more += [
+        {"name": "third", "arm": "c", "direction": "none"},
+        {"name": "fourth", "arm": "c", "direction": "not above"},
+    ]
+    plan = design({"match_kl": 0.5, "predictions": [SAID | {"other": "", "match": "kl"} | one for one in more]})
+    found = verdicts.verdicts(tax.Tax(runs, plan)).set_index("name")
+    root = 3**0.5 / 0.01
+    alone = [2 * p(lost[arm] * root) for arm in "abcc"]
+    assert found["p"].to_list() == pytest.approx(alone)
+    assert found["p_adjusted"].to_list() == pytest.approx([alone[0], 3 * alone[1], 2 * alone[2], 2 * alone[3]])
+    equal = [p((0.1 - lost[arm]) * root) for arm in "abcc"]
+    assert found["equivalence_p"].to_list() == pytest.approx([equal[0], equal[1], 2 * equal[2], 2 * equal[3]])
+    assert found["verdict"].to_list() == ["supported", "supported", "supported", "supported"]
+    assert found["role"].to_list() == ["primary", "secondary", "secondary", "secondary"]
+    assert set(found["unit"]) == {"bits per fact lost"}
+    assert set(found["sesoi"]) == {0.1}
+
+
+def test_the_text_by_hand():
+    columns = ["name", "role", "verdict", "estimate", "low", "high", "p_adjusted"]
+    rows = [
+        ["one seed", "secondary", "undecided", 0.2, nan, nan, nan],
+        ["none", "secondary", "not measured", *[nan] * 4],
+    ]
+    rows += [["first", "primary", "supported", -0.3, -0.5, -0.1, 0.0123]]
+    assert verdicts.text(pd.DataFrame(rows, columns=columns)).splitlines()[1:] == [
+        "first                            supported            -0.300 [-0.500, -0.100]  p 0.012",
+        "one seed                         undecided            +0.200",
+        "none                             not measured",
+    ]
+
+
+# ---- contrasts at their edges
+
+
+def test_a_verdict_at_the_edge_of_its_rules():
+    """A p of exactly .05 is none below it; an estimate of exactly the sesoi is as large as it."""
+
+    def said(estimate, p, equivalence, direction):
+        return verdict(Contrast(estimate, nan, nan, p, equivalence, 3), p, direction, 0.1, equivalence)
+
+    assert said(0.3, 0.05, 0.9, "above") == "undecided"
+    assert said(0.0, 0.9, 0.05, "none") == "undecided"
+    assert said(0.1, 0.01, 0.9, "none") == "refuted"
+    with pytest.raises(ValueError, match="direction 'up' of a prediction is none of above, below, none, not above"):
+        said(0.1, 0.01, 0.9, "up")
+
+
+def test_differences_that_agree_are_certain():
+    """Above zero by the sesoi or more they are not equivalent to it, by less they are; at the sesoi nobody can say."""
+    assert (contrast(np.full(3, 0.25), 0.5).p, contrast(np.full(3, 0.25), 0.5).equivalence) == (0, 0)
+    assert contrast(np.full(3, 0.5), 0.5).equivalence == contrast(np.full(3, -0.5), 0.5).equivalence == 0.5
+    assert contrast(np.full(3, 0.75), 0.5).equivalence == contrast(np.full(3, -0.75), 0.5).equivalence == 1
+    one = contrast(np.full(3, -0.25), 0.5)
+    assert (one.low, one.estimate, one.high, one.p, one.equivalence, one.seeds) == (-0.25, -0.25, -0.25, 0, 0, 3)
+    zero = contrast(np.zeros(4), 0.5)
+    assert (zero.low, zero.estimate, zero.high, zero.p, zero.equivalence) == (0, 0, 0, 1, 0)
+    rounded = contrast(np.array([1.0, 1.0 + 1e-15, 1.0]))
+    assert (rounded.low, rounded.p) == (rounded.high, 0)
+    assert isnan(rounded.equivalence)  # without a sesoi there is none
+    even = contrast(np.array([-1.0, 1.0]), 0.5)  # t = 0, and ± 1/2 on one degree of freedom: 1/2 - atan(1/2) / pi
+    assert (even.p, even.equivalence) == (1, pytest.approx(0.5 - np.arctan(0.5) / np.pi))
+    assert isnan(contrast(np.array([nan]), 0.1).estimate)
+
+
+def test_the_load_that_is_meant_by_hand():
+    """The nearest that was run, if it is within a fifth of what is asked for; else what is asked for, which was not."""
+    study = tax.Tax({(load, "a", "none", 0): trajectory() for load in (0.02, 0.1, 0.5)}, PLAN)
+    for asked, load in (
+        (None, 0.5),
+        (0.105, 0.1),
+        (0.09, 0.1),
+        (0.2, 0.2),
+        (0.022, 0.02),
+        (0.45, 0.5),
+        (0.6, 0.5),
+        (9, 9),
+    ):
+        (one,) = design({"predictions": [SAID | {"load": asked}]}).predictions
+        assert verdicts.load_of(study, one) == load
+    assert (verdicts.keep_of("gold"), verdicts.keep_of("gold/lower")) == (("gold", "none"), ("gold", "lower"))
+
+
+def test_what_rounding_leaves_of_differences_that_cancel_is_none():
+    """.1 + .2 is a little more than .3."""
+    found = contrast(np.array([0.1 + 0.2, -0.3, 0.0]), 0.5)
+    assert (found.estimate, found.p) == (0, 1)
+    assert found.low == -found.high < 0
