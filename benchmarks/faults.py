@@ -74,10 +74,13 @@ def start(folder: Path, words: list[str], limit: int = 0) -> subprocess.Popen[st
         )
 
 
-def killed(process: subprocess.Popen[str]) -> None:
+def killed(process: subprocess.Popen[str]) -> int:
+    """Kills a group of processes; returns 1 if it was still at work, 0 if it had ended."""
+    alive = process.poll() is None
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    return int(alive)
 
 
 def finish(folder: Path, words: list[str]) -> bytes:
@@ -122,13 +125,13 @@ def wait_for(what: Callable[[], bool], seconds: float = 120) -> None:
 def group(folder: Path, rng: random.Random, whole: float) -> int:
     sweep = start(folder, SWEEP)
     sleep(rng.uniform(0, whole))
-    killed(sweep)
-    return 1
+    return killed(sweep)
 
 
 def worker(folder: Path, rng: random.Random, whole: float) -> int:
     sweep = start(folder, SWEEP)
-    sleep(rng.uniform(0.1, 0.8) * whole)
+    sleep(rng.uniform(0.1, 0.7) * whole)
+    wait_for(lambda: bool(children(sweep.pid)) or sweep.poll() is not None)
     team = children(sweep.pid)
     if team:
         os.kill(rng.choice(team), signal.SIGKILL)
@@ -140,18 +143,17 @@ def drawing(folder: Path, rng: random.Random, whole: float) -> int:
     sweep = start(folder, SWEEP)
     wait_for(lambda: len(list((folder / "outputs").glob("run/*/*/run.json"))) == 4 or sweep.poll() is not None)
     sleep(rng.uniform(0, 0.3 * whole))
-    killed(sweep)
-    return 1
+    return killed(sweep)
 
 
 def two(folder: Path, rng: random.Random, whole: float) -> int:
     sweeps = [start(folder, SWEEP) for _ in range(2)]
     sleep(rng.uniform(0, whole))
-    killed(sweeps[0])
+    kills = killed(sweeps[0])
     again = start(folder, SWEEP)
     for sweep in (sweeps[1], again):
         sweep.wait()
-    return 1
+    return kills
 
 
 def sixteen(folder: Path, rng: random.Random, whole: float) -> int:  # noqa: ARG001
@@ -256,6 +258,7 @@ def main() -> None:
         sys.exit(f"benchmarks: {sentence(error)}")
     rng = random.Random(0)  # noqa: S311 moments
     with tempfile.TemporaryDirectory() as folder:
+        finish(Path(folder), ONE)  # so that all is compiled
         begun = perf_counter()
         undisturbed = finish(Path(folder), SWEEP)
         whole = perf_counter() - begun
