@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, NoReturn
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported; a second thread slows small models
@@ -14,6 +15,7 @@ import hydra
 import yaml
 from hydra._internal import hydra as machinery
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import configure_log
 from hydra.errors import (
     ConfigCompositionException,
@@ -26,8 +28,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from alchemy.errors import sentence, shortened
-from alchemy.settings import CONF, VERSION, audit, first_line, settings_known
-from alchemy.targets import unknown
+from alchemy.settings import CONF, VERSION, audit, settings_known
+from alchemy.targets import first_line, unknown
 
 
 class Audited(machinery.Hydra):
@@ -37,6 +39,7 @@ class Audited(machinery.Hydra):
         runs = more.pop("with_log_configuration", False)  # not for --cfg and --help
         cfg = super().compose_config(*words, **more)
         if runs:
+            HydraConfig.instance().set_config(cfg)  # for what refers to it
             audit(cfg)
             configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
         return cfg
@@ -80,7 +83,13 @@ def look_at(words: list[str]) -> None:
         raise ValueError(f"{message}: python -m alchemy --help shows how to write it")
 
     parser.error = refuse  # type: ignore[method-assign]
-    if parser.parse_args(words).experimental_rerun:
+    chosen = parser.parse_args(words)
+    if chosen.config_dir and (Path(chosen.config_dir) / "config.yaml").exists():
+        raise ValueError(
+            f"{chosen.config_dir}/config.yaml is never read: own options go into a group's folder, such as "
+            f"{chosen.config_dir}/experiment/mine.yaml, which experiment=mine chooses"
+        )
+    if chosen.experimental_rerun:
         raise ValueError("--experimental-rerun would run a pickle: use python -m alchemy rerun outputs/NAME/TIME")
 
 
@@ -119,6 +128,8 @@ def of_composing(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         what = f"{error.override!r} cannot be read"
         return f"{what}: write it as key=value, such as seed=1 (lists as [1,2], no spaces)"
+    if isinstance(error, ConfigCompositionException) and not str(error) and error.__cause__:
+        return f"a file of options cannot be used ({first_line(error.__cause__)}): correct it"
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", str(error))):
         return unknown_setting(found.group(1), error)
     if found := re.match(r"Error merging override (\S+)", str(error)):

@@ -1,5 +1,6 @@
 """Objects from settings: what a group of conf/ names, once all of it is checked (see alchemy.targets)."""
 
+import re
 from collections.abc import Iterable
 from inspect import signature
 from typing import Any
@@ -18,10 +19,31 @@ def build(group: str, node: DictConfig, known: Iterable[str] | None = None) -> A
     """
     settings = OmegaConf.to_container(node, resolve=True)
     verify(group, settings, place(group), known)
+    try_nested(group, settings)
+    return made(settings)
+
+
+def made(settings: Any) -> Any:
     try:
         return instantiate(settings, _convert_="all")
     except Exception as error:
         raise (error.__cause__ or error) from None
+
+
+def try_nested(path: str, settings: Any) -> None:
+    """Raises ValueError for a mistake in what is nested among the settings. That says `group.setting`, as it does
+    alone, and here gets its place.
+    """
+    group, _, within = path.partition(".")
+    for key, item in settings.items() if isinstance(settings, dict) else ():
+        try_nested(f"{path}.{key}", item)
+        if isinstance(item, dict) and "_target_" in item:
+            try:
+                made(item)
+            except ValueError as error:
+                place = f"{within}.{key}.".lstrip(".")
+                said = re.sub(rf"\b{group}\.(?!{re.escape(place)})", f"{path}.{key}.", str(error))
+                raise ValueError(said) from None
 
 
 def build_model(task: Task, node: DictConfig, tokens: str, precision: str, known: Iterable[str] | None = None) -> Any:

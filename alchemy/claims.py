@@ -16,7 +16,7 @@ from alchemy.digests import unsealed
 from alchemy.files import write_aside
 from alchemy.interop import world
 from alchemy.noise import Noise
-from alchemy.runs import jobs, variants
+from alchemy.runs import jobs, proof_of, variants
 from alchemy.score import bleu_corpus, edit_distance
 from alchemy.seeds import stream
 from alchemy.settings import CONF
@@ -47,7 +47,7 @@ def claims(folders: dict[str, Path]) -> pd.DataFrame:
 
 def cells_of(folder: Path) -> Cells:
     """The cells of a sweep by shift, setting, part and metric; each with the settings swept, written name=value."""
-    unsealed(folder / "cells.csv")
+    unsealed(folder / "cells.csv", proof_of(folder))
     table = pd.read_csv(folder / "cells.csv", keep_default_na=False, na_values={"low": "", "high": ""})
     swept = list(table.columns[: table.columns.get_loc("axis")])
     found: Cells = {}

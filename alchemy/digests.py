@@ -4,9 +4,11 @@ A record is bound to what it says: `read_json` gives back what `write_json` wrot
 *for* (a model's settings, a cell's key) stands in it too, and whoever reads it compares that.
 """
 
+import ast
 import hashlib
 import json
-from importlib.util import find_spec
+from collections.abc import Iterator
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,44 @@ def code_digest(*modules: str) -> str:
     return hashlib.sha256(b"\0".join(sources)).hexdigest()
 
 
+def used_by(*modules: str) -> tuple[str, ...]:
+    """These modules, all of their own packages that they import, directly or not, and what those import of the lab."""
+    own = {name.partition(".")[0] for name in modules}
+    found: list[str] = []
+    more = [*modules]
+    while more:
+        name = more.pop(0)
+        if name in found:
+            continue
+        found.append(name)
+        if name.partition(".")[0] in own:
+            more += [one for one in imports_of(name) if one.partition(".")[0] in (*own, "alchemy") and is_module(one)]
+    return tuple(found)
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Dotted names of all that a module imports, anywhere in it; also of what may be a module or be in one."""
+    spec = find_spec(module)
+    assert spec is not None, module
+    for node in ast.walk(ast.parse(Path(str(spec.origin)).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = spec.parent if spec.submodule_search_locations is None else module
+            name = resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def is_module(name: str) -> bool:
+    """Whether this is the name of a module that is a file of Python."""
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    return spec is not None and str(spec.origin).endswith(".py")
+
+
 def write_json(path: Path, content: dict[str, Any], indent: int | None = 1) -> None:
     """Writes a record with its checksum, whole or not at all. Raises TypeError for what JSON cannot hold."""
     plain = json.loads(json.dumps(content))  # as it will be read
@@ -59,16 +99,21 @@ def read_json(path: Path) -> dict[str, Any]:
     raise Damaged(f"{path} has changed since it was written")
 
 
-def seal(path: Path) -> None:
-    """Writes beside a file, such as cells.csv, a record of its digest: cells.json."""
-    write_json(path.with_suffix(".json"), {"name": path.name, "sha256": sha256(path)})
+def seal(path: Path, of: str) -> None:
+    """Writes beside a file, such as cells.csv, a record of its digest, and what it was made `of`: cells.json."""
+    write_json(path.with_suffix(".json"), {"name": path.name, "sha256": sha256(path), "of": of})
 
 
-def unsealed(path: Path) -> None:
-    """Raises Damaged if a file is not what the record beside it says. One without a record is taken as it is."""
-    if not path.with_suffix(".json").exists():
-        return
-    record = read_json(path.with_suffix(".json"))
-    if (record.get("name"), record.get("sha256")) != (path.name, sha256(path)):
+def unsealed(path: Path, of: str) -> None:
+    """Raises Damaged if a file is not what the record beside it says, or was made of something else. Where there is no
+    record it is taken as it is, unless there is something that it should be made `of`.
+    """
+    try:
+        record = read_json(path.with_suffix(".json"))
+    except FileNotFoundError:
+        record = {}
+        if not of:
+            return
+    if (record.get("name"), record.get("sha256"), record.get("of")) != (path.name, sha256(path), of):
         again = f"python -m alchemy.figures {path.parent} writes it anew"
         raise Damaged(f"{path} has changed since it was written: {again}")

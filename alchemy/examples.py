@@ -12,6 +12,7 @@ from alchemy.digests import Damaged
 from alchemy.results import Results
 
 SHOWN = 3  # rows of each kind that a cell and seed show: the first ones
+PLACE = re.compile(r"\S+ \S+ \S+ -?\d+")  # axis, kind, domain and level, as rows_of in a run.json has them
 STORED = re.compile(r"[0-9a-f]+/[0-9a-f]+\.parquet")  # the end of a path in which a cell's rows are
 ASKED = """
 SELECT filename, kind, prompt, gold, completion, steps, executes, untouched
@@ -49,6 +50,8 @@ def examples(results: Results) -> dict[tuple[Any, ...], list[list[Any]]]:
     places: dict[str, dict[Any, None]] = {}  # by file, the seeds and cells that it is of
     for number, run in results.good.items():
         for name, path in run.get("rows_of", {}).items():
+            if not PLACE.fullmatch(name):
+                continue
             axis, kind, domain, level = name.split(" ")
             if (file := stored(path, results.folder)) and intact(file):
                 variant = [results.swept[number][key] for key in results.apart if key in results.swept[number]]

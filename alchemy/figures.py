@@ -26,6 +26,7 @@ from alchemy.files import aside, write_aside
 from alchemy.heatmap import PARTS, heatmap, rows_each
 from alchemy.lettering import portions
 from alchemy.results import LEGEND, Results, read
+from alchemy.runs import proof_of
 from alchemy.tax_figure import headline
 
 FORMATS = ("png", "pdf", "svg")
@@ -150,7 +151,7 @@ def finish(folder: Path, kind: str = "png") -> int:
             print(f"alchemy: {failure}", file=sys.stderr)
         if results.good:
             write_aside(folder / "cells.csv", results.cells.to_csv(index=False))
-            seal(folder / "cells.csv")
+            seal(folder / "cells.csv", proof_of(folder))
             words, page = pages(results, failed)
             drawn, undrawn = draw_each(results, folder, kind)
             failed += [line for line in undrawn if not any(known in line for known in failed)]

@@ -12,8 +12,9 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.build import build, build_model
-from alchemy.digests import code_digest, sha256
-from alchemy.kinds import check
+from alchemy.digests import code_digest, sha256, used_by
+from alchemy.kinds import check, shown
+from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.predictions import BASES, design
 from alchemy.seeds import stream
 from alchemy.settings import BUILT, audit, resolved
@@ -30,6 +31,24 @@ KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "outpu
     "force": bool,
     "hunt": float,
 }
+BOUNDS = {  # the least and the most: beyond, a machine hangs or dies without a word
+    "seed": (0, 2**63 - 1),
+    "threads": (1, 1024),
+    "workers": (1, 10_000),
+    "study.count": (1, 10**8),
+    "train.steps": (1, 10**9),
+    "train.batch": (1, 10**7),
+    "train.warmup": (0, 10**9),
+    "train.check_every": (1, 10**9),
+    "train.check_problems": (1, 10**8),
+    "train.snapshots": (0, 10**6),
+    "train.learning_rate": (0, 1e12),
+    "model.context": (1, 10**6),
+    "model.layers": (1, 10_000),
+    "model.width": (1, 10**6),
+    "model.heads": (1, 10_000),
+}
+FARTHEST = 10_000  # levels from training
 NEED_TRAINING = ("recovery", "trajectory", "reasoning_tax")  # studies that train further, or look back at the training
 LONGEST_NAME = 4  # rules of a composition that is asked for by name
 
@@ -57,13 +76,18 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
     audit(cfg)
     for name, kind in KINDS_OF_A_RUN.items():
         check(name, cfg.get(name), kind)
-    for name, least in (("seed", 0), ("threads", 1), ("workers", 1)):
-        if cfg[name] < least:
-            raise ValueError(f"{name}={cfg[name]} is too small: set {name} to {least} or more")
+    for name, (least, most) in BOUNDS.items():
+        value = OmegaConf.select(cfg, name)
+        if isinstance(value, int | float) and value < least:
+            raise ValueError(f"{name}={value} is too small: set {name} to {least} or more")
+        if isinstance(value, int | float) and value > most:
+            raise ValueError(f"{name}={shown(value)} is too large: set {name} to {most} or less")
     if not 0 <= cfg.hunt <= 1:
         raise ValueError(f"hunt={cfg.hunt} must be an exact match, from 0 to 1")
-    if any(not part.strip(".") for part in cfg.name.split("/")):
-        raise ValueError(f"name={cfg.name} cannot name a folder: use letters, digits and _, and / for a folder in it")
+    if any(not part.strip(".") or len(part.encode()) > 255 or "${" in part for part in cfg.name.split("/")):
+        raise ValueError(
+            f"name={shown(cfg.name)} cannot name a folder: use letters, digits and _, and / for a folder in it"
+        )
     for group in BUILT:
         verify(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
     design(predicted(cfg))
@@ -93,7 +117,8 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     )
     nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
     mentioned = [target.rpartition(".")[0] for target in named(OmegaConf.to_container(cfg.task))]
-    worlds = tuple(dict.fromkeys([type(task).__module__, *mentioned, *nested]))
+    used = used_by(*dict.fromkeys([type(task).__module__, *mentioned, *nested]))
+    worlds = tuple(name for name in used if name not in TRAINING)
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
     code = {"code": code_digest(*TRAINING, *worlds)}
@@ -189,18 +214,31 @@ def device(name: Any) -> Any:
         chosen = torch.device(name)
     except (RuntimeError, TypeError):
         raise ValueError(f"device={name} is not a device of PyTorch: use cpu or cuda") from None
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={name} cannot train here: use cpu or cuda")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device={name} needs a GPU, and PyTorch sees none here: use device=cpu")
     return chosen
 
 
-def chosen_shifts(task: Task, node: DictConfig) -> tuple[Shift, ...]:
-    """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them."""
+def look_at(node: DictConfig) -> None:
+    """Raises ValueError for settings of shifts that are of another kind, whether this run uses them or not."""
     if not OmegaConf.is_dict(node.grid):
         raise ValueError(f"shift.grid={node.grid} must give the levels of each axis: set shift.levels instead")
     for name in ("axis", "kind", "domain"):
         for value in listed(node.get(name)):
             check(f"shift.{name}", value, str)
+    for name, known in (("kind", NOISE_KINDS), ("domain", NOISE_DOMAINS)):
+        if wrong := [value for value in listed(node.get(name)) if value not in known]:
+            raise ValueError(f"shift.{name}={wrong[0]} is unknown: use one of {', '.join(known)}")
+    for axis, levels in node.grid.items():
+        if not OmegaConf.is_list(levels):
+            raise ValueError(f"shift.grid.{axis}={levels} must be a list of levels, such as [0,1,2]")
+
+
+def chosen_shifts(task: Task, node: DictConfig) -> tuple[Shift, ...]:
+    """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them."""
+    look_at(node)
     axes = listed(node.axis)
     axes = [str(axis) for axis in node.grid] if axes == ["all"] else axes
     kinds, domains = listed(node.kind), listed(node.domain)
@@ -212,7 +250,9 @@ def chosen_shifts(task: Task, node: DictConfig) -> tuple[Shift, ...]:
         if axis == "composition":
             levels = [composition_level(task, level) for level in levels]
         if any(isinstance(level, bool) or not isinstance(level, int) for level in levels):
-            raise ValueError(f"shift.levels={levels} must be whole numbers, such as [0,1,2]")
+            raise ValueError(f"shift.levels={shown(levels)} must be whole numbers, such as [0,1,2]")
+        if far := [level for level in levels if abs(level) > FARTHEST and axis != "composition"]:
+            raise ValueError(f"shift.levels names {shown(far[0])}, which no world has: use {FARTHEST} at most")
         levels = list(dict.fromkeys(levels)) if axis == "composition" else levels  # a name may be training's own
         if len(set(levels)) < len(levels):
             raise ValueError(f"shift.levels={levels} names a level twice: name each once")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from alchemy.digests import unsealed
 from alchemy.errors import Parser, answering, sentence, shortened
 from alchemy.files import aside, write_aside
+from alchemy.runs import proof_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ LOCKED: dict[str, Any] = {  # what a condition can do: compute
 }
 ONE = "--where takes one condition on the columns of cells.csv, such as \"axis = 'length' and mean < 0.5\""
 FROM = ("EMPTY", "BASE_TABLE", "SUBQUERY", "JOIN", "EXPRESSION_LIST")  # what a subquery may select from
-ENDLESS = ("range", "generate_series", "repeat", "lpad", "rpad", "list_resize", "array_resize")
+ENDLESS = ("range", "generate_series", "repeat", "lpad", "rpad", "list_resize", "array_resize", "sleep_ms")
 
 
 @answering("alchemy", "--export FILE")
@@ -102,7 +103,7 @@ def read(file: Path) -> pd.DataFrame:
 
     if not file.is_file():
         raise ValueError(f"{file} is no file: move it away")
-    unsealed(file)
+    unsealed(file, proof_of(file.parent))
     raw = file.read_bytes().removeprefix(MARK)
     try:
         header = check_table(raw)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,23 +51,34 @@ def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, coordinates in sorted(swept.items()):
         path = job_folder(folder, number) / "records.jsonl"
         for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             try:
                 record = json.loads(text)
-                rows.append(
-                    {"job": number, **coordinates, **record["at"]}
-                    | {key: record[key] for key in ("metric", "value", "error", "count")}
-                )
-            except (ValueError, KeyError, TypeError):
+                rows.append({"job": number, **coordinates, **record["at"]} | looked_at(record))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise ValueError(f"{path} line {line} is not a record: run that job again") from None
     table = pd.DataFrame(rows)
     for name in apart(table):  # coordinates that only some studies have
         if table[name].isna().any():
             table[name] = table[name].astype(object).where(table[name].notna(), "-")
     return table
+
+
+def looked_at(record: dict[str, Any]) -> dict[str, Any]:
+    """What a record says besides its place. Raises ValueError, KeyError or TypeError if it is of another kind."""
+    at, value, error, count = record["at"], record["value"], record["error"], record["count"]
+    texts = (record["metric"], *(at[name] for name in ("axis", "kind", "domain", "setting", "part")))
+    numbers = type(value) in (int, float) and type(error) in (int, float) and type(count) is int
+    places = type(at["level"]) is int and type(at["seed"]) is int
+    own = all(type(its) in (str, int, float) for its in at.values())
+    if not (numbers and places and own and all(type(text) is str for text in texts)) or count < 0 or error < 0:
+        raise ValueError("this is no record")
+    if inf in (abs(value), error):
+        raise ValueError("this is no number that the lab has measured")
+    return {"metric": record["metric"], "value": value, "error": error, "count": count}
 
 
 def job_folder(folder: Path, number: int) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from alchemy.errors import shortened
 from alchemy.records import apart, load, summarise
 from alchemy.runs import jobs, variants
 
@@ -50,7 +51,7 @@ class Results:
         """Per failed job, what befell it and, if it can be had again, the command for it alone."""
         said = []
         for number, run in self.failed.items():
-            words = f" ({' '.join(run['overrides'])})" if run.get("overrides") else ""
+            words = f" ({shortened(' '.join(run['overrides']), 90)})" if run.get("overrides") else ""
             name = f"job {number}{words}: " if number >= 0 else ""
             said.append(f"{name}{run.get('error', 'did not finish: start the same command again')}")
             if number >= 0 and run.get("began"):

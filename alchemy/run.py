@@ -19,13 +19,15 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.digests import Damaged, sha256, write_json
+from alchemy.digests import Damaged, read_json, sha256, write_json
 from alchemy.errors import sentence
 from alchemy.files import write_aside
 from alchemy.plan import Plan, plan, predicted
 from alchemy.provenance import provenance
 from alchemy.records import COORDINATES, Record, write
+from alchemy.runs import SWEEP
 from alchemy.seeds import stream
+from alchemy.settings import words_of
 from alchemy.task import Task, draw
 from alchemy.track import Job, Tell, Told, tracking
 
@@ -42,12 +44,13 @@ def job(cfg: DictConfig) -> float:
     folder = Path(hydra.runtime.output_dir)
     number = 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
     facts: dict[str, Any] = asked_for(hydra) | {"began": False, "status": "failed"} | provenance()
+    facts |= {"job": number, "sweep": sweep_of(folder)}
     begun = perf_counter()
     try:
         todo = plan(cfg)
         facts["began"] = True
         facts |= work(cfg, todo, folder, number) | {"status": "ok"}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         facts["error"] = sentence(error)
     except Exception as error:  # a fault of ours: keep the trace where the user can find it
         trace = folder / "error.txt"
@@ -58,10 +61,18 @@ def job(cfg: DictConfig) -> float:
     return facts.get("distance", nan)
 
 
+def sweep_of(folder: Path) -> str | None:
+    """Which sweep a job's folder is of."""
+    try:
+        return read_json(folder.parent / SWEEP)["id"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def asked_for(hydra: Any) -> dict[str, Any]:
     """What a job was asked for with, as its run.json has it: settings, and the folder of the user's own options."""
     own = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-    return {"overrides": [str(word) for word in hydra.overrides.task], "config_dir": own[0] if own else None}
+    return {"overrides": words_of(hydra), "config_dir": own[0] if own else None}
 
 
 def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, Any]:
@@ -188,21 +199,29 @@ def untrained(todo: Plan, what: str) -> dict[str, Any]:
 
 def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
     """Trains `todo.model` from fresh weights, or from what lies on its desk; returns what there is to say of it."""
-    from alchemy.model import initialise
     from alchemy.progress import progress
-    from alchemy.train import fit
+    from alchemy.train import Unusable, begin, fit
 
     seed, mark = todo.settings["seed"], todo.recipe.mark
-    initialise(todo.model, stream(seed, "weights"))
     with progress(f"{what}, training", row) as show:
-        checks = fit(
-            todo.task,
-            todo.model,
-            todo.recipe,
-            seed,
-            lambda at: show(at.step, todo.recipe.steps, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}"),
-            desk,
-        )
+
+        def checked() -> list[Any]:
+            begin(todo.model, seed)
+            return fit(
+                todo.task,
+                todo.model,
+                todo.recipe,
+                seed,
+                lambda at: show(at.step, todo.recipe.steps, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}"),
+                desk,
+            )
+
+        try:
+            checks = checked()
+        except Unusable as error:
+            log.warning("%s, training: %s; it is begun anew", what, error)
+            desk.clear()
+            checks = checked()
     last = checks[-1]
     log.info("%s, training: %d rows in %.0f s, exact match %.4f", what, last.rows, last.seconds, last.exact_match)
     if mark is not None and last.exact_match < mark:

@@ -4,9 +4,18 @@ import hashlib
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from alchemy.digests import read_json
+from alchemy.digests import digest, read_json, sha256
 from alchemy.kinds import check
 from alchemy.records import job_folder
+
+SWEEP = "sweep.json"  # in a sweep's folder: which it is, and how many jobs it has
+
+
+class Sweep(TypedDict):
+    """What is known of a sweep before its jobs begin."""
+
+    id: str
+    jobs: int
 
 
 class Proof(TypedDict):
@@ -42,6 +51,9 @@ class Finished(TypedDict):
     count: int | None
     seed: int
     rows_of: NotRequired[dict[str, str]]
+    sweep: NotRequired[str | None]
+    job: NotRequired[int]
+    config: NotRequired[str | None]
     fingerprint: NotRequired[str]
     commit: NotRequired[str | None]
 
@@ -75,7 +87,38 @@ def jobs(folder: Path) -> dict[int, dict[str, Any]]:
         numbers = [-1]
     if not numbers:
         raise ValueError(f"{folder} is not the folder of a run or sweep: name one such as outputs/mirage/TIME")
-    return {number: job_of(job_folder(folder, number)) for number in numbers}
+    runs = {number: job_of(job_folder(folder, number)) for number in numbers}
+    return runs if numbers == [-1] or not (folder / SWEEP).exists() else of_one_sweep(folder, runs)
+
+
+def of_one_sweep(folder: Path, runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """The same, where each is the job of that number in this sweep, and none is gone; others have failed. Raises
+    ValueError if what is known of the sweep is not as it was written.
+    """
+    sweep = read_json(folder / SWEEP)
+    check(SWEEP, sweep, Sweep)
+    for number in range(max(sweep["jobs"], *runs, 0)):
+        run, home = runs.setdefault(number, {}), job_folder(folder, number)
+        if not home.is_dir():
+            runs[number] = {"status": "failed", "error": f"{home} is not there: start the same command again"}
+        elif run.get("status") == "ok" and (run.get("sweep"), run.get("job")) != (sweep["id"], number):
+            error = f"{home} is not job {number} of this sweep: run that job again"
+            runs[number] = asked_for(run) | {"began": True, "status": "failed", "error": error}
+    return dict(sorted(runs.items()))
+
+
+def proof_of(folder: Path) -> str:
+    """A digest of the records that the finished jobs of a folder say they have; "" where there are none."""
+    homes = [path for path in (folder, *folder.iterdir()) if (path / "run.json").is_file()] if folder.is_dir() else []
+    proofs = {}
+    for home in homes:
+        try:
+            run = read_json(home / "run.json")
+        except (OSError, ValueError):
+            continue
+        if run.get("status") == "ok":
+            proofs[home.name if home != folder else ""] = run.get("records")
+    return digest(proofs) if proofs else ""
 
 
 def job_of(home: Path) -> dict[str, Any]:
@@ -91,11 +134,19 @@ def job_of(home: Path) -> dict[str, Any]:
         check("run.json", run, Finished)
     except (OSError, ValueError):
         return {"status": "failed", "error": f"{path} cannot be read: run that job again"}
-    if intact(records, run["records"]):
+    settings = home / ".hydra" / "config.yaml"
+    if not intact(records, run["records"]):
+        error = f"{records} has changed since it was written: run that job again"
+    elif run.get("config") and settings.exists() and sha256(settings) != run["config"]:
+        error = f"{settings} has changed since it was written: run that job again"
+    else:
         return run
-    error = f"{records} has changed since it was written: run that job again"
-    asked_for = {name: run.get(name) for name in ("overrides", "config_dir")}
-    return asked_for | {"began": True, "status": "failed", "error": error}
+    return asked_for(run) | {"began": True, "status": "failed", "error": error}
+
+
+def asked_for(run: dict[str, Any]) -> dict[str, Any]:
+    """What a job was asked for with."""
+    return {name: run.get(name) for name in ("overrides", "config_dir")}
 
 
 def variants(runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, str]]:

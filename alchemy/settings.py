@@ -11,21 +11,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alchemy.kinds import check, shown
+from alchemy.hydra_settings import of_hydra
+from alchemy.kinds import check
 from alchemy.shift import AXES
-from alchemy.targets import SPECIAL, imported, plain, unknown
+from alchemy.targets import first_line, plain, unknown, within
 
 VERSION = "1.3"  # of Hydra's behaviour
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
 BUILT = ("task", "model", "train", "study")  # groups that are objects: alchemy.targets checks them
 GLOBAL = ("experiment", "arm", "launcher")  # groups whose options set what stands elsewhere
-FINISH = "alchemy.sweep.Finish"  # the callback that ends a sweep in its table
-PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
+SEVERAL = re.compile(r"\+*(experiment|arm)=\[.*,.*\]")
 REFERRED = re.compile(r"\$\{\s*(?:oc\.select:\s*)?(\w+)")
 
 
@@ -48,6 +47,13 @@ def audit(cfg: DictConfig) -> None:
     assert isinstance(raw, dict)
     referred = set(REFERRED.findall(str(raw)))
     known = (*own(), *BUILT, "predictions", *GLOBAL)
+    if lacking := [name for name in own() if name not in cfg]:
+        raise ValueError(f"{lacking[0]} cannot be left out: set it, or leave it as it is")
+    if lacking := [name for name in own()["shift"] if OmegaConf.is_dict(cfg.shift) and name not in cfg.shift]:
+        raise ValueError(f"shift.{lacking[0]} cannot be left out: set it, or leave it as it is")
+    for word in words_of(cfg.hydra) if "hydra" in cfg else ():
+        if SEVERAL.fullmatch(word):
+            raise ValueError(f"{word} names several: run them one at a time")
     for key in (str(key) for key in cfg if key != "hydra"):
         value = resolved(cfg, key)
         mine = isinstance(value, Mapping) and "_target_" in value and not get_close_matches(key, known, cutoff=0.8)
@@ -55,7 +61,7 @@ def audit(cfg: DictConfig) -> None:
             raise ValueError(unknown(key, settings_known(), "python -m alchemy --cfg job lists them all"))
         if key not in BUILT and key in known:
             plain(key, value)
-    within("shift", resolved(cfg, "shift"), own()["shift"])
+    within("shift", resolved(cfg, "shift"), own()["shift"], "settings, as in conf/config.yaml")
     within("shift.grid", resolved(cfg, "shift.grid"), AXES)
     if (minutes := resolved(cfg, "minutes")) is not None:
         within("minutes", minutes, ("model", "job"), "minutes of a core, such as {model: 3, job: 1}, or null")
@@ -63,60 +69,10 @@ def audit(cfg: DictConfig) -> None:
             check(f"minutes.{name}", minutes.get(name), float)
 
 
-def of_hydra(cfg: DictConfig) -> None:
-    """What the lab asks of Hydra's own settings. Raises ValueError."""
-    hydra = cfg.hydra
-    if hydra.job.chdir:
-        raise ValueError(
-            "hydra.job.chdir=true would keep models and cells in the job's own folder: leave it out, and name another "
-            "place for all with output=DIR"
-        )
-    if hydra.output_subdir != ".hydra":
-        raise ValueError(
-            f"hydra.output_subdir={hydra.output_subdir} leaves a run without its settings in .hydra, by which it is "
-            "known again: leave it out"
-        )
-    for name, folder in (("run.dir", hydra.run), ("sweep.dir", hydra.sweep)):
-        try:
-            str(folder.dir)
-        except OmegaConfBaseException as error:
-            raise ValueError(f"hydra.{name} cannot be resolved ({first_line(error)}): correct it") from None
-    if OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"] != "${hydra.job.num}":  # type: ignore[index, call-overload]
-        raise ValueError(
-            "hydra.sweep.subdir cannot be changed: jobs are known by their numbers, and run.json has each one's "
-            "settings; leave it out, and name the sweep's folder with hydra.sweep.dir=DIR"
-        )
-    callbacks = OmegaConf.to_container(hydra.callbacks) if OmegaConf.is_dict(hydra.callbacks) else {}
-    assert isinstance(callbacks, dict)
-    if callbacks.get("finish") != {"_target_": FINISH}:
-        raise ValueError("hydra.callbacks.finish ends a run in its table and pictures: leave it as it is")
-    for key, settings in callbacks.items():
-        path = f"hydra.callbacks.{key!s}"
-        if key == "finish":
-            continue
-        if not isinstance(settings, dict) or not is_callback(settings.get("_target_")):
-            raise ValueError(f"{path}={shown(settings)} must be settings whose _target_ is a Callback of Hydra")
-        plain(path, {name: value for name, value in settings.items() if name != "_target_"})
-    for kind in ("launcher", "sweeper"):
-        plugin(f"hydra.{kind}", OmegaConf.to_container(hydra[kind]) if OmegaConf.is_dict(hydra[kind]) else None)
-
-
-def is_callback(name: Any) -> bool:
-    try:
-        target = imported(str(name))
-    except Exception:  # whatever an import of the user's own leads to
-        return False
-    return isinstance(target, type) and issubclass(target, Callback)
-
-
-def plugin(path: str, settings: Any) -> None:
-    """Raises ValueError if what Hydra is to build here is no plugin of its own, or would build something else."""
-    if not isinstance(settings, dict) or not str(settings.get("_target_")).startswith(PLUGINS):
-        raise ValueError(f"{path}={shown(settings)} is no plugin of Hydra: leave it out, or name one by its option")
-    its = {key: value for key, value in settings.items() if key != "_target_"}
-    if isinstance(sampler := its.get("sampler"), dict) and str(sampler.get("_target_")).startswith("optuna.samplers."):
-        its["sampler"] = {key: value for key, value in sampler.items() if key != "_target_"}
-    plain(path, its)
+def words_of(hydra: Any) -> list[str]:
+    """What was typed for this job, as it was typed."""
+    words: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return [str(word) for word in words]
 
 
 def placed(cfg: DictConfig) -> None:
@@ -142,21 +98,6 @@ def resolved(cfg: DictConfig, path: str) -> Any:
         raise ValueError(f"{error.full_key or path} has no value ({first_line(error)}): set it") from None
     except RecursionError:
         raise ValueError(f"{path} refers to itself: set it to a value") from None
-
-
-def first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def within(path: str, settings: Any, known: Any, what: str = "") -> None:
-    """Raises ValueError for settings under `path` that are none of the `known` ones."""
-    if not isinstance(settings, Mapping):
-        if what:
-            raise ValueError(f"{path}={shown(settings)} must be {what}")
-        return
-    for name in settings:
-        if name in SPECIAL or name not in known:
-            raise ValueError(unknown(f"{path}.{name}", [f"{path}.{one}" for one in known], f"use {', '.join(known)}"))
 
 
 @cache

@@ -101,11 +101,17 @@ class Partial:
             check("training.json", facts, TrainingRecord)
             if (facts["name"], facts["sha256"]) != (self.folder.name, hashlib.sha256(content).hexdigest()):
                 return None  # stopped between the two files, or another model's
+            [*map(rows_of, facts["snapshots"])]  # raises for what is no name of a snapshot
             state = load(content)
         except (OSError, ValueError, SafetensorError):
             return None
         self.kept = facts["snapshots"]
         return state, facts["checks"]
+
+    def clear(self) -> None:
+        """Takes away all that lies there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.kept = {}
 
     def put_down(self, state: dict[str, Any], checks: list[dict[str, Any]]) -> None:
         from safetensors.torch import save

@@ -10,9 +10,11 @@ from math import nan
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
 from hydra.experimental.callback import Callback
 from hydra.types import HydraContext
@@ -24,8 +26,8 @@ from alchemy.kinds import check
 from alchemy.plan import device, plan
 from alchemy.records import job_folder
 from alchemy.run import asked_for, job
-from alchemy.runs import jobs
-from alchemy.settings import VERSION, audit, resolved
+from alchemy.runs import SWEEP, jobs
+from alchemy.settings import VERSION, audit, resolved, words_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Finish(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
+            itself(config, "add -m, or hydra.mode: MULTIRUN to it")
             plan(config, sketch=True)  # before Hydra makes a folder
             device(config.device)
         except Exception as error:
@@ -86,7 +89,8 @@ def close(folder: Path) -> None:
             for name in ("run.json", "alchemy.log"):
                 (home / name).unlink(missing_ok=True)
             remove_if_empty(home)
-        (folder / "multirun.yaml").unlink(missing_ok=True)
+        for name in ("multirun.yaml", SWEEP):
+            (folder / name).unlink(missing_ok=True)
         remove_if_empty(folder)
     if status:
         sys.exit(status)
@@ -118,6 +122,7 @@ def check_jobs(configs: Sequence[DictConfig]) -> None:
     checked = set()
     for config in configs:
         try:
+            HydraConfig.instance().set_config(config)  # for what refers to it
             itself(config)
             audit(config)
             check("seed", config.seed, int)
@@ -128,18 +133,24 @@ def check_jobs(configs: Sequence[DictConfig]) -> None:
                     device(config.device)  # a cluster's machines may have another
             checked.add(kind)
         except (ValueError, OSError) as error:
-            words = " ".join(map(str, config.hydra.overrides.task))
+            words = " ".join(words_of(config.hydra))
             raise ValueError(f"job {config.hydra.job.num} ({shortened(words, 90)}): {sentence(error)}") from None
 
 
-def itself(config: DictConfig) -> None:
-    """Raises ValueError for a job whose own options would sweep: they were chosen by a sweep."""
-    given = {str(word).lstrip("+~").partition("=")[0] for word in config.hydra.overrides.task}
+def itself(config: DictConfig, instead: str = "run experiments that sweep one at a time") -> None:
+    """Raises ValueError for a job whose own options would sweep, and say what to do `instead`."""
+    given = {word.lstrip("+~").partition("=")[0] for word in words_of(config.hydra)}
     if own := sorted(set(config.hydra.sweeper.get("params") or {}) - given):
         raise ValueError(
-            f"experiment={config.hydra.runtime.choices.get('experiment')} sweeps {own[0]} itself: run experiments that "
-            "sweep one at a time"
+            f"experiment={config.hydra.runtime.choices.get('experiment')} sweeps {own[0]} itself: {instead}"
         )
+
+
+def announce(folder: Path, jobs: int) -> None:
+    """Writes which sweep a folder is of, and that it has so many jobs; a sweeper that searches asks for more later."""
+    path = folder / SWEEP
+    known = read_json(path)["id"] if path.exists() else uuid4().hex
+    write_json(path, {"id": known, "jobs": jobs})
 
 
 def one_of_each(overrides: Sequence[Sequence[str]]) -> list[int]:
@@ -205,8 +216,9 @@ def fail(config: DictConfig, error: str) -> None:
 
 def remove_if_unused(folder: Path) -> None:
     """Removes the folder of a sweep that no job has written into yet."""
-    if all(path.name == "multirun.yaml" for path in folder.iterdir()):
-        (folder / "multirun.yaml").unlink(missing_ok=True)
+    if all(path.name in ("multirun.yaml", SWEEP) for path in folder.iterdir()):
+        for name in ("multirun.yaml", SWEEP):
+            (folder / name).unlink(missing_ok=True)
         remove_if_empty(folder)
 
 

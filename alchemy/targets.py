@@ -217,6 +217,21 @@ def unknown(name: str, known: Iterable[str], otherwise: str) -> str:
     return f"{name} is not a setting: {f'did you mean {near[0]}?' if near else otherwise}"
 
 
+def first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def within(path: str, settings: Any, known: Any, what: str = "") -> None:
+    """Raises ValueError for settings under `path` that are none of the `known` ones."""
+    if not isinstance(settings, Mapping):
+        if what:
+            raise ValueError(f"{path}={shown(settings)} must be {what}")
+        return
+    for name in settings:
+        if name in SPECIAL or name not in known:
+            raise ValueError(unknown(f"{path}.{name}", [f"{path}.{one}" for one in known], f"use {', '.join(known)}"))
+
+
 @cache
 def named_in(*folders: Path) -> frozenset[str]:
     """Every `_target_` that stands in the option files of these folders."""

@@ -175,6 +175,9 @@ class Told:
     def snapshot(self, rows: int, weights: dict[str, Any]) -> None:
         self.desk.snapshot(rows, weights)
 
+    def clear(self) -> None:
+        self.desk.clear()
+
 
 class TensorBoard:
     """One event file in <run folder>/tensorboard, each point on disk once it is written."""

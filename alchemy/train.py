@@ -11,7 +11,7 @@ import torch
 
 from alchemy.batch import Batch
 from alchemy.evaluate import follows_gold, own_tokens
-from alchemy.model import Transformer
+from alchemy.model import Transformer, initialise
 from alchemy.pieces import lay_out, loss_of
 from alchemy.seeds import stream
 from alchemy.task import Staged, Task, draw
@@ -131,6 +131,15 @@ def next_token(model: Transformer, recipe: Recipe, source: Source, steps: int) -
         yield loss_of(model, pieces)
 
 
+class Unusable(ValueError):
+    """What lies on a desk is not the state of this training."""
+
+
+def begin(model: Transformer, seed: int) -> None:
+    """Gives a model the weights that the training of this seed begins with."""
+    initialise(model, stream(seed, "weights"))
+
+
 def fit(
     task: Task,
     model: Transformer,
@@ -156,8 +165,7 @@ def fit(
     optimizer = torch.optim.AdamW(weights, fused=True, **settings)  # type: ignore[arg-type]
     checks: list[Progress] = []
     if desk and (found := desk.resume()):
-        load_state(model, optimizer, found[0])
-        checks = [Progress(**check) for check in found[1]]
+        checks = taken_up(model, optimizer, *found)
     source = fresh(task, seed, len(checks), recipe.check_every * recipe.batch)
     before = checks[-1].seconds if checks else 0.0
     begun = perf_counter()
@@ -199,6 +207,24 @@ def state_of(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, 
     for number, memory in optimizer.state_dict()["state"].items():
         state |= {f"optimizer.{number}.{name}": value for name, value in memory.items()}
     return state
+
+
+def taken_up(
+    model: Transformer, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor], told: list[dict[str, Any]]
+) -> list[Progress]:
+    """The checks so far of a training that goes on, with its state put back. Raises Unusable if it is another's."""
+    expected = {f"model.{name}": value for name, value in model.state_dict().items()}
+    given = {name: value for name, value in state.items() if name.startswith("model.")}
+    try:
+        checks = [Progress(**check) for check in told]
+        steps = {int(value) for name, value in state.items() if name.endswith(".step")}
+        forms = [{name: (its.shape, its.dtype) for name, its in some.items()} for some in (given, expected)]
+        if forms[0] != forms[1] or steps != {checks[-1].step}:
+            raise Unusable("a training that was put down is not this one")
+        load_state(model, optimizer, state)
+    except (RuntimeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise error if isinstance(error, Unusable) else Unusable(f"a training cannot go on ({error})") from error
+    return checks
 
 
 def load_state(model: Transformer, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor]) -> None:

@@ -6,11 +6,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from alchemy.claims import VERDICTS, claims, judge, perfect, summary, write
-from alchemy.digests import write_json
+from alchemy.digests import seal, write_json
 from alchemy.paper import MINUTES
 from alchemy.plan import plan
 from alchemy.plates import PLATES, draw
 from alchemy.records import write as write_records
+from alchemy.runs import proof_of
 from alchemy.settings import CONF
 from alchemy.shift import describe
 from tests.made import RUN
@@ -169,6 +170,7 @@ def table(tmp_path):
     (tmp_path / "0").mkdir()
     run = RUN | {"overrides": [], "reached": False, "rows": 1000, "exact_match": 0.5}
     write_json(tmp_path / "0" / "run.json", run | {"records": write_records(tmp_path / "0" / "records.jsonl", [])})
+    seal(tmp_path / "cells.csv", proof_of(tmp_path))
     return claims({"tasks": tmp_path})
 
 

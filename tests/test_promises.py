@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from alchemy import measure, paper, store
 from alchemy.build import build
 from alchemy.claims import LARGE
+from alchemy.digests import seal
 from alchemy.interop import arguments
 from alchemy.model import Positions
 from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
@@ -29,6 +30,7 @@ from alchemy.plan import chosen_shifts, plan
 from alchemy.query import select
 from alchemy.results import read
 from alchemy.run import last_levels
+from alchemy.runs import proof_of
 from alchemy.seeds import stream
 from alchemy.settings import CONF
 from alchemy.shift import AXES, Shift
@@ -114,6 +116,7 @@ def test_a_command_for_other_tools_is_taken():
 def test_the_question_of_the_readme_has_its_answer(tmp_path):
     make(tmp_path, scores=(0.1, 0.2))
     (tmp_path / "cells.csv").write_text(read(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
+    seal(tmp_path / "cells.csv", proof_of(tmp_path))
     [where] = [words[words.index("--where") + 1] for words in shown("alchemy.records") if "--where" in words]
     found = select(tmp_path, where)
     assert set(found["level"][found["part"] == "full"]) == {1}

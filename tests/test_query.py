@@ -364,7 +364,7 @@ def test_a_table_of_no_rows_adds_none_and_a_folder_of_its_name_is_named(runs, ca
 
 def test_a_table_that_has_changed_since_it_was_written_is_not_asked(tmp_path, capsys):
     file = labelled(tmp_path, "0.9", "4")
-    seal(file)
+    seal(file, "")
     assert len(select(tmp_path, "true")) == 2
     whole = file.read_bytes()
     for changed in (whole.replace(b"0.5", b"0.6", 1), whole[: whole.rindex(b"4,length")], whole + b"\n", b""):

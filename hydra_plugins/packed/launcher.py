@@ -57,6 +57,7 @@ class PackedLauncher(Launcher):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             configs = self.composed(job_overrides, initial_job_idx)
+            sweep.announce(folder, initial_job_idx + len(configs))
             return [returned(value) for value in sweep.watch(configs, self.spread(configs, folder))]
         except BaseException:  # a wrong setting, or stopped
             sweep.remove_if_unused(folder)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
@@ -17,6 +18,16 @@ ConfigStore.instance().store(group="hydra/sweeper", name="packed", node=Settings
 
 class PackedSweeper(BasicSweeper):
     """All combinations of what is swept."""
+
+    @staticmethod
+    def split_arguments(overrides: list[Any], max_batch_size: int | None) -> list[list[list[str]]]:
+        """The jobs, in batches. Raises ValueError if there are none."""
+        if max_batch_size is not None and max_batch_size < 1:
+            raise ValueError(f"hydra.sweeper.max_batch_size={max_batch_size} is too small: leave it out")
+        batches: list[list[list[str]]] = BasicSweeper.split_arguments(overrides, max_batch_size)
+        if not any(batches):
+            raise ValueError("this sweep has no jobs: give what is swept a value, such as seed=0,1")
+        return batches
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing: the packed launcher composes all jobs before the first begins, and refuses what cannot be."""
