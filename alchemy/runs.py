@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from alchemy.digests import digest, read_json, sha256
+from alchemy.digests import Damaged, digest, read_json, sha256
 from alchemy.kinds import check
 from alchemy.records import job_folder
 
@@ -95,8 +95,12 @@ def of_one_sweep(folder: Path, runs: dict[int, dict[str, Any]]) -> dict[int, dic
     """The same, where each is the job of that number in this sweep, and none is gone; others have failed. Raises
     ValueError if what is known of the sweep is not as it was written.
     """
-    sweep = read_json(folder / SWEEP)
-    check(SWEEP, sweep, Sweep)
+    try:
+        sweep = read_json(folder / SWEEP)
+        check(SWEEP, sweep, Sweep)
+    except (OSError, ValueError) as error:
+        said = f"{folder / SWEEP} has changed since it was written: start the same command again"
+        raise Damaged(said) from error
     for number in range(max(sweep["jobs"], *runs, 0)):
         run, home = runs.setdefault(number, {}), job_folder(folder, number)
         if not home.is_dir():

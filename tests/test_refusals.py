@@ -10,6 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
+from alchemy.__main__ import look_at
 from alchemy.errors import LONGEST, sentence, shortened
 from alchemy.plan import examine
 from alchemy.settings import CONF, audit
@@ -219,6 +220,28 @@ def test_a_bad_file_of_a_whole_command(tmp_path, number):
     whole(tmp_path, "--config-dir", "own", f"{group}=mine")
 
 
+def test_a_config_of_one_s_own_that_is_never_read_is_refused(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "config.yaml").write_text("seed: 3\n")
+    with pytest.raises(ValueError, match=r"own/config.yaml is never read"):
+        look_at(["--config-dir", str(tmp_path / "own")])
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["-m", "seed=range(3,0)"], "this sweep has no jobs"),
+        (["--config-dir", "own", "experiment=one", *TINY], "experiment=one sweeps seed itself: add -m"),
+        (["--foo"], "unrecognized arguments: --foo"),
+        (["--config-dir", "nowhere"], "is no folder: name that of your own options"),
+    ],
+)
+@pytest.mark.slow
+def test_more_mistakes_of_whole_commands(tmp_path, words, what):
+    options(tmp_path, one="# @package _global_\nhydra: {sweeper: {params: {seed: '0,1'}}}\n")
+    assert what in whole(tmp_path, *words)
+
+
 def test_a_pickle_is_not_run_again(tmp_path):
     (tmp_path / "config.pickle").write_bytes(b"cos\nsystem\n(S'touch sprung'\ntR.")
     assert "python -m alchemy rerun" in whole(tmp_path, "--experimental-rerun", "config.pickle")
@@ -265,6 +288,25 @@ def test_the_command_for_a_failed_job_has_the_folder_of_its_options(tmp_path):
         ("study.temperature=inf", "study.temperature=inf must be 0"),
         ("hunt=nan", "hunt=nan must be an exact match"),
         ("device=cuda", "device=cuda needs a GPU"),
+        ("device=meta", "use cpu or cuda"),
+        ("threads=100000", "threads=100000 is too large"),
+        ("study.count=99999999999999999999", "is too large: set study.count to"),
+        ("train.batch=1000000000", "train.batch=1000000000 is too large"),
+        ("train.learning_rate=inf", "train.learning_rate=inf is too large"),
+        ("shift.levels=[99999999999999]", "shift.levels names 99999999999999"),
+        ("shift.axis=length shift.kind=nope", "shift.kind=nope is unknown"),
+        ("shift.axis=length shift.grid.task=x", "shift.grid.task=x must be a list"),
+        ("~seed", "seed cannot be left out"),
+        ("~shift.grid", "shift.grid cannot be left out"),
+        ("experiment=[mirage,rows]", "experiment=[mirage,rows] names several"),
+        ("+hydra.x=1", "hydra.x is not a setting"),
+        ("hydra.launcher.engine=slum", "hydra.launcher.engine=slum is unknown"),
+        ("+hydra.launcher.workres=1", "did you mean hydra.launcher.workers?"),
+        ("hydra.job.name=a/b", "hydra.job.name=a/b names the log file"),
+        ("hydra.verbose=null", "hydra.verbose=None must be"),
+        ("hydra.job_logging.root.level=NOPE", "hydra.job_logging cannot be set up"),
+        ("+hydra.job_logging.root.levle=INFO", "did you mean hydra.job_logging.root.level?"),
+        ("+hydra.job_logging.handlers.x={class: os.getcwd}", "hydra.job_logging would call os.getcwd"),
         ("name=" + "x" * 5000, "name"),
         ("train.loss=" + "x" * 5000, "is unknown: use completion or all"),
     ],

@@ -2,6 +2,7 @@
 by name, and no other number is ever shown.
 """
 
+import hashlib
 import itertools
 import json
 import logging
@@ -19,8 +20,10 @@ from alchemy.digests import Damaged, sha256, write_json
 from alchemy.figures import finish
 from alchemy.plan import plan
 from alchemy.results import read
-from alchemy.run import work
+from alchemy.run import sweep_of, work
 from alchemy.settings import CONF
+from alchemy.sweep import announce
+from tests.made import change_run
 
 WORDS = ["model.layers=1", "model.heads=2", "train.steps=4", "train.check_every=2", "train.batch=4"]
 WORDS += ["train.check_problems=4", "train.mark=null", "train.snapshots=2", "study=trajectory", "study.count=8"]
@@ -35,6 +38,8 @@ class Sweep:
         self.folder, self.jobs = folder, folder / "outputs" / "run" / "now"
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             self.configs = [compose("config", [*WORDS, f"model.width={width}"]) for width in WIDTHS]
+        self.jobs.mkdir(parents=True)
+        announce(self.jobs, len(WIDTHS))
         for number, cfg in enumerate(self.configs):
             cfg.output = str(folder / "outputs")
             home = self.jobs / str(number)
@@ -42,6 +47,7 @@ class Sweep:
             OmegaConf.save(cfg, home / ".hydra" / "config.yaml")
             facts = work(cfg, plan(cfg), home, number) | {"overrides": [f"model.width={WIDTHS[number]}"]}
             its = {"status": "ok", "config": sha256(home / ".hydra" / "config.yaml")}
+            its |= {"job": number, "sweep": sweep_of(home)}
             write_json(home / "run.json", facts | its)
         self.table = self.shown()
         self.records = [self.again(number) for number in range(2)]
@@ -55,7 +61,10 @@ class Sweep:
 
     def shown(self):
         """The table of the sweep's folder, and what failed in it."""
-        results = read(self.jobs)
+        try:
+            results = read(self.jobs)
+        except Damaged as error:
+            return "", [], [str(error)]
         cells = results.cells.to_csv(index=False) if results.good else ""
         return cells, results.caption if results.good else [], results.failures()
 
@@ -203,6 +212,85 @@ def test_a_run_json_of_the_wrong_kind_is_a_failed_job_though_its_checksum_is_rig
     [said] = sweep.shown()[2]
     assert f"{path} cannot be read: run that job again" in said
     path.write_bytes(content)
+
+
+def test_a_job_is_known_in_its_own_sweep_alone(sweep):
+    """Copied over another, taken away, and brought from another sweep."""
+    zero, one = (sweep.jobs / str(number) for number in (0, 1))
+    shutil.rmtree(one)
+    assert any(f"{one} is not there" in said for said in sweep.shown()[2])
+    shutil.copytree(zero, one)
+    assert any(f"{one} is not job 1 of this sweep" in said for said in sweep.shown()[2])
+    sweep.mend()
+    change_run(zero, sweep="another")
+    assert any(f"{zero} is not job 0 of this sweep" in said for said in sweep.shown()[2])
+    sweep.mend()
+    (zero / ".hydra" / "config.yaml").write_text("seed: 0\n")
+    assert any("config.yaml has changed since it was written" in said for said in sweep.shown()[2])
+    sweep.mend()
+    assert sweep.shown() == sweep.table
+
+
+RECORDS = [{"value": None}, {"value": "1"}, {"value": True}, {"value": float("inf")}, {"error": -1.0}, {"error": "x"}]
+RECORDS += [{"count": -1}, {"count": 2.5}, {"metric": 3}, {"metric": None}, {"at": []}, {"at": {}}]
+
+
+@pytest.mark.parametrize("wrong", RECORDS, ids=str)
+def test_records_of_the_wrong_kind_are_refused_though_their_digest_is_right(sweep, wrong):
+    path = sweep.jobs / "0" / "records.jsonl"
+    first, *others = path.read_text().splitlines(keepends=True)
+    content = (json.dumps(json.loads(first) | wrong) + "\n" + "".join(others)).encode()
+    path.write_bytes(content)
+    change_run(path.parent, records={"sha256": hashlib.sha256(content).hexdigest(), "lines": 1 + len(others)})
+    with pytest.raises(ValueError, match=r"records\.jsonl line 1 is not a record: run that job again"):
+        read(sweep.jobs)
+    sweep.mend()
+
+
+def test_a_table_is_that_of_its_own_run(sweep, tmp_path, capsys):
+    """Both files exchanged with those of another run, and the record taken away."""
+    from alchemy.query import main
+
+    assert finish(sweep.jobs) == 0
+    other = tmp_path / "other"
+    shutil.copytree(sweep.jobs, other)
+    (other / "0" / "records.jsonl").write_text("")
+    change_run(other / "0", records={"sha256": hashlib.sha256(b"").hexdigest(), "lines": 0})
+    capsys.readouterr()
+    assert main([str(other)]) == 1
+    assert "cells.csv has changed since it was written" in capsys.readouterr().err
+    (sweep.jobs / "cells.json").unlink()
+    assert main([str(sweep.jobs)]) == 1
+    sweep.mend()
+
+
+def test_a_training_that_was_put_down_goes_on_only_where_it_is_its_own(sweep, monkeypatch):
+    """Re-signed with no checks, other numbers, other tensors: it is begun anew, and comes to the same bits."""
+    from safetensors.torch import load, save
+
+    from alchemy import store
+
+    monkeypatch.setattr(store, "PAUSE", -1)
+    cfg = sweep.configs[0]
+    todo = plan(cfg)
+    home = sweep.folder / "outputs" / "models" / store.fingerprint(todo.settings)
+    weights = (home / "model.safetensors").read_bytes()
+    partial = store.Partial(home.with_name(f".{home.name}.partial"))
+    state = {f"model.{name}": value for name, value in load(weights).items()}
+    good = [{"step": 2, "rows": 8, "loss": 1.0, "exact_match": 0.0, "seconds": 1.0}]
+    for checks, its in (
+        ([], state),
+        (good, state),  # no memory of an optimiser
+        ([{"a": 1.0}], state),
+        (good, {name: value.int() for name, value in state.items()}),
+        (good, dict([*state.items()][1:])),
+    ):
+        shutil.rmtree(home, ignore_errors=True)
+        partial.put_down(its, checks)
+        assert save(its)
+        assert sweep.again(0) == sweep.records[0]
+        assert (home / "model.safetensors").read_bytes() == weights
+    sweep.mend()
 
 
 def test_a_table_that_has_changed_is_written_anew_and_never_asked(sweep, capsys):
