@@ -101,13 +101,13 @@ def of_one_sweep(folder: Path, runs: dict[int, dict[str, Any]]) -> dict[int, dic
     except (OSError, ValueError) as error:
         said = f"{folder / SWEEP} has changed since it was written: start the same command again"
         raise Damaged(said) from error
-    for number in range(max(sweep["jobs"], *runs, 0)):
+    for number in range(max(sweep["jobs"], *(number + 1 for number in runs))):
         run, home = runs.setdefault(number, {}), job_folder(folder, number)
         if not home.is_dir():
             runs[number] = {"status": "failed", "error": f"{home} is not there: start the same command again"}
         elif run.get("status") == "ok" and (run.get("sweep"), run.get("job")) != (sweep["id"], number):
-            error = f"{home} is not job {number} of this sweep: run that job again"
-            runs[number] = asked_for(run) | {"began": True, "status": "failed", "error": error}
+            wrong = f"{home} is not job {number} of this sweep: run that job again"
+            runs[number] = asked_for(run) | {"began": True, "status": "failed", "error": wrong}
     return dict(sorted(runs.items()))
 
 
