@@ -107,7 +107,9 @@ def explain(error: BaseException) -> str:
         return shortened(said)
     if isinstance(error, OmegaConfBaseException):
         return shortened(f"{error.full_key or 'a setting'} cannot be used ({first_line(error)}): correct it")
-    if isinstance(error, HydraException | ValueError | OSError | MemoryError):
+    if isinstance(error, HydraException | OSError | MemoryError) or (
+        isinstance(error, ValueError) and not (type(error) is ValueError and in_hydra(error))
+    ):
         return sentence(error)
     if in_hydra(error):
         return shortened(f"these settings cannot be put together ({first_line(error)}): correct what you changed last")

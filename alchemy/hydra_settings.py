@@ -1,5 +1,6 @@
 """What the lab asks of Hydra's own settings, before Hydra builds or calls anything of them."""
 
+import os
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import fields
@@ -42,6 +43,8 @@ def of_hydra(cfg: DictConfig) -> None:
         raise ValueError(f"hydra.job.name={shown(hydra.job.name)} names the log file: leave / out of it")
     if not isinstance(hydra.verbose, bool | str) and not OmegaConf.is_list(hydra.verbose):
         raise ValueError(f"hydra.verbose={shown(hydra.verbose)} must be true, false, or names of loggers")
+    if lacking := [name for name in hydra.job.env_copy if name not in os.environ]:
+        raise ValueError(f"hydra.job.env_copy names {shown(lacking[0])}, which is not in the environment: leave it out")
     folders(hydra)
     for name in ("hydra_logging", "job_logging"):
         if OmegaConf.is_dict(hydra[name]):

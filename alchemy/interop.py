@@ -134,6 +134,8 @@ def restored(folder: Path, known: Iterable[str], source: str = "") -> tuple[Any,
     settings = store.read(folder)["settings"]
     if not all(isinstance(settings.get(name), dict) for name in ("task", "model")):
         raise ValueError(f"{folder / 'model.json'} names no world or no model: it cannot be restored")
+    if "${" in json.dumps(settings):
+        raise ValueError(f"{folder / 'model.json'} refers to something else with ${{...}}, which no stored model does")
     world, form = (OmegaConf.create(settings[name]) for name in ("task", "model"))
     if source or "source" in world:
         world.source = source

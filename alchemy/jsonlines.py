@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 LONGEST_LINE = 100_000  # bytes
+SPACE = 64  # bytes of a line that may be spaces of another kind
 MARK = b"\xef\xbb\xbf"  # of UTF-8
 GZIP = b"\x1f\x8b"
 OTHERS = {  # how files begin that are no text in UTF-8, and what to do with them
@@ -55,7 +56,7 @@ def parsed(file: BinaryIO, name: str, asked: str) -> Iterator[tuple[int, Any]]:
             check_kind(raw, name)
             raw = raw.removeprefix(MARK)
         text = raw.strip()
-        if not text and len(raw) <= LONGEST_LINE:
+        if len(text) < SPACE and not text.decode("utf-8", "replace").strip() and len(raw) <= LONGEST_LINE:
             continue
         if first and text.startswith(b"["):
             raise ValueError(

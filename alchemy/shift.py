@@ -127,7 +127,7 @@ def lengthen(task: Task, level: int) -> Distribution:
 
 def deepen(task: Task, level: int) -> Distribution:
     """`level` rules more per composition than training's, which go on from their first rule again (F1F2 becomes
-    F1F2F1), or the first ones alone below 0.
+    F1F2F1), or the first ones alone below 0. Where several become one, it has the shares of all of them.
     """
     shortest = min(len(composition) for composition in task.train.compositions)
     if shortest + level < 1:
@@ -136,20 +136,26 @@ def deepen(task: Task, level: int) -> Distribution:
     def cycle(composition: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(composition[i % len(composition)] for i in range(len(composition) + level))
 
-    chains = task.train.chains or (1.0,) * len(task.train.compositions)
+    number = len(task.train.compositions)
+    shares, chains = task.train.shares or (1 / number,) * number, task.train.chains or (1.0,) * number
     moved: dict[Composition, float] = {}
-    for composition, chain in zip(task.train.compositions, chains, strict=True):
-        moved.setdefault(cycle(composition), chain)
+    chained: dict[Composition, float] = {}
+    for composition, share, chain in zip(task.train.compositions, shares, chains, strict=True):
+        one = cycle(composition)
+        moved[one] = moved.get(one, 0.0) + share
+        chained[one] = chained.get(one, 0.0) + share * chain
     if level and set(moved) & set(task.train.compositions):
         raise ValueError(
             f"shift.axis=steps level {level} leads back into training, which mixes {shortest} and more rules: "
             "use levels past all of them, or train on compositions of one length"
         )
+    if len(moved) == number:
+        return replace(task.train, compositions=tuple(moved))
     return replace(
         task.train,
         compositions=tuple(moved),
-        shares=task.train.shares if len(moved) == len(task.train.compositions) else (),
-        chains=tuple(moved.values()) if task.train.chains else (),
+        shares=tuple(moved.values()) if task.train.shares and len(moved) > 1 else (),
+        chains=tuple(chained[one] / share for one, share in moved.items()) if task.train.chains else (),
     )
 
 

@@ -285,11 +285,11 @@ def test_deeper_compositions_by_hand():
         (0.7, 0.3),
         (0.2, 0.9),
     )
-    assert deeper(-1, "F1F2", "F1F3", "F2F1", shares=(0.5, 0.3, 0.2), chains=(0.1, 0.2, 0.3)) == (
-        ["F1", "F2"],  # two of them become one, and so their shares are those of no more
-        (),
-        (0.1, 0.3),
-    )
+    names, shares, chains = deeper(-1, "F1F2", "F1F3", "F2F1", shares=(0.5, 0.3, 0.2), chains=(0.1, 0.2, 0.3))
+    assert names == ["F1", "F2"]  # two of them become one, which has the rows of both
+    assert shares == pytest.approx((0.8, 0.2))
+    assert chains == pytest.approx(((0.5 * 0.1 + 0.3 * 0.2) / 0.8, 0.3))
+    assert deeper(-1, "F1F2", "F1F3", "F2F1") == (["F1", "F2"], (), ())
     assert deeper(2, "F1", "F2F1") == (["F1F1F1", "F2F1F2F1"], (), ())
     with pytest.raises(ValueError, match=r"shift\.axis=steps level 1 leads back into training, which mixes 1 and more"):
         deeper(1, "F1", "F1F1")
