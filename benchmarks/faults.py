@@ -10,7 +10,7 @@ that had ended before were done again; and how often anything was answered with 
     drawing   killed while table, page and pictures are drawn   two       two sweeps at once, one killed and begun again
     sixteen   sixteen want one model; its trainer is killed three times
     stopped   the owner of a model's lock stands still (SIGSTOP) for a while, others wait
-    memory    too little memory to begin, or to draw            64        as many workers as jobs, 64 allowed
+    memory    too little memory to begin, or to draw            64        64 workers allowed, as many as jobs are there
 """
 
 import cProfile
@@ -262,8 +262,9 @@ def main() -> None:
         begun = perf_counter()
         undisturbed = finish(Path(folder), SWEEP)
         whole = perf_counter() - begun
-        surviving, checking = cost(Path(folder))
-    print(f"undisturbed: {whole:.1f} s; of a default job's time {surviving:.1%} is surviving, {checking:.2%} checking")
+        costs = dict(zip(("surviving", "checking"), cost(Path(folder)), strict=True))
+    said = ", ".join(f"{share:.2%} is {name}" for name, share in costs.items())
+    print(f"undisturbed: {whole:.1f} s; of a default job's time {said}", flush=True)
     kinds = [kind for kind, share in SHARES.items() for _ in range(round(share * times))] + [*ONCE]
     outcomes = {kind: Outcome() for kind in FAULTS}
     for kind in kinds:
@@ -277,10 +278,13 @@ def main() -> None:
     if settings["out"]:
         with Path(settings["out"]).open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
-            table.writerow(["fault", "trials", "kills", "same_tables", "trainings_done_twice", "traces"])
-            table.writerows(
-                [kind, its.trials, its.kills, its.same, its.twice, its.traces] for kind, its in outcomes.items()
+            table.writerow(
+                ["what", "trials", "kills", "same_tables", "trainings_done_twice", "traces", "share_of_a_job"]
             )
+            table.writerows(
+                [kind, its.trials, its.kills, its.same, its.twice, its.traces, ""] for kind, its in outcomes.items()
+            )
+            table.writerows([name, *[""] * 5, f"{share:.4f}"] for name, share in costs.items())
     wrong = [kind for kind, its in outcomes.items() if its.same < its.trials or its.twice or its.traces or its.said]
     sys.exit(f"benchmarks: not as it must be: {', '.join(wrong)}" if wrong else 0)
 
