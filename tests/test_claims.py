@@ -191,6 +191,7 @@ def test_a_whole_table(table, tmp_path):
     assert (tmp_path / "claims.md").read_text().count("\n| Table 4 |") == 45 + 1
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_from_the_claims(tmp_path):
     """Every table and figure of the paper has a picture, and each can be drawn."""
     rng = np.random.default_rng(0)

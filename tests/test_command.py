@@ -60,6 +60,7 @@ def test_a_sweep_ends_in_a_picture(sweep):
     assert {row["count"] for row in scores} == {"32"}
 
 
+@pytest.mark.slow
 def test_the_same_sweep_again_trains_nothing_and_ends_in_the_same_table(sweep):
     folder, done = sweep
     models = {path: path.stat().st_mtime_ns for path in (folder / "outputs" / "models").glob("*/model.safetensors")}
@@ -71,6 +72,7 @@ def test_the_same_sweep_again_trains_nothing_and_ends_in_the_same_table(sweep):
     assert tables[0] == tables[1]
 
 
+@pytest.mark.slow
 def test_a_swept_axis_trains_one_model(sweep):
     folder, _ = sweep
     models = set((folder / "outputs" / "models").glob("*/model.json"))
@@ -94,6 +96,7 @@ def test_all_jobs_of_a_sweep_are_checked_before_the_first_begins(tmp_path):
     assert list(tmp_path.iterdir()) == [], "something was written"
 
 
+@pytest.mark.slow
 def test_a_damaged_model_is_trained_anew_to_the_same_bits(sweep):
     folder, _ = sweep
     weights = sorted((folder / "outputs" / "models").glob("*/model.safetensors"))[0]
@@ -107,6 +110,7 @@ def test_a_damaged_model_is_trained_anew_to_the_same_bits(sweep):
     assert weights.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_two_processes_that_want_one_model_train_it_once(tmp_path):
     done = alchemy(tmp_path, "-m", "shift.axis=task,length", "model.width=8", *TINY)
     assert done.returncode == 0, done.stderr

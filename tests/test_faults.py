@@ -211,6 +211,7 @@ def test_a_disk_that_cannot_even_take_run_json_is_named(tmp_path, room):
         subprocess.run(["umount", "-l", disk], check=True)
 
 
+@pytest.mark.slow
 def test_force_measures_again_and_a_job_comes_out_again(tmp_path, capsys):
     words = [word for word in SWEEP if word not in ("-m", "seed=0,1", "model.width=8,16")] + ["model.width=8"]
     done = alchemy(tmp_path, *words)

@@ -406,6 +406,7 @@ def test_any_two_texts_are_scored_as_they_are(mine, gold, space, same):
     assert np.array(score_parts(*canonical_pair(predicted, label))) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_file_is_trained_on_and_its_model_completes_it(tmp_path, monkeypatch, capsys):
     """export, load, load --model and score, one after the other, as commands."""
     monkeypatch.chdir(tmp_path)
