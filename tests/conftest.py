@@ -68,6 +68,18 @@ def conformance(name: str):
     return json.loads((ROOT / "tests" / "conformance" / f"{name}.json").read_text(encoding="utf-8"))
 
 
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """A module whose import, and whose function, leave a file; returns whether either has been used."""
+    (tmp_path / "trap.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'sprung')!r}).touch()\n\ndef spring(*a, **k):\n    return 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("trap", None)
+    yield lambda: (tmp_path / "sprung").exists() or "trap" in sys.modules
+    sys.modules.pop("trap", None)
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
     """The table of the sweep of tests/test_faults.py, in one process that nothing happens to."""

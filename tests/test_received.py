@@ -22,18 +22,6 @@ WORDS = ["model.layers=1", "model.heads=2", "model.width=8", "train.steps=2", "t
 WORDS += ["study.count=8", "shift.axis=task", "shift.levels=[0]", "train.mark=null"]
 
 
-@pytest.fixture
-def trap(tmp_path, monkeypatch):
-    """A module whose import, and whose function, leave a file; returns whether either has been used."""
-    (tmp_path / "trap.py").write_text(
-        f"from pathlib import Path\nPath({str(tmp_path / 'sprung')!r}).touch()\n\ndef spring(*a, **k):\n    return 1\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("trap", None)
-    yield lambda: (tmp_path / "sprung").exists() or "trap" in sys.modules
-    sys.modules.pop("trap", None)
-
-
 def composed(*words):
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return compose("config", [*WORDS, *words])

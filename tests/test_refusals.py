@@ -24,18 +24,6 @@ BUILT = [option for option in OPTIONS if option.parts[0] in GROUPS]
 TRAP = "trap.spring"
 
 
-@pytest.fixture
-def trap(tmp_path, monkeypatch):
-    """A module whose import, and whose function, leave a file; returns whether either has been used."""
-    (tmp_path / "trap.py").write_text(
-        f"from pathlib import Path\nPath({str(tmp_path / 'sprung')!r}).touch()\n\ndef spring(*a, **k):\n    return 1\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("trap", None)
-    yield lambda: (tmp_path / "sprung").exists() or "trap" in sys.modules
-    sys.modules.pop("trap", None)
-
-
 def composed(*words):
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         cfg = compose("config", list(words), return_hydra_config=True)
