@@ -31,11 +31,13 @@ KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "outpu
     "force": bool,
     "hunt": float,
 }
-BOUNDS = {  # the least and the most: beyond, a machine hangs or dies without a word
+BOUNDS: dict[
+    str, tuple[float | None, float]
+] = {  # the least and the most: beyond, a machine hangs or dies without a word
     "seed": (0, 2**63 - 1),
     "threads": (1, 1024),
     "workers": (1, 10_000),
-    "study.count": (1, 10**8),
+    "study.count": (None, 10**8),
     "train.steps": (1, 10**9),
     "train.batch": (1, 10**7),
     "train.warmup": (0, 10**9),
@@ -78,7 +80,7 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
         check(name, cfg.get(name), kind)
     for name, (least, most) in BOUNDS.items():
         value = OmegaConf.select(cfg, name)
-        if isinstance(value, int | float) and value < least:
+        if isinstance(value, int | float) and least is not None and value < least:
             raise ValueError(f"{name}={value} is too small: set {name} to {least} or more")
         if isinstance(value, int | float) and value > most:
             raise ValueError(f"{name}={shown(value)} is too large: set {name} to {most} or less")
@@ -100,8 +102,6 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     examine(cfg, known)
     available(cfg.track)
     task, recipe, study = (build(group, cfg[group], known) for group in ("task", "train", "study"))
-    if look := getattr(import_module(study.func.__module__), "check", None):
-        look(task, recipe, **study.keywords)
     if cfg.study.get("count", 1) < 1:
         raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
     if cfg.tokens not in ("symbols", "pieces"):
@@ -127,6 +127,8 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     settings = groups | made_by | code
     if files := getattr(model, "made_of", None):
         recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
+    if look := getattr(import_module(study.func.__module__), "check", None):
+        look(task, recipe, **study.keywords)
     return Plan(task, model, recipe, study, shifts, settings, worlds)
 
 

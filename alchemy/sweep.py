@@ -39,7 +39,8 @@ class Finish(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
-            itself(config, "add -m, or hydra.mode: MULTIRUN to it")
+            if "hydra.mode=RUN" not in sys.argv:  # who says so knows that nothing is swept
+                itself(config, "add -m, or hydra.mode: MULTIRUN to it")
             plan(config, sketch=True)  # before Hydra makes a folder
             device(config.device)
         except Exception as error:
