@@ -109,6 +109,8 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     if cfg.precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision={cfg.precision} is unknown: use float32 or bfloat16")
     model = modelled(task, cfg, known, sketch)
+    if look := getattr(import_module(study.func.__module__), "check", None):
+        look(task, None if hasattr(model, "made_of") else recipe, **study.keywords)
     needs_room(task, model, "task.length", "training", task.train)
     draw(task, task.train, 1, stream(0, "plan"), "valid")  # a file may have no problem on that side
     shifts = tuple(
@@ -127,8 +129,6 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     settings = groups | made_by | code
     if files := getattr(model, "made_of", None):
         recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
-    if look := getattr(import_module(study.func.__module__), "check", None):
-        look(task, recipe, **study.keywords)
     return Plan(task, model, recipe, study, shifts, settings, worlds)
 
 
