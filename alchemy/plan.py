@@ -31,9 +31,8 @@ KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "outpu
     "force": bool,
     "hunt": float,
 }
-BOUNDS: dict[
-    str, tuple[float | None, float]
-] = {  # the least and the most: beyond, a machine hangs or dies without a word
+# The least and the most of a setting: beyond, a machine hangs or dies without a word.
+BOUNDS: dict[str, tuple[float | None, float]] = {
     "seed": (0, 2**63 - 1),
     "threads": (1, 1024),
     "workers": (1, 10_000),
