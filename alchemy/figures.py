@@ -4,11 +4,11 @@
 print.
 """
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from gc import collect
 from itertools import groupby
 from pathlib import Path
 
@@ -113,6 +113,7 @@ def draw_all(results: Results, folder: Path, kind: str = "png") -> Path:
 def draw_each(results: Results, folder: Path, kind: str) -> tuple[list[Path], list[str]]:
     """Draws every picture that can be; returns their paths, and in a sentence each why others could not, if any."""
     drawn, failed = [], []
+    gc.freeze()  # what has been imported need not be looked through after each picture
     with styled():
         for name, draw, _ in drawings(results):
             path = folder / f"{name}.{kind}"
@@ -123,7 +124,8 @@ def draw_each(results: Results, folder: Path, kind: str) -> tuple[list[Path], li
                 break
             except Exception as error:  # whatever numbers nobody has thought of lead to
                 failed.append(shortened(f"{path.name} cannot be drawn ({type(error).__name__}: {error})"))
-            collect()  # a figure knows itself, so that it is not let go of otherwise
+            gc.collect()  # a figure knows itself, so that it is not let go of otherwise
+    gc.unfreeze()
     return drawn, failed
 
 

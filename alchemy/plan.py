@@ -137,7 +137,13 @@ def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: b
 
     if not sketch:
         return build_model(task, cfg.model, cfg.tokens, cfg.precision, known).to(device(cfg.device))
-    with torch.device("meta"):
+    from torch.overrides import TorchFunctionMode
+
+    class Unfilled(TorchFunctionMode):  # on this device, drawing weights imports half of PyTorch: a second and a half
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return kwargs["tensor"] if function is torch.nn.init.normal_ else function(*args, **(kwargs or {}))
+
+    with torch.device("meta"), Unfilled():
         return build_model(task, cfg.model, cfg.tokens, cfg.precision, known)
 
 
