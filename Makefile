@@ -12,7 +12,7 @@ headline: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=headline
 
 paper: .venv/.ready
-	@.venv/bin/python -m alchemy.paper quick=$(or $(quick),false) large=$(or $(large),false)
+	@.venv/bin/python -m alchemy.paper.replicate quick=$(or $(quick),false) large=$(or $(large),false)
 
 bench: .venv/.bench
 	@.venv/bin/python -m benchmarks $(if $(rounds),rounds=$(rounds)) $(if $(compare),compare=$(compare)) $(if $(only),only="$(only)")
@@ -43,7 +43,7 @@ ray: .venv-ray/.ready
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q --no-compile -r requirements.lock
 	.venv/bin/python -m pip install -q --no-compile --no-deps --no-build-isolation -e .
-	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "import alchemy.run, alchemy.train, alchemy.measure, alchemy.paper, torch._dynamo" # compiles what a run imports
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "import alchemy.runs.job, alchemy.training.fit, alchemy.measures.cell, alchemy.paper.replicate, torch._dynamo" # compiles what a run imports
 	@touch $@
 
 .venv/.%: .venv/.ready requirements.%.lock

@@ -28,8 +28,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from alchemy.errors import sentence, shortened
-from alchemy.settings import CONF, VERSION, audit, settings_known
-from alchemy.targets import first_line, unknown
+from alchemy.runs.settings import CONF, VERSION, audit, settings_known
+from alchemy.runs.targets import first_line, unknown
 
 
 class Audited(machinery.Hydra):
@@ -47,7 +47,7 @@ class Audited(machinery.Hydra):
 
 @hydra.main(version_base=VERSION, config_path=str(CONF), config_name="config")
 def entry(cfg: DictConfig) -> float:
-    from alchemy.run import job
+    from alchemy.runs.job import job
 
     return job(cfg)
 
@@ -55,7 +55,7 @@ def entry(cfg: DictConfig) -> float:
 def main() -> None:
     """The command `alchemy`; every failure is one sentence on stderr and an exit code other than 0."""
     if sys.argv[1:2] == ["rerun"]:
-        from alchemy.rerun import main as rerun
+        from alchemy.runs.rerun import main as rerun
 
         sys.exit(rerun(sys.argv[2:]))
     logging.raiseExceptions = False  # a log that cannot be written is no reason for a trace on the screen

@@ -18,9 +18,9 @@ from time import perf_counter
 from typing import Any
 
 from alchemy.errors import sentence
-from alchemy.files import write_aside
-from alchemy.plan import given
-from alchemy.provenance import processor
+from alchemy.results.files import write_aside
+from alchemy.results.provenance import processor
+from alchemy.runs.plan import given
 from benchmarks.rows import LEARNT
 
 CONTENDERS = ("ours", "huggingface", "released", "plain", "products")

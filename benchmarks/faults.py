@@ -31,7 +31,7 @@ from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
 from alchemy.errors import sentence
-from alchemy.plan import given
+from alchemy.runs.plan import given
 
 SWEEP = ["-m", "seed=0,1", "model.width=8,16", "shift.axis=task", "shift.levels=[0,1]", "study.count=64"]
 SWEEP += ["train.mark=null", "train.steps=120", "train.check_every=4", "train.check_problems=64", "train.batch=32"]
@@ -232,9 +232,9 @@ def cost(folder: Path) -> tuple[float, float]:
     """The shares of a default job's time, training and measuring, that surviving takes, and checking."""
     from hydra import compose, initialize_config_dir
 
-    from alchemy.plan import plan
-    from alchemy.run import work
-    from alchemy.settings import CONF, VERSION
+    from alchemy.runs.job import work
+    from alchemy.runs.plan import plan
+    from alchemy.runs.settings import CONF, VERSION
 
     with initialize_config_dir(str(CONF), version_base=VERSION):
         cfg = compose("config", [f"output={folder}/cost", "study.count=2000"])

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from alchemy.errors import sentence
-from alchemy.plan import given
+from alchemy.runs.plan import given
 
 POINTS = {
     "rows drawn": (1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22),
@@ -33,8 +33,8 @@ DRAWN = 100_000  # rows
 
 def drawn(rows: int, length: int, rules: int) -> Callable[[], object]:
     """Rows of elements of `length`, asked for compositions of `rules`, in chains."""
-    from alchemy.seeds import stream
-    from alchemy.task import draw
+    from alchemy.data.seeds import stream
+    from alchemy.data.task import draw
     from benchmarks.rows import SEED, world
 
     compositions = tuple((first, *(0, 1) * rules)[:rules] for first in (0, 1))
@@ -53,7 +53,7 @@ def trained(width: int, batch: int) -> Callable[[], object]:
 
 def measured(count: int) -> Callable[[], object]:
     """A cell of a study, with its scores, diagnosis and oracle: as many problems as four letters have, at the end."""
-    from alchemy.measure import measure
+    from alchemy.measures.cell import measure
     from benchmarks.rows import SEED, world
     from benchmarks.rows import trained as model
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from alchemy.evaluate import own_tokens
-from alchemy.model import Transformer
-from alchemy.seeds import stream
-from alchemy.task import draw
-from alchemy.vocabulary import END, PAD
+from alchemy.data.seeds import stream
+from alchemy.data.task import draw
+from alchemy.data.vocabulary import END, PAD
+from alchemy.models.decoding import own_tokens
+from alchemy.models.transformer import Transformer
 from benchmarks.contender import Once, Work
 from benchmarks.rows import BATCH, COMPLETIONS, SEED, STEPS, default, tested, trained, world
 

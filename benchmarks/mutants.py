@@ -30,8 +30,8 @@ from typing import Any
 import pytest
 
 from alchemy.errors import sentence
-from alchemy.files import write_aside
-from alchemy.plan import given
+from alchemy.results.files import write_aside
+from alchemy.runs.plan import given
 from benchmarks.mutations import EQUIVALENT, equivalent, mutants
 
 ROOT = Path(__file__).resolve().parent.parent

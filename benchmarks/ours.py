@@ -1,11 +1,11 @@
 """The lab's own code at each kind of work."""
 
-from alchemy.evaluate import complete, follows_gold
-from alchemy.plan import LONGEST_NAME, composition_level
-from alchemy.score import METRICS, PARTS, score, score_pair
-from alchemy.seeds import stream
-from alchemy.task import draw
-from alchemy.trace import trace
+from alchemy.data.seeds import stream
+from alchemy.data.task import draw
+from alchemy.measures.scores import METRICS, PARTS, score, score_pair
+from alchemy.measures.trace import trace
+from alchemy.models.decoding import complete, follows_gold
+from alchemy.runs.plan import LONGEST_NAME, composition_level
 from benchmarks.contender import Once, Work
 from benchmarks.rows import (
     BATCH,

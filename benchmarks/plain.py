@@ -7,8 +7,8 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.bleu import BLEU
 
-from alchemy.score import split_text
-from alchemy.vocabulary import PAD
+from alchemy.data.vocabulary import PAD
+from alchemy.measures.scores import split_text
 from benchmarks.contender import Once, Work
 from benchmarks.rows import KINDS, SCORED, SEED, world, written
 

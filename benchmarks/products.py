@@ -4,7 +4,7 @@ whatever computes with them.
 
 import torch
 
-from alchemy.evaluate import own_tokens
+from alchemy.models.decoding import own_tokens
 from benchmarks.contender import Once, Work
 from benchmarks.rows import BATCH, STEPS, default, tested
 

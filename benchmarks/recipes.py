@@ -10,8 +10,8 @@ import sys
 import torch
 
 from alchemy.errors import sentence
-from alchemy.plan import given
-from alchemy.train import Progress
+from alchemy.runs.plan import given
+from alchemy.training.fit import Progress
 from benchmarks.rows import MARK, default, learn
 
 CANDIDATES = (

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from alchemy import run
-from alchemy.batch import Batch
-from alchemy.evaluate import complete
-from alchemy.model import Transformer, initialise
-from alchemy.plan import Plan, plan
-from alchemy.seeds import stream
-from alchemy.settings import CONF
-from alchemy.shift import AXES
-from alchemy.task import Task, draw
-from alchemy.train import Progress, fit
+from alchemy.data.batch import Batch
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES
+from alchemy.data.task import Task, draw
+from alchemy.models.decoding import complete
+from alchemy.models.transformer import Transformer, initialise
+from alchemy.runs import job as run
+from alchemy.runs.plan import Plan, plan
+from alchemy.runs.settings import CONF
+from alchemy.training.fit import Progress, fit
 
 SEED = 10  # not one of those that the gallery reports, nor of those that the recipe was searched on
 LEARNT = {f"default model to 0.999, seed {seed}": seed for seed in range(SEED, SEED + 5)}

@@ -18,9 +18,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_problems
-from alchemy.task import Composition, Distribution, Holdout, Kind, choose
-from alchemy.vocabulary import Vocabulary
+from alchemy.data.batch import Batch, open_problems
+from alchemy.data.task import Composition, Distribution, Holdout, Kind, choose
+from alchemy.data.vocabulary import Vocabulary
 
 MOST = 1 << 18  # compositions of one depth
 OPERATION = re.compile(r"(\d*)x(?:\*\*(\d+))?(?:\+(\d+))?")

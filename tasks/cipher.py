@@ -19,9 +19,9 @@ from string import ascii_uppercase
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, layout
-from alchemy.task import Composition, Distribution, Holdout, Side, choose
-from alchemy.vocabulary import Vocabulary
+from alchemy.data.batch import Batch, layout
+from alchemy.data.task import Composition, Distribution, Holdout, Side, choose
+from alchemy.data.vocabulary import Vocabulary
 from tasks.published import Problems, check_sides, read, sides
 
 RULE = re.compile(r"rotate (-?\d+)|roll (-?\d+)|(reverse)")

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from alchemy.task import Composition
+from alchemy.data.task import Composition
 from tasks.cipher import Cipher
 
 

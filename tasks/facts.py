@@ -18,9 +18,9 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_problems, padded
-from alchemy.task import Composition, Distribution, Kind, choose, in_side, stir
-from alchemy.vocabulary import Vocabulary
+from alchemy.data.batch import Batch, open_problems, padded
+from alchemy.data.task import Composition, Distribution, Kind, choose, in_side, stir
+from alchemy.data.vocabulary import Vocabulary
 
 MOST = 1 << 24  # entities that names may make
 TRIES = 1000  # draws for a question all of whose facts are stated

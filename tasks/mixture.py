@@ -13,9 +13,9 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.batch import Batch, open_problems, padded
-from alchemy.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, terse
-from alchemy.vocabulary import PAD, UNKNOWN, Vocabulary
+from alchemy.data.batch import Batch, open_problems, padded
+from alchemy.data.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, terse
+from alchemy.data.vocabulary import PAD, UNKNOWN, Vocabulary
 
 TRIES = 100  # draws for a problem that training has
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.jsonlines import lines
-from alchemy.task import SIXTEENTHS, Composition, Distribution, Side, in_side
-from alchemy.vocabulary import ANSWER, THINK, Vocabulary
+from alchemy.data.jsonlines import lines
+from alchemy.data.task import SIXTEENTHS, Composition, Distribution, Side, in_side
+from alchemy.data.vocabulary import ANSWER, THINK, Vocabulary
 
 ASKED = "one object a line, with input and output; else it is no row of the published schema"
 Problems = dict[Composition, NDArray[np.int16]]  # the elements (B, l) of each composition in a file
@@ -58,7 +58,7 @@ def parsed(path: Path, changed: int, size: int, task: Any) -> Problems:  # noqa:
         found.setdefault(tuple(rules), []).append(atoms)
         texts.setdefault(tuple(rules), []).append((number, f"{' '.join(prompt)} {output}"))
     if not found:
-        raise ValueError(f"task.source={path} has no rows: export some with python -m alchemy.interop export")
+        raise ValueError(f"task.source={path} has no rows: export some with python -m alchemy.interop.published export")
     problems = {composition: np.array(rows, dtype=np.int16) for composition, rows in found.items()}
     for composition, elements in problems.items():
         for (number, text), tokens in zip(texts[composition], task.render(elements, composition).tokens, strict=True):

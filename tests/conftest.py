@@ -11,8 +11,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from alchemy.model import Llama, Transformer, initialise
-from alchemy.seeds import stream
+from alchemy.data.seeds import stream
+from alchemy.models.transformer import Llama, Transformer, initialise
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -6,11 +6,11 @@ from functools import cache
 
 import torch
 
-from alchemy.batch import Batch
-from alchemy.model import Llama, initialise
-from alchemy.seeds import stream
-from alchemy.task import Distribution, draw
-from alchemy.train import Recipe, fit
+from alchemy.data.batch import Batch
+from alchemy.data.seeds import stream
+from alchemy.data.task import Distribution, draw
+from alchemy.models.transformer import Llama, initialise
+from alchemy.training.fit import Recipe, fit
 from tasks.arithmetic import Arithmetic
 from tasks.facts import Facts
 from tasks.mixture import Mixture

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from alchemy.cells import write_parquet
-from alchemy.digests import digest, read_json, sha256, write_json
-from alchemy.records import Record, write
+from alchemy.results.cells import write_parquet
+from alchemy.results.digests import digest, read_json, sha256, write_json
+from alchemy.results.records import Record, write
 
 RUN = {
     "status": "ok",

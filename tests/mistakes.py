@@ -11,8 +11,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from alchemy.__main__ import explain
-from alchemy.plan import plan
-from alchemy.settings import CONF, audit, keys, own
+from alchemy.runs.plan import plan
+from alchemy.runs.settings import CONF, audit, keys, own
 
 GROUPS = ("task", "model", "train", "study")
 FILES = {"task": "cipher", "model": "gpt", "train": "adamw", "study": "degradation"}
@@ -147,7 +147,7 @@ def bad_files(count, seed=0):
                 (group, "_target_: sys.exit\n_partial_: true\n"),
                 (group, "_target_: 3\n"),
                 (group, "_target_: alchemy\n"),
-                (group, "_target_: [alchemy.train.Recipe]\n"),
+                (group, "_target_: [alchemy.training.fit.Recipe]\n"),
                 (group, HEAD + its),
                 (group, ""),
                 (group, "3\n"),

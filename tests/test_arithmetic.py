@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from alchemy.batch import Role
-from alchemy.seeds import stream
-from alchemy.shift import AXES
-from alchemy.task import draw, problems_of
+from alchemy.data.batch import Role
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES
+from alchemy.data.task import draw, problems_of
 from tests.conftest import WORLDS
 
 ARITHMETIC = WORLDS["arithmetic"]

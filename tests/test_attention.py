@@ -8,8 +8,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from alchemy import attention
-from alchemy.attention import FEWEST, LONGEST, Short, attend, fits
+from alchemy.models import attention
+from alchemy.models.attention import FEWEST, LONGEST, Short, attend, fits
 from tests.conftest import ROOT
 
 
@@ -104,7 +104,7 @@ def test_it_compiles_where_nothing_can_be_kept(tmp_path):
         "def none(*_): raise RuntimeError('no locator')\n"
         "c.FunctionCache.__init__ = none\n"
         "import torch; torch.set_num_threads(1)\n"
-        "from alchemy.attention import attend\n"
+        "from alchemy.models.attention import attend\n"
         "print(attend(torch.ones(32, 2, 3, 1, 4)).sum().item())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

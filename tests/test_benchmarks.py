@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alchemy.train import Progress
+from alchemy.training.fit import Progress
 from benchmarks.__main__ import flat, moved, read, table
 from benchmarks.growth import POINTS, WORKS, exponent, picture
 from benchmarks.ours import WORKS as OURS

@@ -8,11 +8,11 @@ from itertools import islice, product
 import numpy as np
 import pytest
 
-from alchemy.diagnose import verify
-from alchemy.seeds import stream
-from alchemy.shift import AXES, Shift, asking, corrupt, deepen, describe, number_of, recompose
-from alchemy.task import Distribution, draw, render
-from alchemy.vocabulary import ANSWER
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES, Shift, asking, corrupt, deepen, describe, number_of, recompose
+from alchemy.data.task import Distribution, draw, render
+from alchemy.data.vocabulary import ANSWER
+from alchemy.measures.diagnose import verify
 from tasks.cipher import Cipher
 from tests.conftest import WORLDS
 

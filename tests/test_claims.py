@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from alchemy.claims import VERDICTS, claims, judge, perfect, summary, write
-from alchemy.digests import seal, write_json
-from alchemy.paper import MINUTES
-from alchemy.plan import plan
-from alchemy.plates import PLATES, draw
-from alchemy.records import write as write_records
-from alchemy.runs import proof_of
-from alchemy.settings import CONF
-from alchemy.shift import describe
+from alchemy.data.shift import describe
+from alchemy.paper.claims import VERDICTS, claims, judge, perfect, summary, write
+from alchemy.paper.figures import PLATES, draw
+from alchemy.paper.replicate import MINUTES
+from alchemy.results.digests import seal, write_json
+from alchemy.results.jobs import proof_of
+from alchemy.results.records import write as write_records
+from alchemy.runs.plan import plan
+from alchemy.runs.settings import CONF
 from tests.made import RUN
 
 PUBLISHED = pd.read_csv(CONF / "claims.csv", dtype={"x": str}, keep_default_na=False, na_values={"published": ""})

@@ -7,22 +7,22 @@ from importlib import import_module
 import pytest
 from hydra import compose, initialize_config_dir
 
-from alchemy.plan import plan
-from alchemy.store import MEASURING, TRAINING
+from alchemy.results.store import MEASURING, TRAINING
+from alchemy.runs.plan import plan
 from tests.conftest import ROOT
 from tests.test_architecture import imports
 
 NO_NUMBERS = {  # what is imported and not digested, and why it decides no number
-    "alchemy.cells": "says where measured cells lie",
-    "alchemy.compiled": "keeps what was compiled",
-    "alchemy.digests": "says whether a file is what was written",
+    "alchemy.results.cells": "says where measured cells lie",
+    "alchemy.models.compiled": "keeps what was compiled",
+    "alchemy.results.digests": "says whether a file is what was written",
     "alchemy.errors": "makes sentences of errors",
-    "alchemy.files": "writes files whole",
-    "alchemy.kinds": "says whether what is read is of its kind",
-    "alchemy.query": "is a command over records",
-    "alchemy.records": "writes down what was measured",
-    "alchemy.runs": "says how jobs ended, and whether their records are whole",
-    "alchemy.store": "says where trained models lie",
+    "alchemy.results.files": "writes files whole",
+    "alchemy.data.kinds": "says whether what is read is of its kind",
+    "alchemy.results.query": "is a command over records",
+    "alchemy.results.records": "writes down what was measured",
+    "alchemy.results.jobs": "says how jobs ended, and whether their records are whole",
+    "alchemy.results.store": "says where trained models lie",
 }
 STUDIES = [f"alchemy.studies.{path.stem}" for path in sorted((ROOT / "alchemy" / "studies").glob("[!_]*.py"))]
 TASKS = [path.stem for path in sorted((ROOT / "conf" / "task").glob("*.yaml"))]
@@ -43,18 +43,18 @@ def closure(*names):
 
 
 def test_a_closure_holds_what_is_imported_in_functions_and_from_the_package():
-    assert closure("alchemy.seeds") == {"alchemy.seeds"}
-    assert closure("alchemy.noise") == {f"alchemy.{name}" for name in ("noise", "batch", "vocabulary")}
-    assert "alchemy.kernels" in closure("alchemy.score")  # imported where it is used
-    assert {"tasks.published", "alchemy.task"} < closure("tasks.cipher")
+    assert closure("alchemy.data.seeds") == {"alchemy.data.seeds"}
+    assert closure("alchemy.data.noise") == {f"alchemy.{name}" for name in ("noise", "batch", "vocabulary")}
+    assert "alchemy.models.attention_kernels" in closure("alchemy.measures.scores")  # imported where it is used
+    assert {"tasks.published", "alchemy.data.task"} < closure("tasks.cipher")
 
 
 def test_a_model_is_named_for_all_code_that_decides_its_weights():
-    assert closure("alchemy.train") - set(TRAINING) <= set(NO_NUMBERS)
+    assert closure("alchemy.training.fit") - set(TRAINING) <= set(NO_NUMBERS)
 
 
 def test_a_cell_is_named_for_all_code_that_decides_its_numbers():
-    assert closure("alchemy.measure") - set(MEASURING) <= set(NO_NUMBERS)
+    assert closure("alchemy.measures.cell") - set(MEASURING) <= set(NO_NUMBERS)
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -65,7 +65,7 @@ def test_a_study_names_what_decides_its_numbers_besides(study):
 
 
 def test_nothing_is_left_out_that_is_not_there():
-    assert set(NO_NUMBERS) <= closure(*STUDIES, "alchemy.measure")
+    assert set(NO_NUMBERS) <= closure(*STUDIES, "alchemy.measures.cell")
     assert not set(NO_NUMBERS) & {*TRAINING, *MEASURING}
 
 

@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
 from alchemy.__main__ import explain
-from alchemy.plan import plan
-from alchemy.settings import CONF
+from alchemy.runs.plan import plan
+from alchemy.runs.settings import CONF
 from tests.conftest import ROOT
 
 TINY = ["train.steps=4", "train.batch=8", "train.check_every=2", "train.check_problems=8"]
@@ -133,7 +133,7 @@ def test_a_picture_can_be_drawn_again(sweep):
     folder, done = sweep
     picture = folder / done.stdout.splitlines()[-1]
     picture.unlink()
-    drawn = alchemy(folder, str(picture.parent.relative_to(folder)), module="alchemy.figures")
+    drawn = alchemy(folder, str(picture.parent.relative_to(folder)), module="alchemy.figures.draw")
     assert drawn.returncode == 0, drawn.stderr
     assert picture.exists()
 

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from alchemy.compiled import CheckedFiles, keep_checked
-from alchemy.kernels import rename
+from alchemy.models.attention_kernels import rename
+from alchemy.models.compiled import CheckedFiles, keep_checked
 from tests.conftest import ROOT
 from tests.test_command import environment
 
@@ -68,7 +68,7 @@ def test_every_kernel_is_kept_so():
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 def test_damaged_kernels_are_compiled_anew(tmp_path, ending):
     """Whole processes, in a folder of their own for the compiler's files."""
-    code = "import numpy as np; from alchemy.kernels import rename; r = np.zeros((1, 3), np.int16); "
+    code = "import numpy as np; from alchemy.models.attention_kernels import rename; r = np.zeros((1, 3), np.int16); "
     code += "rename(np.array([[5, 4, 5]], np.int16), np.array([4, 5], np.int16), r); print(r.tolist())"
 
     def run():

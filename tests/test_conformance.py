@@ -11,14 +11,14 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from numpy.testing import assert_array_equal
 
-from alchemy.batch import Role
-from alchemy.noise import Noise, perturb
-from alchemy.replay import replay
-from alchemy.score import bleu_corpus, score, score_pair, score_texts, split_text
-from alchemy.seeds import stream
-from alchemy.shift import recompose
-from alchemy.task import Distribution, draw, sample
-from alchemy.vocabulary import ANSWER, THINK
+from alchemy.data.batch import Role
+from alchemy.data.noise import Noise, perturb
+from alchemy.data.seeds import stream
+from alchemy.data.shift import recompose
+from alchemy.data.task import Distribution, draw, sample
+from alchemy.data.vocabulary import ANSWER, THINK
+from alchemy.measures.replay import replay
+from alchemy.measures.scores import bleu_corpus, score, score_pair, score_texts, split_text
 from tasks.cipher import Cipher
 from tests.conftest import ROOT, conformance
 

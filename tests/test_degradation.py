@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alchemy import measure
-from alchemy.score import PARTS
-from alchemy.seeds import stream
-from alchemy.shift import Shift
-from alchemy.store import Trained
+from alchemy.data.seeds import stream
+from alchemy.data.shift import Shift
+from alchemy.data.task import draw
+from alchemy.data.vocabulary import PAD
+from alchemy.measures import cell as measure
+from alchemy.measures.scores import PARTS
+from alchemy.results.store import Trained
 from alchemy.studies import degradation
-from alchemy.task import draw
-from alchemy.vocabulary import PAD
 
 SHIFTS = (Shift("task", (0, 1)), Shift("steps", (-1,)), Shift("format", (0, 4), "insert", "all"))
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from alchemy.batch import Batch, Role, concatenate
-from alchemy.diagnose import diagnose, verify
-from alchemy.diagnosis import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, Diagnosis
-from alchemy.maps import follow, group, names_of
-from alchemy.measure import steps
-from alchemy.replay import nearest, replay
-from alchemy.score import score
-from alchemy.seeds import stream
-from alchemy.shift import AXES
-from alchemy.task import Distribution, draw, terse
-from alchemy.vocabulary import PAD
+from alchemy.data.batch import Batch, Role, concatenate
+from alchemy.data.compositions import follow, group, names_of
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES
+from alchemy.data.task import Distribution, draw, terse
+from alchemy.data.vocabulary import PAD
+from alchemy.measures.cell import steps
+from alchemy.measures.diagnose import diagnose, verify
+from alchemy.measures.diagnosis import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, Diagnosis
+from alchemy.measures.replay import nearest, replay
+from alchemy.measures.scores import score
 from tasks.arithmetic import Arithmetic
 from tasks.cipher import Cipher
 from tests.conftest import WORLDS, conformance
@@ -567,7 +567,7 @@ def test_a_right_answer_too_deep_to_be_looked_for_is_its_own_composition(monkeyp
     """Of so few maps as are looked through here, none leads there."""
     world, rules = sums(), (2, 0, 2, 0, 2)
     gold = world.direct(written(world, "3 0 7 1"), rules).completion()
-    monkeypatch.setattr("alchemy.maps.GROUP", 3)
+    monkeypatch.setattr("alchemy.data.compositions.GROUP", 3)
     found = diagnose(world, world.direct(written(world, "3 0 7 1"), rules), gold)
     assert (found.kind[0], found.compositions[0], found.maps[found.executes[0]]) == (RIGHT, 1, rules)
     wrong = gold.copy()
@@ -577,7 +577,7 @@ def test_a_right_answer_too_deep_to_be_looked_for_is_its_own_composition(monkeyp
 
 
 def test_open_rows_of_several_sizes_are_diagnosed_each_by_itself(monkeypatch):
-    monkeypatch.setattr("alchemy.maps.GROUP", 24)  # few maps are quickly looked through
+    monkeypatch.setattr("alchemy.data.compositions.GROUP", 24)  # few maps are quickly looked through
     batch = concatenate([rows(60, chains=0.5), rows(60, "more", chains=1.0)])
     text, rng = batch.completion(), stream(2, "open")
     noise = rng.integers(1, len(WORLD.vocabulary), text.shape).astype(np.int16)

@@ -7,13 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from alchemy.batch import Role, concatenate
-from alchemy.discrepancy import alignment, discrepancy, groups, length_gap, novelty, overlap, total_variation
-from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS, Noise, perturb
-from alchemy.seeds import stream
-from alchemy.shift import AXES, compose, lengthen, move, number_of, swap
-from alchemy.task import Distribution, draw
-from alchemy.vocabulary import PAD, UNKNOWN
+from alchemy.data.batch import Role, concatenate
+from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS, Noise, perturb
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES, compose, lengthen, move, number_of, swap
+from alchemy.data.task import Distribution, draw
+from alchemy.data.vocabulary import PAD, UNKNOWN
+from alchemy.measures.discrepancy import alignment, discrepancy, groups, length_gap, novelty, overlap, total_variation
 from tasks.cipher import Cipher
 from tests.conftest import conformance
 
@@ -243,7 +243,7 @@ def test_grouped_compositions_are_as_near_as_single_ones(monkeypatch):
     task = make("F1F2", "F2F1", "F2F2", "F1")
     batch = draw(task, at(task, "F3F1"), 32, stream(0, "test"))
     alone = alignment(task, batch)
-    monkeypatch.setattr("alchemy.discrepancy.ALONE", 3)
+    monkeypatch.setattr("alchemy.measures.discrepancy.ALONE", 3)
     assert alignment(task, batch) == pytest.approx(alone)
     assert alone == pytest.approx(6 / 7)
 

@@ -21,12 +21,12 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from alchemy.__main__ import explain
-from alchemy.digests import read_json
-from alchemy.plan import plan
-from alchemy.rerun import main as rerun
-from alchemy.seeds import stream
-from alchemy.settings import CONF
-from alchemy.workers import spread
+from alchemy.data.seeds import stream
+from alchemy.results.digests import read_json
+from alchemy.runs.plan import plan
+from alchemy.runs.rerun import main as rerun
+from alchemy.runs.settings import CONF
+from alchemy.runs.workers import spread
 from tests.jobs import answer
 from tests.made import change_records
 from tests.test_command import alchemy, cells, environment

@@ -10,17 +10,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from alchemy import figures
-from alchemy.bars import bars
-from alchemy.curves import curves
-from alchemy.digests import write_json
-from alchemy.figures import draw_all, drawings, finish, left_out, pictures, styled, table_text
-from alchemy.heatmap import heatmap
-from alchemy.lettering import broken, cut, fitted, told_apart, wide
-from alchemy.phase import numbers, phase
-from alchemy.records import load, summarise, write
-from alchemy.results import LEGEND, Results, caption_of, holes
-from alchemy.runs import jobs, variants
+from alchemy.figures import draw as figures
+from alchemy.figures.curves import curves
+from alchemy.figures.diagnosis_bars import bars
+from alchemy.figures.draw import draw_all, drawings, finish, left_out, pictures, styled, table_text
+from alchemy.figures.heatmap import heatmap
+from alchemy.figures.lettering import broken, cut, fitted, told_apart, wide
+from alchemy.figures.sweep_map import numbers, phase
+from alchemy.results.digests import write_json
+from alchemy.results.jobs import jobs, variants
+from alchemy.results.records import load, summarise, write
+from alchemy.results.runs import LEGEND, Results, caption_of, holes
 from tests.made import RUN, make, records
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from alchemy.fits import LAWS, fit, threshold, verdict
-from alchemy.seeds import stream
+from alchemy.data.seeds import stream
+from alchemy.stats.fits import LAWS, fit, threshold, verdict
 
 X = np.tile(np.linspace(0, 4, 9), 3)
 SEEDS = np.repeat([0, 1, 2], 9)
@@ -22,7 +22,7 @@ def test_a_law_finds_its_own_parameters(name):
 
 
 def test_noise_is_fitted_by_none(monkeypatch):
-    monkeypatch.setattr("alchemy.fits.REPLICATES", 3)  # nothing here is about intervals
+    monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 3)  # nothing here is about intervals
     y = stream(2, "noise").random(len(X))
     laws = [fit(name, X, y, SEEDS) for name in LAWS]
     assert verdict(sorted(laws, key=lambda law: -law.explained)).startswith("No law fits")
@@ -44,7 +44,7 @@ def test_a_threshold_is_where_half_is_right():
 
 
 def test_a_step_leaves_its_parameters_open(monkeypatch):
-    monkeypatch.setattr("alchemy.fits.REPLICATES", 3)  # nothing here is about intervals
+    monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 3)  # nothing here is about intervals
     law = fit("exponential", X, (X == 0).astype(float), SEEDS)
     assert law.steep
     assert "not identified" in str(law)

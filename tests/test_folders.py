@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from alchemy.digests import write_json
-from alchemy.sweep import close
+from alchemy.results.digests import write_json
+from alchemy.runs.sweep import close
 from tests.test_command import TINY, alchemy
 from tests.test_faults import SWEEP, finished, start, table, wait_for
 

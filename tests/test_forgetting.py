@@ -9,21 +9,21 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from alchemy.evaluate import Opening, complete
-from alchemy.forgetting import exam, loss, moved, progress, restoration, start
-from alchemy.information import audible, information
-from alchemy.knowledge import halves
-from alchemy.knowledge import questions as ask
-from alchemy.lessons import supervised
-from alchemy.model import Llama
-from alchemy.policy import Policy
-from alchemy.restore import mixed
-from alchemy.seeds import stream
-from alchemy.store import Trained
-from alchemy.studies import reasoning_tax
-from alchemy.studies.reasoning_tax import KEEPS, REWARDED, SUPERVISED, Match, first_half, relearnt
-from alchemy.trace import RECALL, trace
-from alchemy.train import fit
+from alchemy.data.seeds import stream
+from alchemy.internals.weights import mixed
+from alchemy.measures.information import audible, information
+from alchemy.measures.knowledge import halves
+from alchemy.measures.knowledge import questions as ask
+from alchemy.measures.trace import RECALL, trace
+from alchemy.models.decoding import Opening, complete
+from alchemy.models.transformer import Llama
+from alchemy.results.store import Trained
+from alchemy.studies.reasoning_tax import study as reasoning_tax
+from alchemy.studies.reasoning_tax.exam import exam, loss, moved, progress, restoration, start
+from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED, Match, first_half, relearnt
+from alchemy.training.fit import fit
+from alchemy.training.objectives import supervised
+from alchemy.training.policy_gradient import Policy
 from tests.conftest import ROOT, WORLDS, tiny_model
 from tests.knowing import CONTEXT, FIRST, RECIPE, STEPS, WORLD, rows, trained
 
@@ -290,7 +290,7 @@ def arms(seen):
     """By arm, what was found and the model at its end."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alchemy.lessons.TRIES", 8)
+        patch.setattr("alchemy.training.objectives.TRIES", 8)
         for arm in (*SUPERVISED, *REWARDED):
             seen.clear()
             found[arm] = by_part(study(trained(), arm, match=FAR, every=1, count=16)), seen[-1]

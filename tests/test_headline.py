@@ -7,9 +7,9 @@ from functools import cache
 import pytest
 from hydra import compose, initialize_config_dir
 
-from alchemy.plan import plan
-from alchemy.settings import CONF
-from alchemy.sweep import foreseen, one_of_each
+from alchemy.runs.plan import plan
+from alchemy.runs.settings import CONF
+from alchemy.runs.sweep import foreseen, one_of_each
 from tests.test_command import alchemy
 
 ARMS = sorted(path.stem for path in (CONF / "arm").glob("*.yaml"))

@@ -7,14 +7,14 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from alchemy.batch import Batch, Role, concatenate
-from alchemy.evaluate import Opening, complete
-from alchemy.information import after, audible, chain, gains, information, knowledge_index, told, unaided
-from alchemy.knowledge import questions
-from alchemy.likelihood import log_likelihood
-from alchemy.seeds import stream
-from alchemy.trace import COMPUTE, RECALL, trace
-from alchemy.vocabulary import ANSWER, PAD
+from alchemy.data.batch import Batch, Role, concatenate
+from alchemy.data.seeds import stream
+from alchemy.data.vocabulary import ANSWER, PAD
+from alchemy.measures.information import after, audible, chain, gains, information, knowledge_index, told, unaided
+from alchemy.measures.knowledge import questions
+from alchemy.measures.trace import COMPUTE, RECALL, trace
+from alchemy.models.decoding import Opening, complete
+from alchemy.models.likelihood import log_likelihood
 from tests.knowing import CONTEXT, FIRST, RECALLED, RULE, STEPS, WORLD, rows, trained, untrained
 
 SHARP = untrained(scale=20.0)

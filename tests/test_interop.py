@@ -16,14 +16,14 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alchemy import checkpoint
-from alchemy.interop import MOST, arguments, check_out, export, main, quoted, world
-from alchemy.released import canonical_pair, results, score_parts
-from alchemy.score import corpus_statistics, score_texts, split_text
-from alchemy.seeds import stream
-from alchemy.shift import recompose
-from alchemy.task import draw
-from alchemy.tokenizer import Tokenizer
+from alchemy.data.seeds import stream
+from alchemy.data.shift import recompose
+from alchemy.data.task import draw
+from alchemy.data.tokenizer import Tokenizer
+from alchemy.interop import to_transformers as checkpoint
+from alchemy.interop.published import MOST, arguments, check_out, export, main, quoted, world
+from alchemy.interop.released import canonical_pair, results, score_parts
+from alchemy.measures.scores import corpus_statistics, score_texts, split_text
 from tests.conftest import ROOT, conformance, tiny_model
 
 
@@ -109,7 +109,9 @@ def test_long_compositions_are_written_a_few_rows_at_a_time(tmp_path):
 
 def test_an_export_that_is_stopped_leaves_nothing(tmp_path):
     words = ["export", "--composition", "F1F2", "--length", "5", "--out", str(tmp_path / "q.jsonl")]
-    with subprocess.Popen([sys.executable, "-m", "alchemy.interop", *words], cwd=ROOT, stderr=subprocess.PIPE) as job:
+    with subprocess.Popen(
+        [sys.executable, "-m", "alchemy.interop.published", *words], cwd=ROOT, stderr=subprocess.PIPE
+    ) as job:
         until = time.monotonic() + 60
         while not list(tmp_path.iterdir()) and time.monotonic() < until:
             time.sleep(0.05)
@@ -117,7 +119,7 @@ def test_an_export_that_is_stopped_leaves_nothing(tmp_path):
         job.send_signal(signal.SIGTERM)
         said = job.communicate()[1].decode()
     assert job.returncode == 1
-    assert said == "alchemy.interop: stopped; nothing half-written is left\n"
+    assert said == "alchemy.interop.published: stopped; nothing half-written is left\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from alchemy.batch import Batch, Role, concatenate
-from alchemy.evaluate import Opening, complete, first_rule
-from alchemy.knowledge import (
+from alchemy.data.batch import Batch, Role, concatenate
+from alchemy.data.seeds import stream
+from alchemy.data.task import Distribution, in_side
+from alchemy.data.vocabulary import ANSWER, END, PAD
+from alchemy.measures.knowledge import (
     Answers,
     ask,
     asked,
@@ -24,12 +26,10 @@ from alchemy.knowledge import (
     stored_bits,
     values_of,
 )
-from alchemy.lessons import copies
-from alchemy.likelihood import opening
-from alchemy.seeds import stream
-from alchemy.task import Distribution, in_side
-from alchemy.train import next_token
-from alchemy.vocabulary import ANSWER, END, PAD
+from alchemy.models.decoding import Opening, complete, first_rule
+from alchemy.models.likelihood import opening
+from alchemy.training.fit import next_token
+from alchemy.training.objectives import copies
 from tests.conftest import WORLDS
 from tests.knowing import CONTEXT, FIRST, RECALLED, RECIPE, RULE, STEPS, WORLD, certain_of, rows, trained, untrained
 
@@ -65,7 +65,7 @@ def mixed():
 @pytest.mark.parametrize("model", [trained, lambda: untrained(scale=20.0)], ids=["trained", "untrained"])
 def test_each_mode_equals_decoding_a_row_at_a_time(mixed, model, mode, monkeypatch):
     model = model()
-    monkeypatch.setattr("alchemy.evaluate.ROWS", 11)
+    monkeypatch.setattr("alchemy.models.decoding.ROWS", 11)
     written = complete(model, mixed, opening=mode)
     prompts = [tokens[:length].tolist() for tokens, length in zip(mixed.tokens, mixed.prompt_length, strict=True)]
     for prompt, mine in zip(prompts, written, strict=True):

@@ -9,15 +9,15 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from alchemy.batch import Role, left_justify
-from alchemy.diagnose import verify
-from alchemy.evaluate import complete, follows_gold, to_tensor
-from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
-from alchemy.pieces import counted, loss_of, targets
-from alchemy.seeds import stream
-from alchemy.shift import AXES, asking, corrupt
-from alchemy.task import draw, in_side, problems_of, render, span, terse
-from alchemy.vocabulary import ANSWER, END, PAD
+from alchemy.data.batch import Role, left_justify
+from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES, asking, corrupt
+from alchemy.data.task import draw, in_side, problems_of, render, span, terse
+from alchemy.data.vocabulary import ANSWER, END, PAD
+from alchemy.measures.diagnose import verify
+from alchemy.models.decoding import complete, follows_gold, to_tensor
+from alchemy.training.packing import counted, loss_of, targets
 from tests.conftest import WORLDS, tiny_model
 
 LEVELS = range(-3, 7)

@@ -8,10 +8,12 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import binomtest
 
-from alchemy.batch import Role
-from alchemy.evaluate import complete
-from alchemy.knowledge import questions
-from alchemy.likelihood import (
+from alchemy.data.batch import Role
+from alchemy.data.seeds import stream
+from alchemy.data.vocabulary import END, PAD
+from alchemy.measures.knowledge import questions
+from alchemy.models.decoding import complete
+from alchemy.models.likelihood import (
     answered,
     bits,
     completed,
@@ -21,8 +23,6 @@ from alchemy.likelihood import (
     threshold,
     token_divergence,
 )
-from alchemy.seeds import stream
-from alchemy.vocabulary import END, PAD
 from tests.knowing import FIRST, RULE, STEPS, WORLD, certain_of, rows, trained, untrained
 
 SHARP = untrained(scale=20.0)
@@ -56,7 +56,7 @@ def test_log_likelihood_equals_a_loop_over_rows_and_tokens(monkeypatch):
     assert len(set((batch.role != Role.PAD).sum(axis=1).tolist())) > 2  # rows of several lengths
     expected = slow(batch, lambda text, token: log(distribution(SHARP, text)[token]))
     assert_allclose(log_likelihood(SHARP, batch), expected, atol=1e-4)
-    monkeypatch.setattr("alchemy.likelihood.ROWS", 5)
+    monkeypatch.setattr("alchemy.models.likelihood.ROWS", 5)
     assert_allclose(log_likelihood(SHARP, batch), expected, atol=1e-4)
 
 
@@ -86,7 +86,7 @@ def test_openings_equal_a_loop_over_rows_and_add_up(monkeypatch):
         expected.append([shares[:FIRST].sum(), shares[FIRST:].max() / shares[FIRST:].sum()])
     found = opening(SHARP, batch, FIRST)
     assert_allclose(found, expected, atol=1e-5)
-    monkeypatch.setattr("alchemy.likelihood.ROWS", 7)
+    monkeypatch.setattr("alchemy.models.likelihood.ROWS", 7)
     assert_allclose(opening(SHARP, batch, FIRST), found, atol=1e-6)
 
 
@@ -106,7 +106,7 @@ def test_answers_given_equal_a_loop_over_rows_and_tokens(monkeypatch):
     assert len(set(batch.prompt_length.tolist())) > 1
     expected = [given(SHARP, batch, row) for row in range(40)]
     assert_allclose(answered(SHARP, batch, FIRST), expected, atol=1e-4)
-    monkeypatch.setattr("alchemy.likelihood.ROWS", 7)
+    monkeypatch.setattr("alchemy.models.likelihood.ROWS", 7)
     assert_allclose(answered(SHARP, batch, FIRST), expected, atol=1e-4)
     assert answered(SHARP, batch[:0], FIRST).shape == (0,)
 
@@ -136,7 +136,7 @@ def test_divergence_equals_a_sum_over_the_vocabulary(monkeypatch):
         assert_allclose(token_divergence(SHARP, OTHER, batch).numpy(), expected, atol=1e-4)
     assert_allclose(divergence(SHARP, OTHER, batch), expected.sum(axis=1), atol=1e-3)
     assert (divergence(SHARP, OTHER, batch) > 0.1).all()
-    monkeypatch.setattr("alchemy.likelihood.ROWS", 5)
+    monkeypatch.setattr("alchemy.models.likelihood.ROWS", 5)
     assert_allclose(divergence(SHARP, OTHER, batch), expected.sum(axis=1), atol=1e-3)
 
 

@@ -7,14 +7,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from numpy.testing import assert_array_equal
 
-from alchemy.batch import Role
-from alchemy.plan import composition_level, plan
-from alchemy.seeds import stream
-from alchemy.shift import AXES
-from alchemy.targets import named
-from alchemy.task import Distribution, draw, in_side, problems_of, sample
-from alchemy.train import fresh
-from alchemy.vocabulary import PAD
+from alchemy.data.batch import Role
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES
+from alchemy.data.task import Distribution, draw, in_side, problems_of, sample
+from alchemy.data.vocabulary import PAD
+from alchemy.runs.plan import composition_level, plan
+from alchemy.runs.targets import named
+from alchemy.training.fit import fresh
 from tasks.arithmetic import Arithmetic
 from tasks.facts import Facts
 from tasks.mixture import Mixture
@@ -195,7 +195,7 @@ def test_the_code_of_nested_worlds_is_part_of_a_plan_and_of_its_fingerprint(monk
     nested = {"_target_": "a.B", "worlds": [{"_target_": "c.D", "of": {"_target_": "e.F"}}, 3], "source": None}
     assert list(named(nested)) == ["a.B", "c.D", "e.F"]
     digested = []
-    monkeypatch.setattr("alchemy.plan.code_digest", lambda *modules: digested.extend(modules) or "code")
+    monkeypatch.setattr("alchemy.runs.plan.code_digest", lambda *modules: digested.extend(modules) or "code")
     plan(settings("shift.axis=task", "shift.levels=[0]"))
     assert {Facts.__module__, Arithmetic.__module__} <= set(digested)
 

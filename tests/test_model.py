@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from alchemy.evaluate import GREEDY, complete, follows_gold, go_on, to_tensor
-from alchemy.model import Cache, Llama, Transformer, initialise, rotate, turning_angles
-from alchemy.seeds import stream
-from alchemy.shift import AXES, corrupt
-from alchemy.task import draw
-from alchemy.vocabulary import END, PAD
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES, corrupt
+from alchemy.data.task import draw
+from alchemy.data.vocabulary import END, PAD
+from alchemy.models.decoding import GREEDY, complete, follows_gold, go_on, to_tensor
+from alchemy.models.transformer import Cache, Llama, Transformer, initialise, rotate, turning_angles
 from tests.conftest import WORLDS, tiny_model
 
 POSITIONS = ("learned", "rotary", "none", "llama")  # the last is the other form
@@ -84,7 +84,7 @@ def test_completions_do_not_depend_on_how_many_rows_are_tried_on_gold(cipher, mo
     batch = batch[np.argsort(~follows_gold(model, batch), kind="stable")][first]
     alone = [complete(model, batch[row : row + 1])[0] for row in range(200)]
     for tried in (1, 199, 200):
-        monkeypatch.setattr("alchemy.evaluate.TRIED", tried)
+        monkeypatch.setattr("alchemy.models.decoding.TRIED", tried)
         for written, mine in zip(complete(model, batch), alone, strict=True):
             assert written[written != PAD].tolist() == mine[mine != PAD].tolist()
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from alchemy.report import main
+from alchemy.figures.report import main
 from tests.made import make
 
 LACKING = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]

@@ -5,15 +5,16 @@ import sys
 import pandas as pd
 import pytest
 
-from alchemy import laws, paper
-from alchemy.digests import write_json
-from alchemy.records import Record, write
+from alchemy.paper import laws
+from alchemy.paper import replicate as paper
+from alchemy.results.digests import write_json
+from alchemy.results.records import Record, write
 from tests.made import RUN
 
 
 @pytest.mark.parametrize("word", ["fast=true", "quick", "quick=yes", "workers=0", "workers=x", "output="])
 def test_a_wrong_setting_is_one_sentence(word, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["alchemy.paper", word])
+    monkeypatch.setattr(sys, "argv", ["alchemy.paper.replicate", word])
     with pytest.raises(SystemExit) as ended:
         paper.main()
     assert ended.value.code == 2
@@ -66,7 +67,7 @@ def test_one_experiment_for_real(tmp_path, capsys):
 
 def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path, monkeypatch):
     """A sweep whose exact match falls exponentially with novelty, and whose edit distance is noise."""
-    monkeypatch.setattr("alchemy.fits.REPLICATES", 10)  # tests/test_fits.py has the intervals
+    monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 10)  # tests/test_fits.py has the intervals
     for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()

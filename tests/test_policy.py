@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from alchemy.evaluate import Choice, go_on
-from alchemy.model import Transformer, initialise
-from alchemy.policy import (
+from alchemy.data.seeds import stream
+from alchemy.data.vocabulary import ANSWER, END, PAD
+from alchemy.models.decoding import Choice, go_on
+from alchemy.models.transformer import Transformer, initialise
+from alchemy.training.policy_gradient import (
     Policy,
     advantages,
     answers,
@@ -21,8 +23,6 @@ from alchemy.policy import (
     token_entropy,
     wrong_answer,
 )
-from alchemy.seeds import stream
-from alchemy.vocabulary import ANSWER, END, PAD
 
 POLICY = Policy(
     group=8, prompts=4, temperature=1.0, clip=0.2, kl=0.001, entropy=0.001, updates_per_rollout=1, reward="exact"

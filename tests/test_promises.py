@@ -20,28 +20,30 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from alchemy import measure, paper, store
-from alchemy.build import build
-from alchemy.claims import LARGE
-from alchemy.digests import seal
-from alchemy.interop import arguments
-from alchemy.model import Positions
-from alchemy.noise import NOISE_DOMAINS, NOISE_KINDS
-from alchemy.plan import chosen_shifts, plan
-from alchemy.query import select
-from alchemy.results import read
-from alchemy.run import last_levels
-from alchemy.runs import proof_of
-from alchemy.seeds import stream
-from alchemy.settings import CONF
-from alchemy.shift import AXES, Shift
-from alchemy.statistics import interval
-from alchemy.store import Partial
-from alchemy.studies.reasoning_tax import KEEPS, REWARDED, SUPERVISED
-from alchemy.task import draw
-from alchemy.track import NEEDED
-from alchemy.train import Recipe
-from alchemy.vocabulary import UNKNOWN
+from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES, Shift
+from alchemy.data.task import draw
+from alchemy.data.vocabulary import UNKNOWN
+from alchemy.interop.published import arguments
+from alchemy.measures import cell as measure
+from alchemy.models.transformer import Positions
+from alchemy.paper import replicate as paper
+from alchemy.paper.claims import LARGE
+from alchemy.results import store
+from alchemy.results.digests import seal
+from alchemy.results.jobs import proof_of
+from alchemy.results.query import select
+from alchemy.results.runs import read
+from alchemy.results.store import Partial
+from alchemy.runs.build import build
+from alchemy.runs.job import last_levels
+from alchemy.runs.plan import chosen_shifts, plan
+from alchemy.runs.settings import CONF
+from alchemy.runs.track import NEEDED
+from alchemy.stats.intervals import interval
+from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED
+from alchemy.training.fit import Recipe
 from tests.conftest import ROOT, WORLDS
 from tests.made import make
 from tests.mistakes import said
@@ -111,7 +113,7 @@ def test_the_readme_shows_a_dozen_commands_and_the_gallery_and_the_headline_name
 
 
 def test_a_command_for_other_tools_is_taken():
-    for words in shown("alchemy.interop"):
+    for words in shown("alchemy.interop.published"):
         assert arguments().parse_args(words).command == words[0]
 
 
@@ -119,7 +121,7 @@ def test_the_question_of_the_readme_has_its_answer(tmp_path):
     make(tmp_path, scores=(0.1, 0.2))
     (tmp_path / "cells.csv").write_text(read(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
     seal(tmp_path / "cells.csv", proof_of(tmp_path))
-    [where] = [words[words.index("--where") + 1] for words in shown("alchemy.records") if "--where" in words]
+    [where] = [words[words.index("--where") + 1] for words in shown("alchemy.results.records") if "--where" in words]
     found = select(tmp_path, where)
     assert set(found["level"][found["part"] == "full"]) == {1}
     assert (found["mean"] < 0.5).all()
@@ -152,8 +154,8 @@ def test_make_does_what_the_readme_says():
 
     assert done("heatmap").endswith("-m alchemy experiment=mirage")
     assert done("headline").endswith("-m alchemy experiment=headline")
-    assert done("paper", "quick=true", "large=true").endswith("-m alchemy.paper quick=true large=true")
-    assert done("paper").endswith("-m alchemy.paper quick=false large=false")
+    assert done("paper", "quick=true", "large=true").endswith("-m alchemy.paper.replicate quick=true large=true")
+    assert done("paper").endswith("-m alchemy.paper.replicate quick=false large=false")
     assert done("bench", "rounds=3", "compare=OLD.json").endswith("-m benchmarks rounds=3 compare=OLD.json")
     checks = done("test")
     parts = ("ruff check", "ruff format --check", "mypy", '-m "not slow"')

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alchemy.digests import seal
-from alchemy.query import LOCKED, main, refusal, select, typed
+from alchemy.results.digests import seal
+from alchemy.results.query import LOCKED, main, refusal, select, typed
 
 COLUMNS = ["axis", "level", "part", "metric", "mean", "low", "high", "seeds"]
 HEADER = "train.mark,axis,kind,domain,level,part,metric,mean,low,high,seeds,count,lowest,highest,setting\n"
@@ -373,7 +373,7 @@ def test_a_table_that_has_changed_since_it_was_written_is_not_asked(tmp_path, ca
         code, said = answer(capsys, tmp_path)
         assert code == 1
         assert f"{file} has changed since it was written" in said
-        assert "alchemy.figures" in said
+        assert "alchemy.figures.draw" in said
     file.write_bytes(whole)
     for other in (b"{", b"[1]", b"", b'{"sha256": 3}'):
         file.with_suffix(".json").write_bytes(other)

@@ -7,15 +7,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from alchemy import store
-from alchemy.digests import read_json, sha256, write_json
-from alchemy.interop import main as interop
-from alchemy.model import initialise
-from alchemy.plan import plan
-from alchemy.rerun import main as rerun
-from alchemy.run import work
-from alchemy.seeds import stream
-from alchemy.settings import CONF
+from alchemy.data.seeds import stream
+from alchemy.interop.published import main as interop
+from alchemy.models.transformer import initialise
+from alchemy.results import store
+from alchemy.results.digests import read_json, sha256, write_json
+from alchemy.runs.job import work
+from alchemy.runs.plan import plan
+from alchemy.runs.rerun import main as rerun
+from alchemy.runs.settings import CONF
 from tests.made import change_run
 
 WORDS = ["model.layers=1", "model.heads=2", "model.width=8", "train.steps=2", "train.batch=4", "train.check_problems=4"]

@@ -12,9 +12,9 @@ from omegaconf import OmegaConf, open_dict
 
 from alchemy.__main__ import look_at
 from alchemy.errors import LONGEST, sentence, shortened
-from alchemy.plan import examine
-from alchemy.settings import CONF, audit
-from alchemy.targets import named_in
+from alchemy.runs.plan import examine
+from alchemy.runs.settings import CONF, audit
+from alchemy.runs.targets import named_in
 from tests.mistakes import bad_files, bad_overrides, said
 from tests.test_command import TINY, alchemy
 
@@ -92,7 +92,9 @@ def test_only_what_belongs_there_is_built(group, target, trap):
     assert "trap" not in sys.modules, "what a record names was imported"
 
 
-@pytest.mark.parametrize("target", ["alchemy.model.Transformer", "alchemy.train.Recipe", "alchemy.measure.measure"])
+@pytest.mark.parametrize(
+    "target", ["alchemy.models.transformer.Transformer", "alchemy.training.fit.Recipe", "alchemy.measures.cell.measure"]
+)
 def test_what_is_of_the_lab_but_of_another_kind_is_no_study(target):
     assert "study._target_" in said([f"study._target_={target}"])
 

@@ -7,14 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from alchemy.compare import differences
-from alchemy.digests import write_json
-from alchemy.examples import stored
-from alchemy.findings import breaks, rows_of, sentences
-from alchemy.records import summarise
-from alchemy.report import content, main, page
-from alchemy.results import read
-from alchemy.statistics import REPLICATES, difference, row_error
+from alchemy.figures.findings import breaks, rows_of, sentences
+from alchemy.figures.report import content, main, page
+from alchemy.results.compare import differences
+from alchemy.results.digests import write_json
+from alchemy.results.examples import stored
+from alchemy.results.records import summarise
+from alchemy.results.runs import read
+from alchemy.stats.intervals import REPLICATES, difference, row_error
 from tests.made import change_records, change_run, make
 
 EVIL = "</script><img src=x onerror=alert(1)> \u2028 &lt;"

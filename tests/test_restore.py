@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from alchemy.model import Llama, Transformer, initialise
-from alchemy.restore import change, changed, layer_of, mixed, parts
-from alchemy.seeds import stream
+from alchemy.data.seeds import stream
+from alchemy.internals.weights import change, changed, layer_of, mixed, parts
+from alchemy.models.transformer import Llama, Transformer, initialise
 from tests.knowing import untrained
 
 HALVES = ("random_0", "random_1", "random_2")

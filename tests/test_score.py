@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from alchemy.score import (
+from alchemy.measures.scores import (
     METRICS,
     PARTS,
     bleu_corpus,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from alchemy.seeds import stream
-from alchemy.statistics import difference, interval, mean, row_error, share
+from alchemy.data.seeds import stream
+from alchemy.stats.intervals import difference, interval, mean, row_error, share
 
 
 def slow(means, errors, rng, replicates=20_000):

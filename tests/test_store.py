@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from alchemy import cells as cells_of
-from alchemy import store
-from alchemy.digests import Damaged, code_digest, digest, read_json, write_json
-from alchemy.shift import corrupt
+from alchemy.data.shift import corrupt
+from alchemy.results import cells as cells_of
+from alchemy.results import store
+from alchemy.results.digests import Damaged, code_digest, digest, read_json, write_json
 from tests.conftest import tiny_model
 
 CELL = cells_of.Cell({"full": {"exact_match": (0.5, 0.01)}})
@@ -237,7 +237,7 @@ def test_a_record_is_what_was_written(tmp_path):
 def test_the_measuring_code_is_part_of_a_cell():
     mine = code_digest("tasks.cipher", "alchemy.studies.degradation")
     assert mine == code_digest("tasks.cipher", "alchemy.studies.degradation")
-    assert mine != code_digest("tasks.cipher", "alchemy.train")
+    assert mine != code_digest("tasks.cipher", "alchemy.training.fit")
 
 
 @pytest.mark.parametrize("content", ["{}", '{"full": 1}', "[]", '{"full": {}}'])

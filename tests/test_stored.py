@@ -15,14 +15,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from alchemy.cells import Cells
-from alchemy.digests import Damaged, sha256, write_json
-from alchemy.figures import finish
-from alchemy.plan import plan
-from alchemy.results import read
-from alchemy.run import sweep_of, work
-from alchemy.settings import CONF
-from alchemy.sweep import announce
+from alchemy.figures.draw import finish
+from alchemy.results.cells import Cells
+from alchemy.results.digests import Damaged, sha256, write_json
+from alchemy.results.runs import read
+from alchemy.runs.job import sweep_of, work
+from alchemy.runs.plan import plan
+from alchemy.runs.settings import CONF
+from alchemy.runs.sweep import announce
 from tests.made import change_run
 
 WORDS = ["model.layers=1", "model.heads=2", "train.steps=4", "train.check_every=2", "train.batch=4"]
@@ -252,7 +252,7 @@ def test_records_of_the_wrong_kind_are_refused_though_their_digest_is_right(swee
 
 def test_a_table_is_that_of_its_own_run(sweep, tmp_path, capsys):
     """Both files exchanged with those of another run, and the record taken away."""
-    from alchemy.query import main
+    from alchemy.results.query import main
 
     assert finish(sweep.jobs) == 0
     other = tmp_path / "other"
@@ -271,7 +271,7 @@ def test_a_training_that_was_put_down_goes_on_only_where_it_is_its_own(sweep, mo
     """Re-signed with no checks, other numbers, other tensors: it is begun anew, and comes to the same bits."""
     from safetensors.torch import load, save
 
-    from alchemy import store
+    from alchemy.results import store
 
     monkeypatch.setattr(store, "PAUSE", -1)
     cfg = sweep.configs[0]
@@ -297,7 +297,7 @@ def test_a_training_that_was_put_down_goes_on_only_where_it_is_its_own(sweep, mo
 
 
 def test_a_table_that_has_changed_is_written_anew_and_never_asked(sweep, capsys):
-    from alchemy.query import main
+    from alchemy.results.query import main
 
     assert finish(sweep.jobs) == 0
     cells = sweep.jobs / "cells.csv"

@@ -8,13 +8,13 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from alchemy.cells import Cells
-from alchemy.seeds import stream
-from alchemy.shift import Shift
-from alchemy.store import Partial, Trained
+from alchemy.data.seeds import stream
+from alchemy.data.shift import Shift
+from alchemy.data.task import draw, in_side
+from alchemy.results.cells import Cells
+from alchemy.results.store import Partial, Trained
 from alchemy.studies import recovery, trajectory
-from alchemy.task import draw, in_side
-from alchemy.train import Recipe, fit
+from alchemy.training.fit import Recipe, fit
 from tasks.diverse import diverse
 from tests.conftest import ROOT, tiny_model
 from tests.test_train import QUICK

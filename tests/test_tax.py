@@ -10,10 +10,11 @@ import pytest
 from omegaconf import OmegaConf
 from scipy import stats
 
-from alchemy import tax, verdicts
-from alchemy.contrast import Contrast, contrast, holm, verdict
-from alchemy.predictions import design, design_of, settings_of
-from alchemy.seeds import stream
+from alchemy.data.seeds import stream
+from alchemy.stats.contrasts import Contrast, contrast, holm, verdict
+from alchemy.stats.predictions import design, design_of, settings_of
+from alchemy.studies.reasoning_tax import trajectories as tax
+from alchemy.studies.reasoning_tax import verdicts
 from tests.conftest import ROOT
 from tests.made import tax_records
 

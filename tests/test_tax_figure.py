@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from alchemy import tax
-from alchemy.figures import finish, pictures, styled
-from alchemy.records import load, summarise, write
-from alchemy.results import read
-from alchemy.tax_figure import headline
-from alchemy.tax_style import ARMS, KEEPS
-from alchemy.verdicts import verdicts
+from alchemy.figures.draw import finish, pictures, styled
+from alchemy.results.records import load, summarise, write
+from alchemy.results.runs import read
+from alchemy.studies.reasoning_tax import trajectories as tax
+from alchemy.studies.reasoning_tax.figure import headline
+from alchemy.studies.reasoning_tax.style import ARMS, KEEPS
+from alchemy.studies.reasoning_tax.verdicts import verdicts
 from tests.made import change_run, make_tax, tax_records
 from tests.test_figures import inside_and_apart
 from tests.test_tax import ALL, PLAN, SETTINGS, table

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from alchemy.batch import Role
-from alchemy.evaluate import complete, follows_gold
-from alchemy.noise import Noise, perturb
-from alchemy.seeds import stream
-from alchemy.task import Distribution, draw, span
-from alchemy.tokenizer import Tokenizer
-from alchemy.vocabulary import END, PAD, UNKNOWN
+from alchemy.data.batch import Role
+from alchemy.data.noise import Noise, perturb
+from alchemy.data.seeds import stream
+from alchemy.data.task import Distribution, draw, span
+from alchemy.data.tokenizer import Tokenizer
+from alchemy.data.vocabulary import END, PAD, UNKNOWN
+from alchemy.models.decoding import complete, follows_gold
 from tasks.cipher import Cipher
 from tests.conftest import tiny_model
 

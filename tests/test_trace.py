@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from alchemy.diagnose import verify
-from alchemy.seeds import stream
-from alchemy.task import Distribution, draw, terse
-from alchemy.trace import COMPUTE, RECALL, TYPES, trace
-from alchemy.vocabulary import ANSWER, PAD
+from alchemy.data.seeds import stream
+from alchemy.data.task import Distribution, draw, terse
+from alchemy.data.vocabulary import ANSWER, PAD
+from alchemy.measures.diagnose import verify
+from alchemy.measures.trace import COMPUTE, RECALL, TYPES, trace
 from tasks.arithmetic import Arithmetic
 from tests.conftest import WORLDS
 

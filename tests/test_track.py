@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from alchemy import store, track
-from alchemy.plan import plan
-from alchemy.settings import CONF
-from alchemy.store import Partial
-from alchemy.track import Curve, Job, Mlflow, TensorBoard, Told, check, points, said_of, tracking
-from alchemy.train import Recipe, fit
+from alchemy.results import store
+from alchemy.results.store import Partial
+from alchemy.runs import track
+from alchemy.runs.plan import plan
+from alchemy.runs.settings import CONF
+from alchemy.runs.track import Curve, Job, Mlflow, TensorBoard, Told, check, points, said_of, tracking
+from alchemy.training.fit import Recipe, fit
 from tests.conftest import tiny_model
 from tests.test_command import TINY, environment
 from tests.test_train import QUICK

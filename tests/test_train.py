@@ -9,13 +9,13 @@ from hydra.utils import instantiate
 from numpy.testing import assert_array_equal
 from omegaconf import OmegaConf
 
-from alchemy.evaluate import complete, follows_gold, to_tensor
-from alchemy.model import initialise
-from alchemy.pieces import IGNORED, counted, lay_out, loss_of, targets
-from alchemy.seeds import stream
-from alchemy.shift import recompose
-from alchemy.task import draw
-from alchemy.train import Recipe, fit, next_token
+from alchemy.data.seeds import stream
+from alchemy.data.shift import recompose
+from alchemy.data.task import draw
+from alchemy.models.decoding import complete, follows_gold, to_tensor
+from alchemy.models.transformer import initialise
+from alchemy.training.fit import Recipe, fit, next_token
+from alchemy.training.packing import IGNORED, counted, lay_out, loss_of, targets
 from tests.conftest import ROOT, tiny_model
 
 SETTINGS = {"train": "train/adamw.yaml", "model": "model/gpt.yaml"}
@@ -244,7 +244,7 @@ def test_training_learns_from_its_side_and_stops_by_another(cipher, monkeypatch)
         asked.append((side, where, count))
         return draw(task, where, count, rng, side)
 
-    monkeypatch.setattr("alchemy.train.draw", spy)
+    monkeypatch.setattr("alchemy.training.fit.draw", spy)
     fit(cipher, tiny_model(cipher), Recipe(**QUICK), 0, lambda at: None)
     assert asked == [("valid", cipher.train, 32), ("train", cipher.train, 64), ("train", cipher.train, 32)]
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from alchemy.evaluate import complete
-from alchemy.model import Llama, Transformer, initialise
-from alchemy.restore import parts
-from alchemy.seeds import stream
-from alchemy.shift import corrupt
-from alchemy.task import draw
-from alchemy.train import Recipe, fit
-from alchemy.trainable import LowRank, choose, merge
-from alchemy.vocabulary import PAD
+from alchemy.data.seeds import stream
+from alchemy.data.shift import corrupt
+from alchemy.data.task import draw
+from alchemy.data.vocabulary import PAD
+from alchemy.internals.weights import parts
+from alchemy.models.decoding import complete
+from alchemy.models.trainable import LowRank, choose, merge
+from alchemy.models.transformer import Llama, Transformer, initialise
+from alchemy.training.fit import Recipe, fit
 from tests.conftest import WORLDS, tiny_model
 from tests.test_model import greedy, half_trained
 from tests.test_train import QUICK

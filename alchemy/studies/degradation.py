@@ -6,13 +6,13 @@ Source: arXiv:2508.01191; the heatmap of where chain of thought breaks is drawn 
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
-from alchemy.cells import Known
-from alchemy.measure import measure, records
-from alchemy.records import Record
-from alchemy.shift import Shift
-from alchemy.store import Trained
-from alchemy.task import Task
-from alchemy.train import Recipe
+from alchemy.data.shift import Shift
+from alchemy.data.task import Task
+from alchemy.measures.cell import measure, records
+from alchemy.results.cells import Known
+from alchemy.results.records import Record
+from alchemy.results.store import Trained
+from alchemy.training.fit import Recipe
 
 
 def check(task: Task, training: Recipe | None, *, temperature: float, **_: object) -> None:  # noqa: ARG001

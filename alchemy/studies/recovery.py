@@ -10,16 +10,16 @@ from copy import deepcopy
 import numpy as np
 from torch import Tensor
 
-from alchemy.batch import Batch, concatenate
-from alchemy.cells import Known
-from alchemy.measure import measure, records
-from alchemy.model import Transformer
-from alchemy.records import Record
-from alchemy.seeds import stream
-from alchemy.shift import Shift
-from alchemy.store import Trained
-from alchemy.task import Distribution, Task, draw
-from alchemy.train import Recipe, fit, next_token
+from alchemy.data.batch import Batch, concatenate
+from alchemy.data.seeds import stream
+from alchemy.data.shift import Shift
+from alchemy.data.task import Distribution, Task, draw
+from alchemy.measures.cell import measure, records
+from alchemy.models.transformer import Transformer
+from alchemy.results.cells import Known
+from alchemy.results.records import Record
+from alchemy.results.store import Trained
+from alchemy.training.fit import Recipe, fit, next_token
 
 log = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ It measures the snapshots that training kept (train.snapshots), as the degradati
 
 from collections.abc import Callable, Iterator, Sequence
 
-from alchemy.cells import Known
-from alchemy.measure import measure, records
-from alchemy.records import Record
-from alchemy.shift import Shift
-from alchemy.store import Trained
-from alchemy.task import Task
-from alchemy.train import Recipe
+from alchemy.data.shift import Shift
+from alchemy.data.task import Task
+from alchemy.measures.cell import measure, records
+from alchemy.results.cells import Known
+from alchemy.results.records import Record
+from alchemy.results.store import Trained
+from alchemy.training.fit import Recipe
 
 
 def check(task: Task, training: Recipe | None, **_: object) -> None:  # noqa: ARG001

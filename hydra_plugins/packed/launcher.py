@@ -49,7 +49,7 @@ class PackedLauncher(Launcher):
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        from alchemy import sweep
+        from alchemy.runs import sweep
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
@@ -64,8 +64,8 @@ class PackedLauncher(Launcher):
             raise
 
     def spread(self, configs: list[DictConfig], folder: Path) -> Generator[tuple[int, Any, str], None, None]:
-        """Hands the jobs out once all are checked, see alchemy.workers.spread. Raises ValueError for a wrong one."""
-        from alchemy import cluster, sweep, workers
+        """Hands the jobs out once all are checked, see alchemy.runs.workers. Raises ValueError for a wrong one."""
+        from alchemy.runs import cluster, sweep, workers
 
         if self.engine == "local":
             yield from workers.spread(sweep.run_one, configs, self.workers, sweep.check_jobs)
@@ -81,8 +81,8 @@ class PackedLauncher(Launcher):
 
     def composed(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[DictConfig]:
         """The settings of all jobs, numbered from `first`; how long they take is said before most are composed."""
-        from alchemy import sweep
-        from alchemy.settings import audit
+        from alchemy.runs import sweep
+        from alchemy.runs.settings import audit
 
         numbers = range(first, first + len(job_overrides))
         found = {i: self.compose(job_overrides[i], numbers[i]) for i in sweep.one_of_each(job_overrides)}

@@ -1,0 +1,1 @@
+"""Pictures and pages of any run, drawn from its records alone."""

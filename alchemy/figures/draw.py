@@ -1,0 +1,212 @@
+"""Figures from records alone: no model is read, nothing is trained.
+
+`python -m alchemy.figures.draw outputs/NAME/TIME` draws a finished run or sweep again; with `--format pdf` or
+`svg`, for print.
+"""
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from alchemy.errors import Parser, answering, sentence, shortened
+from alchemy.figures import curves as courses
+from alchemy.figures import diagnosis_bars as diagnosis
+from alchemy.figures import report
+from alchemy.figures import sweep_map as maps
+from alchemy.figures.heatmap import PARTS, heatmap, rows_each
+from alchemy.figures.lettering import portions
+from alchemy.results.digests import seal
+from alchemy.results.files import aside, write_aside
+from alchemy.results.jobs import proof_of
+from alchemy.results.runs import LEGEND, Results, read
+from alchemy.studies.reasoning_tax import page as tax_page
+from alchemy.studies.reasoning_tax import trajectories as tax
+from alchemy.studies.reasoning_tax.figure import headline
+
+FORMATS = ("png", "pdf", "svg")
+
+
+def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
+    """A short table: exact match of the full text by shift and level, the mean over seeds."""
+    chosen = cells[(cells["metric"] == "exact_match") & (cells["part"] == "full")]
+    if chosen.empty:
+        return "exact match of parts of a study's own: see the picture"
+    keys = [*swept, "axis", "kind", "domain"]
+    lines = ["exact match of chain and answer, mean over seeds, by level (0 is training)"]
+    for row, group in groupby(chosen.to_dict("records"), key=lambda cell: [cell[key] for key in keys]):
+        values = "  ".join(f"{cell['level']:+d}: {cell['mean']:.3f}" for cell in group)
+        lines.append(f"{' '.join(str(word) for word in row if word != '-'):<32} {values}")
+    return "\n".join(lines)
+
+
+def pictures(results: Results) -> Iterator[tuple[str, Figure]]:
+    """Every picture that the cells give, with its name."""
+    for name, draw, _ in drawings(results):
+        yield name, draw()
+
+
+def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]]:
+    """Of every picture that the cells give, its name, how it is drawn, and which rows or panels it has where these are
+    too many for one. Cells that are lacking are marked in the heatmaps.
+    """
+    if tax.taxed(results.table):
+        yield "headline", lambda: headline(tax.of(results)), ""
+        return
+    cells, table, swept = results.cells, results.table, results.apart
+    if over := studied(table, swept):
+        beside = "rows" if over == "share" else None  # a share has its rows beside it
+        kept = [name for name in swept if name != beside]
+        _, keys = courses.keys_of(kept, over)
+        for some, ending, said in portions(courses.scored(cells), keys, courses.MOST, "Panels"):
+            yield f"curves_{safe(over)}{ending}", partial(courses.curves, some, table, kept, over, said), said
+        return
+    whole = cells if results.lacking.empty else pd.concat([cells, results.lacking])
+    shift = [*swept, "axis", "kind", "domain"]
+    each = rows_each(whole, swept)
+    for metric in ("exact_match", "edit_distance"):
+        for part in PARTS:
+            name = f"heatmap{'' if metric == 'exact_match' else '_' + metric}{'' if part == 'full' else '_' + part}"
+            for some, ending, said in portions(whole, shift, each, "Rows"):
+                caption = "\n".join([*filter(None, [said]), *results.caption, *LEGEND])
+                if some["mean"][(some["metric"] == metric) & (some["part"] == part)].notna().any():
+                    yield name + ending, partial(heatmap, some, metric, part, caption, swept), said
+    replayed = cells[cells["part"] == "replay"]
+    for some, ending, said in portions(cells[cells["part"] == "diagnosis"], shift, diagnosis.MOST, "Panels"):
+        if len(some):
+            yield f"diagnosis{ending}", partial(diagnosis.bars, pd.concat([some, replayed]), swept, said), said
+    for numeric in maps.numbers(cells, swept):
+        _, keys = maps.keys_of(swept, numeric)
+        for some, ending, said in portions(maps.scored(cells), keys, maps.MOST, "Rows"):
+            both = pd.concat([some, replayed])
+            if len(some):
+                draw = partial(maps.phase, both, table, swept, numeric, said, named=not ending)
+                yield f"map_{safe(numeric)}{ending}", draw, said
+
+
+def safe(name: str) -> str:
+    """The name of a setting as part of a file's."""
+    return name.replace("/", "_")
+
+
+def studied(table: pd.DataFrame, names: list[str]) -> str | None:
+    """The coordinate of a study's own, such as the rows that a model has seen, to draw curves over: a share, or the
+    number with the most values. What was swept is text.
+    """
+    own = [name for name in names if pd.api.types.is_numeric_dtype(table[name])]
+    return "share" if "share" in own else max(own, key=lambda name: table[name].nunique(), default=None)
+
+
+def draw_all(results: Results, folder: Path, kind: str = "png") -> Path:
+    """Draws every picture into `folder`; returns the path of the first."""
+    drawn, said = draw_each(results, folder, kind)
+    if not drawn:
+        raise ValueError(said[0] if said else f"{folder} has nothing to draw")
+    return drawn[0]
+
+
+def draw_each(results: Results, folder: Path, kind: str) -> tuple[list[Path], list[str]]:
+    """Draws every picture that can be; returns their paths, and in a sentence each why others could not, if any."""
+    drawn, failed = [], []
+    gc.freeze()  # what has been imported need not be looked through after each picture
+    with styled():
+        for name, draw, _ in drawings(results):
+            path = folder / f"{name}.{kind}"
+            try:
+                drawn.append(save(draw(), path))
+            except OSError as error:  # as on a full disk: the next would do no better
+                failed.append(sentence(error))
+                break
+            except Exception as error:  # whatever numbers nobody has thought of lead to
+                failed.append(shortened(f"{path.name} cannot be drawn ({type(error).__name__}: {error})"))
+            gc.collect()  # a figure knows itself, so that it is not let go of otherwise
+    gc.unfreeze()
+    return drawn, failed
+
+
+def styled() -> AbstractContextManager[None]:
+    """The lab's style, for what is drawn within: alchemy/figures.mplstyle."""
+    return matplotlib.rc_context(fname=Path(__file__).with_suffix(".mplstyle"))
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Writes a picture whole or not at all, in the format of its name's ending; returns `path`."""
+    with aside(path) as other:
+        figure.savefig(other, format=path.suffix[1:])
+    return path
+
+
+def finish(folder: Path, kind: str = "png") -> int:
+    """Writes cells.csv, the page and the pictures of all finished jobs in `folder`, in this order; the last line
+    printed is the first picture's path. Returns the exit code: 0, or 1 if a job failed or something could not be
+    written, each of them named on stderr.
+    """
+    failed: list[str] = []
+    try:
+        results = read(folder)
+        for failure in results.failures():
+            print(f"alchemy: {failure}", file=sys.stderr)
+        if results.good:
+            write_aside(folder / "cells.csv", results.cells.to_csv(index=False))
+            seal(folder / "cells.csv", proof_of(folder))
+            words, page = pages(results, failed)
+            drawn, undrawn = draw_each(results, folder, kind)
+            failed += [line for line in undrawn if not any(known in line for known in failed)]
+            if page and tax.taxed(results.table):
+                page = report.write(results)  # anew, now that there is the picture that is part of it
+            if words or not tax.taxed(results.table):
+                print(words or table_text(results.cells, results.apart))
+            for line in left_out(results):
+                print(line)
+            print(f"every cell with its interval: {folder / 'cells.csv'}")
+            if page:
+                print(f"how its rows came out, to click through: {page}")
+            if drawn:
+                print(drawn[0], flush=True)
+    except (ValueError, OSError) as error:
+        failed.append(sentence(error))
+    for line in failed:
+        print(f"alchemy: {line}", file=sys.stderr)
+    return int(bool(failed or results.failed))
+
+
+def pages(results: Results, failed: list[str]) -> tuple[str | None, Path | None]:
+    """Writes the page, and the tables of a study that has its own; returns what it comes to in words, and the page's
+    path. What goes wrong is added to what `failed`.
+    """
+    words = page = None
+    try:
+        words = tax_page.write(results) if tax.taxed(results.table) else None
+        page = report.write(results)
+    except (ValueError, OSError) as error:
+        failed.append(sentence(error))
+    except Exception as error:  # as with pictures: what nobody has thought of costs itself
+        failed.append(shortened(f"report.html cannot be written ({type(error).__name__}: {error})"))
+    return words, page
+
+
+def left_out(results: Results) -> list[str]:
+    """In a sentence each, what has no place in any picture of its kind."""
+    last = {name.partition("_")[0]: said for name, _, said in drawings(results) if "left out" in said}
+    return [f"{name}: {said[0].lower()}{said[1:]}" for name, said in last.items()]
+
+
+@answering("alchemy", "a copy of the folder elsewhere")
+def main(words: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = Parser(prog="python -m alchemy.figures.draw", description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, metavar="outputs/NAME/TIME", help="the folder of a finished run or sweep")
+    parser.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (png, 200 dots an inch)")
+    chosen = parser.parse_args(words)
+    return finish(chosen.folder, chosen.format)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

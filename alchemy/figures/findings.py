@@ -1,0 +1,144 @@
+"""What a table of records says, in sentences: by rule, so that the same numbers always give the same words."""
+
+from collections.abc import Iterator
+from math import isnan
+from typing import Any
+
+import pandas as pd
+
+from alchemy.figures.diagnosis_bars import KINDS
+from alchemy.results.records import COORDINATES, apart
+
+HALF = 0.5
+LEAST = 0.01  # share from which an executed composition is named
+LISTED = 3  # of them, and of cells, at most
+Row = tuple[Any, ...]  # swept settings, axis, kind, domain
+Values = dict[tuple[str, str], dict[str, float]]  # part and metric -> mean, low, high
+Rows = dict[Row, dict[int, tuple[str, Values]]]  # by level, what it means and all that was measured
+
+
+def rows_of(cells: pd.DataFrame, swept: list[str]) -> Rows:
+    rows: Rows = {}
+    for cell in cells.to_dict("records"):
+        row = tuple(cell[key] for key in [*swept, *COORDINATES[:-1]])
+        _, values = rows.setdefault(row, {}).setdefault(cell["level"], (cell["setting"], {}))
+        values[cell["part"], cell["metric"]] = {name: cell[name] for name in ("mean", "low", "high")}
+    return rows
+
+
+def name_of(row: Row, swept: list[str], level: int, setting: str) -> str:
+    """A cell by name, such as "task +1 [F2F2]"."""
+    *variant, axis, kind, domain = row
+    words = [axis, *([f"{kind} {domain}"] if axis == "format" else []), f"{level:+d}" if level else "0"]
+    return ", ".join([" ".join(words) + f" [{setting}]" * bool(setting), *settings_of(variant, swept)])
+
+
+def settings_of(variant: Any, swept: list[str]) -> list[str]:
+    return [f"{name}={value}" for name, value in zip(swept, variant, strict=False)]
+
+
+def mean(values: Values, part: str, metric: str) -> float:
+    return values.get((part, metric), {}).get("mean", float("nan"))
+
+
+def told(values: Values, part: str, metric: str) -> str:
+    """A share with its interval, if it has one."""
+    its = values[part, metric]
+    return f"{its['mean']:.0%}" + (f" [{its['low']:.0%}, {its['high']:.0%}]" if not isnan(its["low"]) else "")
+
+
+def breaks(levels: dict[int, tuple[str, Values]]) -> list[int]:
+    """On either side of training, the nearest level at which less than half of what is right there is right."""
+    right = {level: mean(values, "full", "exact_match") for level, (_, values) in levels.items()}
+    broken = [level for level, value in right.items() if level and value < HALF * right.get(0, 0.0)]
+    sides = [[level for level in broken if level < 0], [level for level in broken if level > 0]]
+    return [min(side, key=abs) for side in sides if side]
+
+
+def how(values: Values) -> str:
+    """The commonest way in which completions fail, and the map that most of them execute."""
+    kinds = [kind for kind in KINDS if kind != "right" and ("diagnosis", kind) in values]
+    if not kinds:
+        return ""
+    kind = max(kinds, key=lambda kind: mean(values, "diagnosis", kind))
+    best = commonest(values)[:1]
+    executed = f"; {best[0]} is executed in {told(values, 'executed', best[0])}" if best and kind != "malformed" else ""
+    return f"{KINDS[kind][0]} {told(values, 'diagnosis', kind)}{executed}"
+
+
+def commonest(values: Values) -> list[str]:
+    """The compositions that are executed in no few rows, the commonest first."""
+    named = {metric: its["mean"] for (part, metric), its in values.items() if part == "executed" and metric != "tie"}
+    return sorted((name for name in named if named[name] >= LEAST), key=lambda name: -named[name])
+
+
+def sentences(cells: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """What holds over all cells: where the answer fails although the chain is right, which composition is written for
+    a new one, and which noise hurts most, on which prompts.
+    """
+    swept = apart(table)
+    rows = rows_of(cells, swept)
+    return [*half_right(table, swept), *replayed(rows, swept), *noise(rows, swept)]
+
+
+def half_right(table: pd.DataFrame, swept: list[str]) -> Iterator[str]:
+    """Where, in single seeds, half of the chains are right and fewer than half of the answers."""
+    exact = table[table["metric"] == "exact_match"]
+    keys = [*swept, *COORDINATES, "seed"]
+    chain, answer = (exact[exact["part"] == part].set_index(keys) for part in ("chain", "answer"))
+    both = chain[["value", "setting"]].join(answer["value"].rename("answer"), how="inner").reset_index()
+    if both.empty:
+        return
+    seeds = table["seed"].nunique()
+    found = both[(both["value"] >= HALF) & (both["answer"] < HALF)]
+    said = []
+    for _, some in found.groupby([*swept, *COORDINATES], sort=False):
+        first = some.iloc[0]
+        row = tuple(first[name] for name in [*swept, *COORDINATES[:-1]])
+        said.append(
+            f"{name_of(row, swept, int(first['level']), first['setting'])} in {len(some)} of {seeds} seeds (chain "
+            f"{some['value'].mean():.2f}, answer {some['answer'].mean():.2f})"
+        )
+    more = [f"{len(said) - LISTED} more"] if len(said) > LISTED else []
+    where = "; ".join(said[:LISTED] + more) or "nowhere, in no seed"
+    yield f"Where half of the chains are right, or more, and fewer than half of the answers: {where}."
+
+
+def replayed(rows: Rows, swept: list[str]) -> Iterator[str]:
+    """What is executed instead of a new composition of known rules."""
+    for row, levels in rows.items():
+        if row[-3] == "task" and ("executed", "tie") in levels.get(1, ("", {}))[1]:
+            setting, values = levels[1]
+            names = [f"{name} in {told(values, 'executed', name)}" for name in commonest(values)[:LISTED]]
+            names = names or [f"no one composition in {LEAST:.0%} or more"]
+            yield (
+                f"Asked for a new composition of known rules, {name_of(row, swept, 1, setting)}, answers execute "
+                f"{', '.join(names)}, or one of several that cannot be told apart there in "
+                f"{told(values, 'executed', 'tie')}; {told(values, 'diagnosis', 'replayed')} of completions are, word "
+                "for word, gold of another composition."
+            )
+
+
+def noise(rows: Rows, swept: list[str]) -> Iterator[str]:
+    """Which noise hurts most, over all its levels, and whether untouched prompts are still right."""
+    noised = {
+        row: some
+        for row, levels in rows.items()
+        if row[-3] == "format" and (some := [values for level, (_, values) in levels.items() if level])
+    }
+    widest = {row: some for row, some in noised.items() if row[-1] == "all"} or noised
+    hurts = {row: overall(some, "full", "exact_match") for row, some in widest.items()}
+    said = []
+    for row in sorted(hurts, key=lambda row: hurts[row]):
+        names = [f"{row[-2]} {row[-1]}", *settings_of(row[:-3], swept)]
+        prompts = {name: overall(widest[row], "prompt", f"right_{name}") for name in ("untouched", "touched")}
+        right = [f"{value:.2f} of {name} prompts" for name, value in prompts.items() if not isnan(value)]
+        said.append(f"{', '.join(names)} {hurts[row]:.2f}" + f" ({' and '.join(right)})" * bool(right))
+    if said:
+        yield f"Exact match under noise, mean over its levels, worst first: {'; '.join(said)}."
+
+
+def overall(some: list[Values], part: str, metric: str) -> float:
+    """The mean over those cells that have it."""
+    found = [value for values in some if not isnan(value := mean(values, part, metric))]
+    return sum(found) / len(found) if found else float("nan")

@@ -1,0 +1,70 @@
+"""The replay oracle: a predictor that learns nothing and executes the nearest training composition.
+
+It names a rule only where training had that rule, and otherwise writes what training wrote there. On the paper's task
+shifts it has the scores of Tables 1 and 2 to the printed digit. Source: arXiv:2508.01191, section 5.1.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alchemy.data.batch import Batch, Role
+from alchemy.data.seeds import stream
+from alchemy.data.task import Composition, Distribution, Task, problems_of, terse
+from alchemy.data.vocabulary import PAD
+
+
+def nearest(trained: Sequence[Composition], asked: Composition) -> tuple[Composition, Composition]:
+    """The rules that the oracle names, and those that it executes.
+
+    Executed is the training composition that begins most like `asked`, then has most places in common with it, then
+    is first. Named, at each of its places, is the rule asked for if some training composition has it there.
+    """
+
+    def likeness(composition: Composition) -> tuple[int, int]:
+        same = [a == b for a, b in zip(composition, asked, strict=False)]
+        return (same.index(False) if False in same else len(same)), sum(same)
+
+    if asked in trained:
+        return asked, asked
+    executed = max(trained, key=likeness)
+    seen = {(place, rule) for composition in trained for place, rule in enumerate(composition)}
+    named = tuple(
+        asked[place] if place < len(asked) and (place, asked[place]) in seen else rule
+        for place, rule in enumerate(executed)
+    )
+    return named, executed
+
+
+def replay(task: Task, clean: Batch) -> NDArray[np.int16]:
+    """(B, C) what the oracle writes after the prompts of `clean`, padded on the right.
+
+    Its elements have training's length: a longer one loses its last atoms, a shorter one goes on from its first. A row
+    whose gold has no chain, in a world that answers so as well, has none.
+    """
+    completion = np.full((len(clean), 0), PAD, dtype=np.int16)
+    chained = (clean.role == Role.CHAIN).any(axis=1) if terse(task) else np.ones(len(clean), dtype=bool)
+    lengths: dict[int, int] = {}  # of training's elements, by the first rule
+    for rows, elements, asked in problems_of(clean, task.vocabulary):
+        named, executed = nearest(task.train.compositions, asked)
+        if executed[0] not in lengths:
+            lengths[executed[0]] = length_of(task, executed[0])
+        places = np.arange(lengths[executed[0]]) % elements.shape[1]
+        for some, chain in ((chained[rows], True), (~chained[rows], False)):
+            if some.any():
+                own = elements[some][:, places]
+                batch = task.direct(own, executed) if terse(task) and not chain else task.render(own, named, executed)
+                written = batch.completion()
+                if (more := written.shape[1] - completion.shape[1]) > 0:
+                    completion = np.pad(completion, ((0, 0), (0, more)))
+                completion[rows[some], : written.shape[1]] = written
+    return completion
+
+
+def length_of(task: Task, rule: int) -> int:
+    """Atoms of training's elements that a composition which opens with this rule is asked of."""
+    if not terse(task):
+        return task.train.length
+    elements, _ = task.problems(Distribution(((rule,),), task.train.length), 1, stream(0, "length"))
+    return int((elements != PAD).sum())

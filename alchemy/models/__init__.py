@@ -1,0 +1,1 @@
+"""What reads and writes rows: small transformers, their decoding and their likelihoods."""

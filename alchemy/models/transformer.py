@@ -1,0 +1,235 @@
+"""The transformer, all of it, in the paper's two forms, with a cache to decode with.
+
+Transformer, the GPT form: pre-norm blocks of causal attention and a four times wider feed-forward layer, biases
+everywhere, one table for the tokens going in and coming out, and the positions it is given. Llama: RMSNorm, rotary
+positions, SwiGLU, no biases, two tables. Source: arXiv:2508.01191, Table 8.
+
+Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D width, V symbols.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alchemy.data.tokenizer import Tokenizer
+from alchemy.models.attention import attend
+
+SPREAD = 0.02  # the deviation of fresh weights
+EPSILON = 1e-6  # of RMSNorm
+Positions = Literal["learned", "rotary", "both", "none"]
+Precision = Literal["float32", "bfloat16"]
+
+
+class Cache:
+    """Keys and values of the tokens read so far, per layer; rows can be dropped as they finish.
+
+    Tokens are its outer dimension, so that reading all of them for one new token runs through memory in order: on a
+    CPU that takes half the time of the attention kernel made for many queries.
+    """
+
+    def __init__(self, model: "Transformer", rows: int) -> None:
+        shape = (len(model.blocks), 2, model.context, rows, model.heads, model.width // model.heads)
+        self.states = torch.empty(shape, device=model.tokens.weight.device, dtype=model.tokens.weight.dtype)
+        self.length = 0
+
+    def store(self, layer: int, mixed: Tensor) -> None:
+        """Puts the keys and values among `mixed` (B, T, 3, H, E), of the newest tokens, behind those of `layer`."""
+        new = slice(self.length, self.length + mixed.shape[1])
+        self.states[layer, :, new] = mixed[:, :, 1:].permute(2, 1, 0, 3, 4)
+
+    def attend(self, layer: int, queries: Tensor) -> Tensor:
+        """(B, H, E) what the newest token's queries (B, H, E) read from all tokens stored, itself included."""
+        keys, values = self.states[layer, :, : self.length + 1]  # (S, B, H, E)
+        scores = (keys * queries).sum(dim=-1) / queries.shape[-1] ** 0.5
+        weights = scores.softmax(dim=0)
+        return (values * weights[..., None]).sum(dim=0)
+
+    def keep(self, rows: Tensor) -> None:
+        kept = self.states[:, :, : self.length, rows]
+        self.states = self.states.new_empty((*self.states.shape[:3], kept.shape[3], *self.states.shape[4:]))
+        self.states[:, :, : self.length] = kept
+
+
+class Block(nn.Module):
+    """One layer: attention, then a feed-forward layer, each on the normalised stream and added back to it."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.width, self.heads = width, heads
+        self.attention_norm: nn.Module = nn.LayerNorm(width)
+        self.attention_in = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.feed_norm: nn.Module = nn.LayerNorm(width)
+        self.feed_in = nn.Linear(width, 4 * width)
+        self.feed_out = nn.Linear(4 * width, width)
+
+    def forward(self, stream: Tensor, layer: int, angles: Tensor | None, cache: Cache | None) -> Tensor:
+        B, T, D = stream.shape
+        mixed = self.attention_in(self.attention_norm(stream)).view(B, T, 3, self.heads, D // self.heads)
+        if angles is not None:
+            mixed = torch.cat([rotate(mixed[:, :, :2], angles[:, None, None]), mixed[:, :, 2:]], dim=2)
+        if cache is not None:
+            cache.store(layer, mixed)
+        attended = cache.attend(layer, mixed[:, 0, 0]) if cache is not None and cache.length else attend(mixed)
+        stream = stream + self.attention_out(attended.reshape(B, T, D))
+        return stream + self.feed(self.feed_norm(stream))
+
+    def feed(self, stream: Tensor) -> Tensor:
+        return self.feed_out(functional.gelu(self.feed_in(stream)))
+
+
+class LlamaBlock(Block):
+    """The same without biases, with RMSNorm, and with SwiGLU of width `feed`."""
+
+    def __init__(self, width: int, heads: int, feed: int) -> None:
+        nn.Module.__init__(self)
+        self.width, self.heads = width, heads
+        self.attention_norm = nn.RMSNorm(width, eps=EPSILON)
+        self.attention_in = nn.Linear(width, 3 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
+        self.feed_norm = nn.RMSNorm(width, eps=EPSILON)
+        self.feed_in = nn.Linear(width, 2 * feed, bias=False)  # the gate, and what it lets through
+        self.feed_out = nn.Linear(feed, width, bias=False)
+
+    def feed(self, stream: Tensor) -> Tensor:
+        gate, value = self.feed_in(stream).chunk(2, dim=-1)
+        return self.feed_out(functional.silu(gate) * value)
+
+
+class Transformer(nn.Module):
+    """`context` is the longest row it can read. Raises ValueError where the sizes do not fit one another."""
+
+    def __init__(
+        self, vocabulary_size: int, context: int, layers: int, heads: int, width: int, positions: Positions
+    ) -> None:
+        super().__init__()
+        for name, size in (("context", context), ("layers", layers), ("heads", heads), ("width", width)):
+            if size < 1:
+                raise ValueError(f"model.{name}={size} is too small: set it to 1 or more")
+        if width % heads:
+            raise ValueError(
+                f"model.width={width} cannot be split among model.heads={heads}: "
+                f"set model.width to a multiple of it, such as {width // heads * heads or heads}"
+            )
+        if positions not in get_args(Positions):
+            raise ValueError(f"model.positions={positions} is unknown: use {', '.join(get_args(Positions))}")
+        if positions in ("rotary", "both") and width // heads % 2:
+            raise ValueError(
+                f"model.positions={positions} turns pairs of numbers, and a head has {width // heads}: "
+                f"set model.width to a multiple of {2 * heads}"
+            )
+        self.context, self.heads, self.width = context, heads, width
+        self.spread = SPREAD
+        self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
+        self.precision: Precision = "float32"  # of its layers' products; weights, stream and logits are float32
+        self.tokens = nn.Embedding(vocabulary_size, width)
+        self.places = nn.Embedding(context, width) if positions in ("learned", "both") else None
+        self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
+        self.norm: nn.Module = nn.LayerNorm(width)
+        self.angles: Tensor | None
+        self.register_buffer(
+            "angles",
+            turning_angles(context, width // heads) if positions in ("rotary", "both") else None,
+            persistent=False,
+        )
+
+    def block(self) -> Block:
+        return Block(self.width, self.heads)
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """(B, T) ids to (B, T, V) logits; with a cache, the tokens go on from those it holds, one at a time."""
+        return self.logits(self.hidden(tokens, cache))
+
+    def arithmetic(self) -> AbstractContextManager:
+        """What to compute its layers in: with products in bfloat16, where its precision says so."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.tokens.weight.device.type, torch.bfloat16)
+
+    def hidden(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """(B, T) ids to the normalised stream (B, T, D) that `logits` reads."""
+        start = cache.length if cache else 0
+        end = start + tokens.shape[1]
+        assert end <= self.context, f"{end} tokens do not fit model.context={self.context}"
+        assert start == 0 or end == start + 1, "a filled cache takes one token at a time"
+        stream = self.tokens(tokens)
+        if self.places is not None:
+            stream = stream + self.places.weight[start:end]
+        angles = None if self.angles is None else self.angles[start:end]
+        with self.arithmetic():
+            for layer, block in enumerate(self.blocks):
+                stream = block(stream, layer, angles, cache)
+        if cache:
+            cache.length = end
+        return self.norm(stream)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return functional.linear(hidden, self.tokens.weight)
+
+
+class Llama(Transformer):
+    """The LLaMA form; `ffn` is the width of its feed-forward layers. Its positions are rotary; or both, learned ones as
+    well, which no published LLaMA has. `spread` is the deviation of fresh embeddings.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        context: int,
+        layers: int,
+        heads: int,
+        width: int,
+        ffn: int,
+        positions: Literal["rotary", "both"] = "rotary",
+        spread: float = SPREAD,
+    ) -> None:
+        if ffn < 1:
+            raise ValueError(f"model.ffn={ffn} is too small: set it to 1 or more")
+        self.ffn = ffn
+        if positions not in ("rotary", "both"):
+            raise ValueError(f"model.positions={positions} is not for the LLaMA form: use rotary or both")
+        if not spread > 0:
+            raise ValueError(f"model.spread={spread} must be above 0, such as {SPREAD}")
+        super().__init__(vocabulary_size, context, layers, heads, width, positions)
+        self.spread = spread
+        self.norm = nn.RMSNorm(width, eps=EPSILON)
+        self.output = nn.Linear(width, vocabulary_size, bias=False)
+
+    def block(self) -> Block:
+        return LlamaBlock(self.width, self.heads, self.ffn)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.output(hidden)
+
+
+def turning_angles(context: int, width: int) -> Tensor:
+    """(context, width / 2) the angle by which each pair of a head's numbers turns at each place (base 10,000)."""
+    frequency = 10_000.0 ** (-torch.arange(0, width, 2) / width)
+    return torch.arange(context)[:, None] * frequency
+
+
+def rotate(states: Tensor, angles: Tensor) -> Tensor:
+    """(B, T, …, E) with each pair of numbers turned by its angle (T, …, E / 2). Source: RoFormer, arXiv:2104.09864."""
+    first, second = states.chunk(2, dim=-1)
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+
+
+def initialise(model: Transformer, rng: np.random.Generator) -> None:
+    """Fresh weights in place, from `rng` alone: normal with deviation 0.02, divided by sqrt(2 L) where a layer writes
+    into the stream; biases zero, norms one. Source: GPT-2's initialisation.
+    """
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if name.endswith("norm.weight"):
+                weights.fill_(1.0)
+            elif name.endswith("bias"):
+                weights.zero_()
+            else:
+                scale = SPREAD / (2 * len(model.blocks)) ** 0.5 if name.endswith("_out.weight") else SPREAD
+                scale = model.spread if name == "tokens.weight" else scale
+                weights.copy_(torch.from_numpy(rng.normal(0.0, scale, tuple(weights.shape))))

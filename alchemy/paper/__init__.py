@@ -1,0 +1,1 @@
+"""The published paper, measured again."""

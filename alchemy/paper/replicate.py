@@ -1,0 +1,152 @@
+"""The paper, measured again: every experiment of conf/experiment/paper, then its claims and its figures.
+
+    python -m alchemy.paper.replicate [quick=true] [large=true] [workers=2] [output=outputs]
+
+A finished experiment is not run again while no code and no setting of it has changed; one that was stopped goes on
+from its trained models and measured cells. Source: arXiv:2508.01191.
+"""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+
+from alchemy.errors import sentence
+from alchemy.paper.claims import LARGE
+from alchemy.results.digests import read_json, write_json
+from alchemy.results.jobs import jobs
+from alchemy.results.store import MEASURING, TRAINING
+from alchemy.runs.plan import given
+from alchemy.runs.settings import CONF, HERE
+
+MINUTES = {  # measured on two cores with three seeds: what the time left is reckoned from
+    "tasks": 8.0,
+    "reversal": 1.2,
+    "length": 3.4,
+    "atoms": 2.0,
+    "places": 1.9,
+    "format_kinds": 3.0,
+    "format_domains": 1.0,
+    "temperature": 5.0,
+    "steps": 10.0,
+    "sft": 6.0,
+    "element_sft": 6.0,
+    "sizes": 12.0,
+    "sft_sizes": 6.0,
+    "large": 20.0,
+    "sft_large": 9.0,
+    "grouped": 8.0,
+}
+LAWFUL = ("tasks", "reversal", "length", "atoms", "places", "format_kinds")  # whose levels are graded, default model
+
+
+def main() -> None:
+    """The command; exit code 1 if an experiment failed, 2 if it was called wrongly."""
+    try:
+        settings = read(sys.argv[1:])
+    except ValueError as error:
+        print(f"alchemy: {sentence(error)}", file=sys.stderr)
+        sys.exit(2)
+    try:
+        chosen = [name for name in MINUTES if name not in LARGE or settings["large"] == "true"]
+        quick, workers = settings["quick"] == "true", int(settings["workers"])
+        sys.exit(run(chosen, quick=quick, workers=workers, output=settings["output"]))
+    except KeyboardInterrupt:
+        sys.exit("alchemy: stopped; finished experiments, models and cells are kept, the same command goes on")
+    except (ValueError, OSError, KeyError) as error:
+        sys.exit(f"alchemy: {sentence(error)}")
+
+
+def read(words: list[str]) -> dict[str, str]:
+    """The settings given as key=value. Raises ValueError for others."""
+    known = {"quick": "false", "large": "false", "workers": "2", "output": "outputs"}
+    settings = given(words, known, "a setting of the paper: use quick=true, large=true, workers=2, output=DIR")
+    for name in ("quick", "large"):
+        if settings[name] not in ("true", "false"):
+            raise ValueError(f"{name}={settings[name]} must be true or false")
+    if not settings["workers"].isdigit() or settings["workers"] == "0":
+        raise ValueError(f"workers={settings['workers']} must be a whole number of processes, such as 2")
+    return settings
+
+
+def run(names: list[str], quick: bool, workers: int, output: str) -> int:
+    """Runs what is not finished of these experiments, then writes claims and figures; returns the exit code."""
+    failed, taken, spent = [], 0.0, 0.0  # minutes taken, and those that it takes elsewhere
+    home = Path(output) / ("paper_quick" if quick else "paper")
+    for number, name in enumerate(names, 1):
+        done = home / name / "done.json"
+        if finished(done, quick) is None:
+            pace = taken / spent if spent else (1 / 3 if quick else 1.0) * 2 / workers
+            left = pace * sum(MINUTES[later] for later in names[number - 1 :])
+            print(f"\n== {name} ({number} of {len(names)}, about {left:.0f} minutes left)", flush=True)
+            begun = monotonic()
+            if experiment(name, quick, workers, output, done):
+                taken, spent = taken + (monotonic() - begun) / 60, spent + MINUTES[name]
+            else:
+                failed.append(name)
+    return close(home, quick, failed)
+
+
+def close(home: Path, quick: bool, failed: list[str]) -> int:
+    """Writes claims, figures and laws from what is finished, and says what is not; returns the exit code."""
+    from alchemy.paper import claims, laws
+    from alchemy.paper import figures as plates
+
+    done = {name: finished(home / name / "done.json", quick) for name in MINUTES}
+    folders = {name: folder for name, folder in done.items() if folder is not None}
+    if folders:
+        print("\n== claims, figures and laws", flush=True)
+        table = claims.claims(folders)
+        page = claims.write(table, home)
+        plates.draw(table, home)
+        graded = [folder for name, folder in folders.items() if name in LAWFUL]
+        said = laws.report(graded, home) if graded else []
+        print("\n".join([claims.summary(table).to_string(), "", *said, "", str(page)]), flush=True)
+    if failed:
+        print(f"alchemy: not finished: {', '.join(failed)}; the same command goes on from there", file=sys.stderr)
+    return int(bool(failed))
+
+
+def experiment(name: str, quick: bool, workers: int, output: str, done: Path) -> bool:
+    """Runs one experiment in a process of its own; whether all its jobs ended well."""
+    begun = monotonic()
+    words = [
+        f"experiment=paper/{name}",
+        f"workers={workers}",
+        f"output={output}",
+        f"name={done.parent.parent.name}/{name}",
+    ]
+    words += ["hydra.sweeper.params.seed=0"] if quick else []
+    if subprocess.run([sys.executable, "-m", "alchemy", *words], check=False).returncode:  # noqa: S603 our own words
+        return False
+    newest = max(folder for folder in done.parent.iterdir() if folder.is_dir())
+    facts = {"key": key(name, quick), "folder": newest.name, "minutes": round((monotonic() - begun) / 60, 2)}
+    write_json(done, facts)
+    return True
+
+
+def finished(done: Path, quick: bool) -> Path | None:
+    """The folder of an experiment that ended well with today's code and settings, or None."""
+    try:
+        facts = read_json(done)
+        folder = done.parent / facts["folder"]
+        well = all(run.get("status") == "ok" for run in jobs(folder).values()) and (folder / "cells.csv").exists()
+        return folder if well and facts["key"] == key(done.parent.name, quick) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def key(name: str, quick: bool) -> str:
+    """A digest of all that decides an experiment's numbers: its settings, and the code below the figures."""
+    modules = {*TRAINING, *MEASURING, "alchemy.results.records", "alchemy.runs.plan", "alchemy.runs.job"}
+    code = [HERE.parent / f"{module.replace('.', '/')}.py" for module in sorted(modules)]
+    code += [*sorted((HERE / "studies").rglob("*.py")), *sorted((HERE.parent / "tasks").glob("*.py"))]
+    settings = [path for path in sorted(CONF.rglob("*.yaml")) if "experiment" not in path.parts]
+    own = [CONF / "experiment" / "paper" / f"{part}.yaml" for part in (name, "base")]
+    content = b"\0".join(path.read_bytes() for path in (*code, *settings, *own))
+    return hashlib.sha256(content + bytes([quick])).hexdigest()[:24]
+
+
+if __name__ == "__main__":
+    main()

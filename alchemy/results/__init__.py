@@ -1,0 +1,1 @@
+"""What is on disk: records, models, cells and their checksums; and the table of it all."""

@@ -1,0 +1,126 @@
+"""Where measured cells are kept: under a digest of all that decides them, and nothing else."""
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+from numpy.typing import NDArray
+
+from alchemy.data.kinds import check
+from alchemy.data.task import Distribution
+from alchemy.results.digests import Damaged, digest, read_json, sha256, write_json
+from alchemy.results.files import aside
+
+log = logging.getLogger(__name__)
+
+NAMED = 24  # digits of a cell's key that name its files
+Settings = dict[str, Any]
+
+Values = dict[str, dict[str, tuple[float, float]]]  # part -> metric -> value and its standard error over rows
+Rows = dict[str, NDArray]  # column -> one entry a row, (B,)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was measured at one Distribution; `rows`, what each row came to, stay in their file when it is read back."""
+
+    values: Values
+    rows: Rows | None = None
+
+
+class Known(Protocol):
+    """What a study asks of the cells measured so far; a dict will do."""
+
+    def __contains__(self, where: object) -> bool: ...
+    def __getitem__(self, where: Distribution) -> Cell: ...
+    def __setitem__(self, where: Distribution, cell: Cell) -> None: ...
+    def under(self, **circumstances: object) -> "Known": ...
+
+
+class CellRecord(TypedDict):
+    """What the JSON file of a cell says, besides its checksum."""
+
+    key: str  # digest of all that decides it; its first NAMED digits name the file
+    values: dict[str, dict[str, tuple[float, ...]]]
+    rows: str | None  # SHA-256 of the Parquet file beside it, if there is one
+
+
+class Cells:
+    """Measured cells of one model by Distribution: the values of each in a small JSON file, its rows in a Parquet file
+    of the same name; `key` is whatever else decides them. With `force`, what was measured before is not known.
+    """
+
+    def __init__(self, folder: Path, key: object, force: bool = False) -> None:
+        self.folder, self.key, self.force = folder, key, force
+
+    def under(self, **circumstances: object) -> "Cells":
+        """The cells of this model under circumstances of a study's own, such as the rows it was fine-tuned on."""
+        return Cells(self.folder, [self.key, circumstances], self.force)
+
+    def named(self, where: Distribution) -> str:
+        """The digest of all that decides a cell."""
+        return digest([self.key, asdict(where)])
+
+    def path(self, where: Distribution) -> Path:
+        return self.folder / f"{self.named(where)[:NAMED]}.json"
+
+    def __contains__(self, where: object) -> bool:
+        if self.force or not isinstance(where, Distribution) or not self.path(where).exists():
+            return False
+        try:
+            return bool(self[where].values)
+        except (OSError, ValueError) as error:
+            log.warning("%s; the cell is measured again", error)
+            return False
+
+    def __getitem__(self, where: Distribution) -> Cell:
+        path = self.path(where)
+        if (record := read(path))["key"] != self.named(where):
+            raise Damaged(f"{path} is another cell than the one it is named for")
+        return Cell(record["values"])
+
+    def __setitem__(self, where: Distribution, cell: Cell) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.path(where)
+        rows = path.with_suffix(".parquet")
+        if cell.rows:
+            write_parquet(rows, cell.rows)
+        content = {"key": self.named(where), "values": cell.values, "rows": sha256(rows) if cell.rows else None}
+        write_json(path, content, indent=None)  # last: it says that the cell is whole
+
+
+def read(path: Path) -> Settings:
+    """The record of a cell, whose name, kind and rows are what they were when it was written. Raises Damaged if not."""
+    try:
+        record = read_json(path)
+        check("the cell", record, CellRecord)
+        pairs = all(len(pair) == 2 for metrics in record["values"].values() for pair in metrics.values())
+    except (OSError, ValueError) as error:
+        raise error if isinstance(error, Damaged) else Damaged(f"{path} is no cell ({error})") from error
+    if not pairs or record["key"][:NAMED] != path.stem:
+        raise Damaged(f"{path} is not the cell that it is named for")
+    if record["rows"] is not None:
+        rows = path.with_suffix(".parquet")
+        try:
+            same = sha256(rows) == record["rows"]
+        except OSError as error:
+            raise Damaged(f"{rows} cannot be read ({error.strerror})") from error
+        if not same:
+            raise Damaged(f"{rows} has changed since it was written")
+    return record
+
+
+def write_parquet(path: Path, rows: Rows) -> None:
+    """Writes columns whole or not at all."""
+    import duckdb
+
+    lab = duckdb.default_connection()  # a new one would take as long as all the rest
+    lab.register("rows", rows)
+    try:
+        with aside(path) as other:
+            lab.table("rows").write_parquet(str(other))
+    except duckdb.IOException as error:
+        raise OSError(f"{path} cannot be written ({str(error).splitlines()[0]})") from None
+    finally:
+        lab.unregister("rows")

@@ -1,0 +1,47 @@
+"""Where a number comes from: versions, commit, machine, time."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "numpy", "numba", "hydra-core", "rapidfuzz", "sacrebleu")
+HERE = Path(__file__).resolve().parent.parent.parent
+
+
+def provenance() -> dict[str, Any]:
+    """What run.json says of the code and the machine, at the time of asking (UTC)."""
+    return {"began_at": datetime.now(UTC).isoformat(timespec="seconds"), **code(), **machine()}
+
+
+@cache
+def code() -> dict[str, Any]:
+    """Versions, and the commit of a checkout: `dirty` if files differ from it, None where there is no checkout."""
+    commit = git("rev-parse", "HEAD") if (HERE / ".git").exists() else None
+    changed = git("status", "--porcelain", "--untracked-files=no") if commit else None
+    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    return {"versions": versions, "commit": commit, "dirty": bool(changed) if commit else None}
+
+
+def machine() -> dict[str, Any]:
+    return {"machine": {"host": platform.node(), "processor": processor(), "cores": os.cpu_count()}}
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def git(*words: str) -> str | None:
+    """What git answers of this checkout, or None if it cannot."""
+    try:
+        done = subprocess.run(["git", "-C", HERE, *words], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603, S607
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,142 @@
+"""What a run or sweep came to: its jobs, and its cells in one table."""
+
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alchemy.errors import shortened
+from alchemy.results.jobs import jobs, variants
+from alchemy.results.records import apart, load, summarise
+
+NAMED = 60  # letters at most of compositions that a caption names one by one
+
+
+@dataclass(frozen=True)
+class Results:
+    """A folder's jobs by number: `good` and `failed`, each as its run.json has it; `swept`, per job, the settings that
+    make its cells differ from another's; and the `table` of all records of the good ones, a row each.
+    """
+
+    folder: Path
+    good: dict[int, dict[str, Any]]
+    failed: dict[int, dict[str, Any]]
+    swept: dict[int, dict[str, str]]
+    table: pd.DataFrame
+
+    @property
+    def apart(self) -> list[str]:
+        """The columns that keep cells apart besides shift, part and metric."""
+        return apart(self.table)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell, over seeds (see alchemy.results.records.summarise)."""
+        return summarise(self.table)
+
+    @property
+    def lacking(self) -> pd.DataFrame:
+        """The cells, without a mean, that only failed jobs would have."""
+        return holes(self.cells, [self.swept[number] for number in self.failed if number in self.swept])
+
+    @property
+    def caption(self) -> list[str]:
+        return caption_of(list(self.good.values()))
+
+    def failures(self) -> list[str]:
+        """Per failed job, what befell it and, if it can be had again, the command for it alone."""
+        said = []
+        for number, run in self.failed.items():
+            words = f" ({shortened(' '.join(run['overrides']), 90)})" if run.get("overrides") else ""
+            name = f"job {number}{words}: " if number >= 0 else ""
+            said.append(f"{name}{run.get('error', 'did not finish: start the same command again')}")
+            if number >= 0 and run.get("began"):
+                said[-1] += f"\n  that job alone: {command(run)}"
+        return said
+
+
+def command(run: dict[str, Any]) -> str:
+    """The command for a job of a sweep alone."""
+    words = ["--config-dir", run["config_dir"]] if run.get("config_dir") else []
+    words += run["overrides"]
+    if any(word.startswith("experiment=") for word in words):  # which may sweep of itself
+        words.append("hydra.mode=RUN")
+    return f"python -m alchemy {shlex.join(words)}"
+
+
+def read(folder: Path) -> Results:
+    """The results in a run's or sweep's folder. Raises ValueError if it is none, or a file in it cannot be read."""
+    runs = jobs(folder)
+    failed = {number: run for number, run in runs.items() if run.get("status") != "ok"}
+    good = {number: run for number, run in runs.items() if number not in failed}
+    swept = variants(good | {number: run for number, run in failed.items() if "overrides" in run})
+    return Results(folder, good, failed, swept, load(folder, {number: swept[number] for number in good}))
+
+
+def holes(cells: pd.DataFrame, lacking: list[dict[str, str]]) -> pd.DataFrame:
+    """The cells, without a mean, that failed jobs lack whose swept settings no finished job has."""
+    keys = list(lacking[0]) if lacking else []
+    if not keys:
+        return cells[:0]
+    measured = list(cells[keys].itertuples(index=False, name=None))
+    like = cells[[settings == measured[0] for settings in measured]].assign(mean=np.nan, seeds=0)
+    missing = {tuple(settings.values()) for settings in lacking} - set(measured)
+    return pd.concat([cells[:0], *(like.assign(**dict(zip(keys, values, strict=True))) for values in sorted(missing))])
+
+
+LEGEND = (
+    "A cell: mean, lowest to highest seed, what executing the nearest training composition scores (replay), and what "
+    "the level means.",
+    "The noise token is never seen in training; a model that is right on the prompts that noise left untouched, and on "
+    "no others, has their share as its exact match.",
+)
+
+
+def caption_of(runs: list[dict[str, Any]]) -> list[str]:
+    """What a reader must know of the setting, line by line."""
+
+    def span(name: str) -> str:
+        return span_of([run[name] for run in runs])
+
+    seeds = sorted({run["seed"] for run in runs})
+    trained = sorted({", ".join(run["training"]) for run in runs})
+    if max(map(len, trained)) > NAMED:
+        trained = [f"{span_of([len(run['training']) for run in runs])} compositions"]
+    kept = sorted({kept_out(run["held_out"]) for run in runs})
+    short = [f"seed {run['seed']}: {run['exact_match']:.4f}" for run in runs if not run["reached"]]
+    elsewhere = sorted({run["from"] for run in runs if run.get("from")})
+    how = f"Trained elsewhere ({', '.join(elsewhere)}); level 0 is" if elsewhere else "Trained on"
+    seen = "" if elsewhere else f", {span('rows')} rows"
+    return [
+        f"{how} {' | '.join(trained)} with {span('length')} atoms per element{seen}; "
+        f"{span('parameters')} parameters; {len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(map(str, seeds))}).",
+        *([] if elsewhere else [f"Kept out of training: {' | '.join(kept)}, and every test problem."]),
+        *([f"Training ended before its mark on held-out problems ({', '.join(short)})."] if short else []),
+        f"{span('count')} test rows a seed, drawn from fewer problems where it says so. Red frame: the training "
+        "distribution.",
+    ]
+
+
+def span_of(values: list[int]) -> str:
+    """The lowest to the highest of some numbers, in words."""
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def kept_out(held_out: dict[str, Any]) -> str:
+    """What training lacks, in words."""
+    kept = []
+    if held_out["atoms"]:
+        written = f" as inputs (rules write {', '.join(held_out['written'])})" if held_out["written"] else " altogether"
+        kept.append(f"the atoms {', '.join(held_out['atoms'])}{written}")
+    if held_out.get("only"):
+        kept.append(f"every other atom from all places but one in {held_out['only']}")
+    if held_out.get("compositions"):
+        kept.append(f"{len(held_out['compositions'])} compositions that stand for all new ones")
+    if held_out["places"]:
+        kept.append(f"every other atom from one place in {held_out['places']}")
+    return " and ".join(kept) or "nothing"

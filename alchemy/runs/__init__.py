@@ -1,0 +1,1 @@
+"""From settings to a finished folder: composed, checked, built, trained, measured."""

@@ -1,0 +1,231 @@
+"""One job: train the model or load it, run the study, write its records.
+
+A job never raises: it writes how it ended into run.json, so that one bad cell stops neither a sweep nor its picture.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import import_module
+from math import nan
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from alchemy.data.seeds import stream
+from alchemy.data.task import Task, draw
+from alchemy.errors import sentence
+from alchemy.results.digests import Damaged, read_json, sha256, write_json
+from alchemy.results.files import write_aside
+from alchemy.results.jobs import SWEEP
+from alchemy.results.provenance import provenance
+from alchemy.results.records import COORDINATES, Record, write
+from alchemy.runs.plan import Plan, plan, predicted
+from alchemy.runs.settings import words_of
+from alchemy.runs.track import Job, Tell, Told, tracking
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 10.0  # seconds that a model's lock is waited for without a word
+
+
+def job(cfg: DictConfig) -> float:
+    """Runs one job in the folder that Hydra made for it, and writes run.json at its end, whatever happens. Returns its
+    distance from `hunt`, NaN if it failed: what a sweeper that searches, such as Optuna's, makes small.
+    """
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    number = 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
+    facts: dict[str, Any] = asked_for(hydra) | {"began": False, "status": "failed"} | provenance()
+    facts |= {"job": number, "sweep": sweep_of(folder)}
+    begun = perf_counter()
+    try:
+        todo = plan(cfg)
+        facts["began"] = True
+        facts |= work(cfg, todo, folder, number) | {"status": "ok"}
+    except (ValueError, OSError, MemoryError) as error:
+        facts["error"] = sentence(error)
+    except Exception as error:  # a fault of ours: keep the trace where the user can find it
+        trace = folder / "error.txt"
+        write_aside(trace, traceback.format_exc())
+        facts |= {"began": True, "error": f"{type(error).__name__}: {sentence(error)} (trace in {trace})"}
+    facts |= {"seconds": round(perf_counter() - begun, 2), "config": sha256(folder / ".hydra" / "config.yaml")}
+    write_json(folder / "run.json", facts)
+    return facts.get("distance", nan)
+
+
+def sweep_of(folder: Path) -> str | None:
+    """Which sweep a job's folder is of."""
+    try:
+        return read_json(folder.parent / SWEEP)["id"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def asked_for(hydra: Any) -> dict[str, Any]:
+    """What a job was asked for with, as its run.json has it: settings, and the folder of the user's own options."""
+    own = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    return {"overrides": words_of(hydra), "config_dir": own[0] if own else None}
+
+
+def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, Any]:
+    """Trains or loads the model, runs the study, writes records.jsonl; returns the facts for run.json."""
+    import torch
+
+    from alchemy.results import store
+    from alchemy.results.cells import Cells
+    from alchemy.results.digests import code_digest, digest
+    from alchemy.results.store import MEASURING
+    from alchemy.runs.progress import progress
+
+    torch.set_num_threads(cfg.threads)
+    models = Path(cfg.output) / "models"
+    what = f"job {number}: seed {cfg.seed}"
+    told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
+    with tracking(cfg.track, told) as tell:
+        record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
+    study = cfg.study._target_.rpartition(".")[0]
+    code = code_digest(*MEASURING, *todo.worlds, study, *getattr(import_module(study), "MADE_OF", ()))
+    key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
+    cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
+    model = store.Trained(todo.model, models / record["fingerprint"])
+    with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
+        records = list(todo.study(todo.task, model, cfg.seed, todo.shifts, cells, show))
+    proof = write(folder / "records.jsonl", records)
+    log.info("job %d: seed %d, measured", number, cfg.seed)
+    train = todo.task.train
+    return record | {
+        "training": [todo.task.spell(composition) for composition in train.compositions],
+        "length": train.length,
+        "held_out": asdict(train.held_out) | {"written": held_out_but_written(todo.task)},
+        "reached": todo.recipe is None or todo.recipe.mark is None or record["exact_match"] >= todo.recipe.mark,
+        "count": cfg.study.get("count"),
+        "records": proof,
+        "rows_of": files_of(todo, cells),
+        "distance": abs(last_levels(todo, records) - cfg.hunt),
+        "seed": cfg.seed,
+        **predicted(cfg),
+    }
+
+
+def last_levels(todo: Plan, records: list[Record]) -> float:
+    """Mean exact match, of chain and answer, at the last level of each shift."""
+    ends = {(shift.axis, shift.kind, shift.domain, shift.levels[-1]) for shift in todo.shifts if shift.levels}
+    found = [
+        record.value
+        for record in records
+        if (record.metric, record.at["part"]) == ("exact_match", "full")
+        and tuple(record.at[name] for name in COORDINATES) in ends
+    ]
+    return sum(found) / len(found) if found else nan
+
+
+def files_of(todo: Plan, cells: Any) -> dict[str, str]:
+    """Where the rows of each cell are, by shift and level, as far as the study has cells of the model itself."""
+    files = {
+        " ".join((shift.axis, shift.kind, shift.domain, str(level))): cells.path(shift.at(todo.task, level))
+        for shift in todo.shifts
+        for level in shift.levels
+    }
+    return {name: str(path.with_suffix(".parquet")) for name, path in files.items() if path.exists()}
+
+
+def held_out_but_written(task: Task) -> list[str]:
+    """Held-out atoms that training's chains or answers write all the same, as 4,096 rows show."""
+    rows = draw(task, task.train, 4096, stream(0, "held out"), "train").tokens
+    return [atom for atom in task.train.held_out.atoms if (rows == task.vocabulary.ids[atom]).any()]
+
+
+def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[str, Any]:
+    """Fills `todo.model` with its weights and returns their record: from the store, or by training.
+
+    Of several jobs that want one model, one trains it while the others wait. `tell` gets the training's checks, new or
+    stored.
+    """
+    from alchemy.results import store
+
+    home = models / store.fingerprint(todo.settings)
+    models.mkdir(parents=True, exist_ok=True)
+    with alone(models / f".{home.name}.lock", what):
+        if home.exists():
+            try:
+                record = store.load(home, todo.model, todo.settings)
+                log.info("%s, training: done before (%s)", what, home)
+                tell(record["checks"])
+                return record
+            except Damaged as error:
+                log.warning("%s; the model is trained anew", error)
+        partial = store.Partial(models / f".{home.name}.partial")
+        facts = train(todo, what, row, Told(partial, tell))
+        partial.close(home, todo.model, todo.settings, facts)
+        return store.load(home, todo.model, todo.settings)
+
+
+@contextmanager
+def alone(path: Path, what: str) -> Iterator[None]:
+    """Holds the lock on a model; if another process has it, that is said, and it is waited for."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        log.info("%s: another process trains this model and has %s; waiting for it", what, path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def untrained(todo: Plan, what: str) -> dict[str, Any]:
+    """The record of a model from elsewhere, which is not trained and not stored here."""
+    from alchemy.results import store
+    from alchemy.results.digests import digest
+
+    files = todo.settings["files"]
+    log.info("%s, training: none, the model is from %s", what, todo.model.folder)
+    parameters = sum(weights.numel() for weights in todo.model.parameters())
+    record = {"fingerprint": store.fingerprint(todo.settings), "settings": todo.settings, "parameters": parameters}
+    return record | {"sha256": digest(files), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
+
+
+def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
+    """Trains `todo.model` from fresh weights, or from what lies on its desk; returns what there is to say of it."""
+    from alchemy.runs.progress import progress
+    from alchemy.training.fit import Unusable, begin, fit
+
+    seed, mark = todo.settings["seed"], todo.recipe.mark
+    with progress(f"{what}, training", row) as show:
+
+        def checked() -> list[Any]:
+            begin(todo.model, seed)
+            return fit(
+                todo.task,
+                todo.model,
+                todo.recipe,
+                seed,
+                lambda at: show(at.step, todo.recipe.steps, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}"),
+                desk,
+            )
+
+        try:
+            checks = checked()
+        except Unusable as error:
+            log.warning("%s, training: %s; it is begun anew", what, error)
+            desk.clear()
+            checks = checked()
+    last = checks[-1]
+    log.info("%s, training: %d rows in %.0f s, exact match %.4f", what, last.rows, last.seconds, last.exact_match)
+    if mark is not None and last.exact_match < mark:
+        log.warning("%s, training: train.mark=%s was not reached in train.steps=%s", what, mark, todo.recipe.steps)
+    parameters = sum(weights.numel() for weights in todo.model.parameters())
+    facts = {"parameters": parameters, "rows": last.rows, "exact_match": last.exact_match}
+    return facts | {"checks": [asdict(check) for check in checks]}

@@ -1,0 +1,305 @@
+"""What one job is to do, built from its configuration and checked whole before anything is trained or written."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from alchemy.data.kinds import check, shown
+from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES, Shift, describe, number_of
+from alchemy.data.task import Task, draw, span
+from alchemy.results.digests import code_digest, sha256, used_by
+from alchemy.results.store import TRAINING
+from alchemy.runs.build import build, build_model
+from alchemy.runs.settings import BUILT, audit, resolved
+from alchemy.runs.targets import named, place, verify
+from alchemy.runs.track import available
+from alchemy.stats.predictions import BASES, design
+
+log = logging.getLogger(__name__)
+
+KINDS_OF_A_RUN: dict[str, type] = dict.fromkeys(("seed", "threads", "workers"), int)
+KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output", "track"), str) | {
+    "force": bool,
+    "hunt": float,
+}
+# The least and the most of a setting: beyond, a machine hangs or dies without a word.
+BOUNDS: dict[str, tuple[float | None, float]] = {
+    "seed": (0, 2**63 - 1),
+    "threads": (1, 1024),
+    "workers": (1, 10_000),
+    "study.count": (None, 10**8),
+    "train.steps": (1, 10**9),
+    "train.batch": (1, 10**7),
+    "train.warmup": (0, 10**9),
+    "train.check_every": (1, 10**9),
+    "train.check_problems": (1, 10**8),
+    "train.snapshots": (0, 10**6),
+    "train.learning_rate": (0, 1e12),
+    "model.context": (1, 10**6),
+    "model.layers": (1, 10_000),
+    "model.width": (1, 10**6),
+    "model.heads": (1, 10_000),
+}
+FARTHEST = 10_000  # levels from training
+NEED_TRAINING = ("recovery", "trajectory", "reasoning_tax")  # studies that train further, or look back at the training
+LONGEST_NAME = 4  # rules of a composition that is asked for by name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job is to do, checked whole before anything is trained or written."""
+
+    task: Task
+    model: Any  # an untrained Transformer, or one from elsewhere
+    recipe: Any  # how to train it; None for one from elsewhere
+    study: Callable[..., Any]
+    shifts: tuple[Shift, ...]
+    settings: dict[str, Any]  # what decides the model's weights
+    worlds: tuple[str, ...]  # the modules of the task
+
+
+def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
+    """Checks all settings, and calls nothing that they name. Raises ValueError, naming the setting to change. `known`
+    are the targets that a stored configuration may name (see alchemy.runs.targets); None: it is the user's own.
+    """
+    for name in (*BUILT, "shift", "predictions"):
+        if not OmegaConf.is_dict(cfg.get(name)):
+            raise ValueError(f"{name}={cfg.get(name)} is no group of settings: leave it out, or name an option of it")
+    audit(cfg)
+    for name, kind in KINDS_OF_A_RUN.items():
+        check(name, cfg.get(name), kind)
+    for name, (least, most) in BOUNDS.items():
+        value = OmegaConf.select(cfg, name)
+        if isinstance(value, int | float) and least is not None and value < least:
+            raise ValueError(f"{name}={value} is too small: set {name} to {least} or more")
+        if isinstance(value, int | float) and value > most:
+            raise ValueError(f"{name}={shown(value)} is too large: set {name} to {most} or less")
+    if not 0 <= cfg.hunt <= 1:
+        raise ValueError(f"hunt={cfg.hunt} must be an exact match, from 0 to 1")
+    if any(not part.strip(".") or len(part.encode()) > 255 or "${" in part for part in cfg.name.split("/")):
+        raise ValueError(
+            f"name={shown(cfg.name)} cannot name a folder: use letters, digits and _, and / for a folder in it"
+        )
+    for group in BUILT:
+        verify(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
+    design(predicted(cfg))
+
+
+def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = False) -> Plan:
+    """Builds and checks everything; see `examine`. A `sketch` of it has a model without weights, which no device and
+    no memory is needed for. Raises ValueError, naming the setting to change.
+    """
+    examine(cfg, known)
+    available(cfg.track)
+    task, recipe, study = (build(group, cfg[group], known) for group in ("task", "train", "study"))
+    if cfg.study.get("count", 1) < 1:
+        raise ValueError(f"study.count={cfg.study.count} leaves nothing to measure: set it to 1 or more, such as 2000")
+    if cfg.tokens not in ("symbols", "pieces"):
+        raise ValueError(f"tokens={cfg.tokens} is unknown: use symbols or pieces")
+    if cfg.precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision={cfg.precision} is unknown: use float32 or bfloat16")
+    model = modelled(task, cfg, known, sketch)
+    if look := getattr(import_module(study.func.__module__), "check", None):
+        look(task, None if hasattr(model, "made_of") else recipe, **study.keywords)
+    needs_room(task, model, "task.length", "training", task.train)
+    draw(task, task.train, 1, stream(0, "plan"), "valid")  # a file may have no problem on that side
+    shifts = tuple(
+        replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
+        for shift in chosen_shifts(task, cfg.shift)
+    )
+    nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
+    mentioned = [target.rpartition(".")[0] for target in named(OmegaConf.to_container(cfg.task))]
+    used = used_by(*dict.fromkeys([type(task).__module__, *mentioned, *nested]))
+    worlds = tuple(name for name in used if name not in TRAINING)
+    groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
+    made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
+    code = {"code": code_digest(*TRAINING, *worlds)}
+    if source := cfg.task.get("source"):
+        made_by["source"] = sha256(Path(source))
+    settings = groups | made_by | code
+    if files := getattr(model, "made_of", None):
+        recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
+    return Plan(task, model, recipe, study, shifts, settings, worlds)
+
+
+def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: bool) -> Any:
+    """The untrained model on its device, or a sketch of it, which has shapes and no weights."""
+    import torch
+
+    if not sketch:
+        return build_model(task, cfg.model, cfg.tokens, cfg.precision, known).to(device(cfg.device))
+    from torch.overrides import TorchFunctionMode
+
+    class Unfilled(TorchFunctionMode):  # on this device, drawing weights imports half of PyTorch: a second and a half
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return kwargs["tensor"] if function is torch.nn.init.normal_ else function(*args, **(kwargs or {}))
+
+    with torch.device("meta"), Unfilled():
+        return build_model(task, cfg.model, cfg.tokens, cfg.precision, known)
+
+
+def predicted(cfg: DictConfig) -> dict[str, Any]:
+    """What was predicted of a study, where its arms are compared, and what bases must have; nothing, if nothing was.
+    Raises ValueError for what a base cannot be asked for.
+    """
+    asked = resolved(cfg, "base") or {}
+    if not isinstance(asked, dict) or set(asked) - set(BASES):
+        raise ValueError(f"base={asked} must be shares by name, such as {{bits: 0.8, slow: 0.6}}, or null")
+    check("base", asked, dict[str, float])
+    if not cfg.predictions:
+        return {}
+    told = OmegaConf.to_container(cfg.predictions, resolve=True)
+    check("predictions", told, dict[str, dict])
+    match = cfg.study.get("match") or {}
+    matches = {f"match_{name}": value for name, value in match.items() if not str(name).startswith("_")}
+    base = {f"base_{name}": value for name, value in asked.items()}
+    return {"predictions": [*cast(dict[str, Any], told).values()], **matches, **base}
+
+
+def from_elsewhere(
+    settings: dict[str, Any], files: dict[str, str], study: DictConfig, code: tuple[str, ...]
+) -> dict[str, Any]:
+    """What decides a model that is not trained here: its files, not where they lie, the library that reads them, and
+    no recipe and no seed.
+
+    Raises ValueError for a study that needs the training.
+    """
+    name = study._target_.split(".")[-2]
+    if name in NEED_TRAINING:
+        raise ValueError(f"study={name} needs a model that is trained here, and model=hf is not: use study=degradation")
+    if settings["tokens"] != "symbols":
+        raise ValueError("tokens=pieces is for models that are trained here, and model=hf is not: leave tokens out")
+    kept = {key: value for key, value in settings.items() if key not in ("train", "seed", "tokens")}
+    where = {key: value for key, value in settings["model"].items() if key != "path"}
+    return kept | {"model": where, "files": files, "library": version("transformers"), "code": code_digest(*code)}
+
+
+def has(task: Task, model: Any, cfg: DictConfig, shift: Shift, level: int) -> bool:
+    """Whether the world has problems at a level of a shift, and the model room for them.
+
+    Raises ValueError if not, unless all axes were asked for and the world simply lacks this level, which is logged.
+    """
+    try:
+        where = shift.at(task, level)
+        draw(task, where, 1, stream(0, "plan"))
+    except ValueError as error:
+        if cfg.shift.axis != "all" or cfg.shift.levels is not None or level == 0:
+            raise
+        log.warning("left out: %s", error)
+        return False
+    what = f"shift.axis={shift.axis} level {level} ({describe(task, where)})"
+    needs_room(task, model, "shift.levels", what, where)
+    return True
+
+
+def given(words: list[str], known: dict[str, str], usage: str) -> dict[str, str]:
+    """`known` settings with those of a command's own `words`, key=value. Raises ValueError for others, saying that
+    they are not `usage`.
+    """
+    settings = dict(known)
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in known or not value:
+            raise ValueError(f"{word} is not {usage}")
+        settings[key] = value
+    return settings
+
+
+def device(name: Any) -> Any:
+    import torch
+
+    try:
+        chosen = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device={name} is not a device of PyTorch: use cpu or cuda") from None
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={name} cannot train here: use cpu or cuda")
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={name} needs a GPU, and PyTorch sees none here: use device=cpu")
+    return chosen
+
+
+def look_at(node: DictConfig) -> None:
+    """Raises ValueError for settings of shifts that are of another kind, whether this run uses them or not."""
+    if not OmegaConf.is_dict(node.grid):
+        raise ValueError(f"shift.grid={node.grid} must give the levels of each axis: set shift.levels instead")
+    for name in ("axis", "kind", "domain"):
+        for value in listed(node.get(name)):
+            check(f"shift.{name}", value, str)
+    for name, known in (("kind", NOISE_KINDS), ("domain", NOISE_DOMAINS)):
+        if wrong := [value for value in listed(node.get(name)) if value not in known]:
+            raise ValueError(f"shift.{name}={wrong[0]} is unknown: use one of {', '.join(known)}")
+    for axis, levels in node.grid.items():
+        if not OmegaConf.is_list(levels):
+            raise ValueError(f"shift.grid.{axis}={levels} must be a list of levels, such as [0,1,2]")
+
+
+def chosen_shifts(task: Task, node: DictConfig) -> tuple[Shift, ...]:
+    """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them."""
+    look_at(node)
+    axes = listed(node.axis)
+    axes = [str(axis) for axis in node.grid] if axes == ["all"] else axes
+    kinds, domains = listed(node.kind), listed(node.domain)
+    shifts = []
+    for axis in axes:
+        if node.levels is None and axis in AXES and axis not in node.grid:
+            raise ValueError(f"shift.grid lacks the axis {axis}: add levels as shift.grid.{axis}, or set shift.levels")
+        levels = listed(node.grid.get(axis, []) if node.levels is None else node.levels)
+        if axis == "composition":
+            levels = [composition_level(task, level) for level in levels]
+        if any(isinstance(level, bool) or not isinstance(level, int) for level in levels):
+            raise ValueError(f"shift.levels={shown(levels)} must be whole numbers, such as [0,1,2]")
+        if far := [level for level in levels if abs(level) > FARTHEST and axis != "composition"]:
+            raise ValueError(f"shift.levels names {shown(far[0])}, which no world has: use {FARTHEST} at most")
+        levels = list(dict.fromkeys(levels)) if axis == "composition" else levels  # a name may be training's own
+        if len(set(levels)) < len(levels):
+            raise ValueError(f"shift.levels={levels} names a level twice: name each once")
+        pairs = [(kind, domain) for domain in domains for kind in kinds] if axis == "format" else [("-", "-")]
+        shifts += [Shift(axis, tuple(levels), kind, domain) for kind, domain in pairs]
+    for name, chosen in (("axis", axes), ("kind", kinds), ("domain", domains)):
+        if not chosen or len(set(map(str, chosen))) < len(chosen):
+            raise ValueError(f"shift.{name}={chosen} must name at least one, and each once")
+    if not any(shift.levels for shift in shifts):
+        raise ValueError("shift.levels is empty: name at least one level, such as [0,1]")
+    return tuple(shifts)
+
+
+def composition_level(task: Task, level: Any) -> Any:
+    """The level of a composition given by its name. Raises ValueError for a name that the world does not have."""
+    if not isinstance(level, str):
+        return level
+    rules = range(len(task.vocabulary.rules))
+    for k in range(1, LONGEST_NAME + 1):
+        for composition in product(rules, repeat=k):
+            if task.spell(composition) == level:
+                return 0 if task.train.compositions == (composition,) else number_of(composition, len(rules))
+    raise ValueError(
+        f"shift.levels names the composition {level}, which the world does not have: write it such as "
+        f"{task.spell(tuple(rules)[:1] * 2)}, of up to {LONGEST_NAME} of its rules"
+    )
+
+
+def listed(value: Any) -> list[Any]:
+    value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return value if isinstance(value, list) else [value]
+
+
+def needs_room(task: Task, model: Any, setting: str, what: str, where: Any) -> None:
+    """Raises ValueError if the longest row of `where` does not fit the model's context."""
+    prompt, completion = span(task, where, model.tokenizer)
+    grows = where.noise is not None and where.noise.kind in ("insert", "hybrid")
+    inserted = getattr(model.tokenizer, "noise", 2) if model.tokenizer else 1  # tokens of one noise token
+    if (tokens := prompt * (1 + grows * inserted) + completion) > model.context:
+        raise ValueError(
+            f"{what} needs rows of up to {tokens} tokens, and model.context={model.context} holds no more: "
+            f"set model.context={tokens} or more, or lower {setting}"
+        )

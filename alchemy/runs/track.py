@@ -1,0 +1,305 @@
+"""Live progress in other people's trackers: every check of a training, as it comes, at x = rows seen.
+
+`track=tensorboard` writes event files into the run's own folder, `track=mlflow` a run into the SQLite file
+<output>/mlflow.db. Nothing leaves the machine, and nothing of a tracker is imported unless it is asked for.
+"""
+
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from time import time
+from typing import Any, Protocol
+
+from alchemy.errors import sentence, shortened
+
+log = logging.getLogger(__name__)
+
+NEEDED: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic", "sqlparse"),
+}
+PATIENCE = 30.0  # seconds that one job waits for another to have written into mlflow's file
+BUSY = 5.0  # and for another program that has locked it
+MAKING = 300.0  # and for another to have made it, which takes some ten seconds
+AT_ONCE = 100  # settings that mlflow takes in one go
+LONGEST = 6000  # letters of a setting that it takes
+WHY = 180  # letters of why a tracker failed
+BROKEN = {  # what is to be done about mlflow's file, by what SQLite says of it
+    "locked": "end what else is writing into it",
+    "readonly": "let it be written",
+    "unable to open": "make it a file that can be written",
+}
+
+Check = dict[str, Any]  # an alchemy.training.fit.Progress as it is stored
+Tell = Callable[[Sequence[Check]], None]  # gets all checks so far, each time
+
+
+def available(track: str) -> None:
+    """Raises ValueError if `track` is no tracker, or one whose packages are not installed."""
+    if track not in NEEDED:
+        raise ValueError(f"track={track} is unknown: use {', '.join(list(NEEDED)[:-1])} or {list(NEEDED)[-1]}")
+    if lacking := [name for name in NEEDED[track] if find_spec(name) is None]:
+        raise ValueError(
+            f"track={track} needs {' and '.join(lacking)}: pip install 'shift-alchemy[track]', or leave track=none"
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a tracker is told of a job: its `folder`, all its `settings`, and the `fingerprint` of its model."""
+
+    folder: Path
+    settings: dict[str, Any]
+    fingerprint: str
+
+    @property
+    def output(self) -> Path:
+        return Path(self.settings["output"]).resolve()
+
+    @property
+    def name(self) -> str:
+        """The run's folder under the output folder, such as run/TIME/0."""
+        folder = self.folder.resolve()
+        return str(folder.relative_to(self.output) if folder.is_relative_to(self.output) else folder)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is shown of one check."""
+
+    rows: int
+    values: dict[str, float]
+
+
+def points(checks: Sequence[Check], told: int) -> list[Point]:
+    """The points of all checks after the first `told`; the speed at each is since the check before it."""
+    start: Check = {"rows": 0, "seconds": 0.0}
+    return [
+        Point(
+            check["rows"],
+            {
+                "loss": check["loss"],
+                "exact_match": check["exact_match"],
+                "rows_per_second": (check["rows"] - before["rows"]) / max(check["seconds"] - before["seconds"], 1e-9),
+            },
+        )
+        for before, check in pairwise([start, *checks][told:])
+    ]
+
+
+class Tracker(Protocol):
+    def write(self, new: Sequence[Point]) -> None: ...
+    def close(self, finished: bool) -> None: ...
+
+
+@contextmanager
+def tracking(track: str, job: Job) -> Iterator[Tell]:
+    """Yields a function to call with all checks of the job's training so far; those that are new are shown.
+
+    A tracker that fails is given up with one warning, and never costs the training.
+    """
+    if track == "none":
+        yield lambda _: None
+        return
+    curve = Curve(TensorBoard if track == "tensorboard" else Mlflow, job)
+    curve.attempt(lambda tracker: tracker.write([]))  # the run is there before its first point
+    finished = False
+    try:
+        yield curve.tell
+        finished = True
+    finally:
+        curve.attempt(lambda tracker: tracker.close(finished))
+
+
+@dataclass
+class Curve:
+    """The curve of one training in a tracker, which is given up when it fails."""
+
+    begin: Callable[[Job], Tracker]
+    job: Job
+    tracker: Tracker | None = None
+    told: int = 0
+    given_up: bool = False
+
+    def tell(self, checks: Sequence[Check]) -> None:
+        if new := points(checks, self.told):
+            self.attempt(lambda tracker: tracker.write(new))
+        self.told = len(checks)
+
+    def attempt(self, act: Callable[[Tracker], None]) -> None:
+        if self.given_up:
+            return
+        try:
+            self.tracker = self.tracker or self.begin(self.job)
+            act(self.tracker)
+        except Exception as error:
+            self.given_up = True
+            log.warning("%s", said_of(self.job.settings["track"], error))
+
+
+def said_of(track: str, error: Exception) -> str:
+    """In one sentence, that a tracker failed and why, without what its libraries add about themselves."""
+    plain = error if isinstance(error, OSError) else ValueError(re.split(r"\s*\[SQL|\s*\(Background", str(error))[0])
+    why = shortened(sentence(plain if str(plain) else error), WHY)
+    return shortened(
+        f"track={track} failed ({why}); the job goes on without it, and once that is mended the same command shows the "
+        "whole curve"
+    )
+
+
+@dataclass(frozen=True)
+class Told:
+    """The desk of a training (see alchemy.training.fit) whose checks, those it goes on from and new ones, are all told."""
+
+    desk: Any
+    tell: Tell
+
+    def resume(self) -> tuple[dict[str, Any], list[Check]] | None:
+        found = self.desk.resume()
+        self.tell(found[1] if found else [])
+        return found
+
+    def put_down(self, state: dict[str, Any], checks: list[Check]) -> None:
+        self.desk.put_down(state, checks)
+        self.tell(checks)
+
+    def snapshot(self, rows: int, weights: dict[str, Any]) -> None:
+        self.desk.snapshot(rows, weights)
+
+    def clear(self) -> None:
+        self.desk.clear()
+
+
+class TensorBoard:
+    """One event file in <run folder>/tensorboard, each point on disk once it is written."""
+
+    def __init__(self, job: Job) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder = job.folder / "tensorboard"
+        folder.mkdir(parents=True, exist_ok=True)
+        for before in folder.glob("events.out.tfevents.*"):  # of the same job, which was queued again
+            before.unlink()
+        path = folder / f"events.out.tfevents.{time():.0f}.{os.getpid()}"
+        self.file = RecordWriter(path.open("wb", buffering=0))  # its usual writer has a thread, whose errors come late
+        self.file.write(Event(wall_time=time(), file_version="brain.Event:2").SerializeToString())
+
+    def write(self, new: Sequence[Point]) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        for point in new:
+            values = [Summary.Value(tag=name, simple_value=value) for name, value in point.values.items()]
+            event = Event(wall_time=time(), step=point.rows, summary=Summary(value=values))
+            self.file.write(event.SerializeToString())
+
+    def close(self, _: bool) -> None:
+        self.file.close()
+
+
+class Mlflow:
+    """One run in <output>/mlflow.db, in the experiment of the job's name; jobs take turns at the file, by a lock."""
+
+    def __init__(self, job: Job) -> None:
+        from filelock import FileLock
+
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+
+        for name in ("mlflow", "alembic"):  # once imported, each tells of every table that it makes
+            logging.getLogger(name).setLevel(logging.WARNING)
+        job.output.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(job.output / ".mlflow.lock", timeout=PATIENCE)
+        params = [Param(key, value[:LONGEST]) for key, value in flat(job.settings)]
+        with self.lock.acquire(timeout=MAKING):
+            check(job.output / "mlflow.db")
+            try:
+                self.client = MlflowClient(f"sqlite:///{job.output / 'mlflow.db'}")
+                self.experiment = self.experiment_of(job)
+            except Exception as error:
+                if "mlflow db upgrade" in str(error):
+                    raise ValueError(
+                        f"{job.output / 'mlflow.db'} is of another version of mlflow: move it away, or "
+                        "run mlflow db upgrade on it"
+                    ) from error
+                raise
+            quote = "'" if '"' in job.name else '"'
+            for run in self.client.search_runs([self.experiment], f"attributes.run_name = {quote}{job.name}{quote}"):
+                self.client.delete_run(run.info.run_id)  # of the same job, which was queued again
+            tags = {"fingerprint": job.fingerprint}
+            self.run = self.client.create_run(self.experiment, run_name=job.name, tags=tags).info.run_id
+            for start in range(0, len(params), AT_ONCE):
+                self.client.log_batch(self.run, params=params[start : start + AT_ONCE])
+
+    def experiment_of(self, job: Job) -> str:
+        """The experiment of the job's name, restored if somebody deleted it in mlflow's page."""
+        name = job.settings["name"]
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return self.client.create_experiment(name, (job.output / "mlflow").as_uri())
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+            log.info("mlflow's experiment %s had been deleted, and is restored with its runs", name)
+        return found.experiment_id
+
+    def write(self, new: Sequence[Point]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time() * 1000)
+        for start in range(0, len(new), AT_ONCE):
+            some = new[start : start + AT_ONCE]
+            metrics = [Metric(name, value, now, point.rows) for point in some for name, value in point.values.items()]
+            self.told(partial(self.client.log_batch, self.run, metrics))
+
+    def close(self, finished: bool) -> None:
+        self.told(lambda: self.client.set_terminated(self.run, "FINISHED" if finished else "FAILED"))
+
+    def told(self, act: Callable[[], object]) -> None:
+        """Does it; anew if somebody had deleted the run, or its experiment, which are then restored."""
+        with self.lock:
+            try:
+                act()
+            except Exception as error:
+                if "deleted" not in str(error):
+                    raise
+                if self.client.get_experiment(self.experiment).lifecycle_stage == "deleted":
+                    self.client.restore_experiment(self.experiment)
+                elif self.client.get_run(self.run).info.lifecycle_stage == "deleted":
+                    self.client.restore_run(self.run)
+                else:
+                    raise
+                act()
+
+
+def check(file: Path) -> None:
+    """Raises ValueError if mlflow's file cannot be written, or is none; mlflow itself would try for minutes."""
+    if not file.exists():
+        return
+    try:
+        with closing(sqlite3.connect(file, BUSY, isolation_level=None)) as found:
+            found.execute("BEGIN IMMEDIATE")
+            found.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            found.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        todo = next((words for said, words in BROKEN.items() if said in str(error)), "move it away")
+        raise ValueError(f"{file} cannot be used ({error}): {todo}") from error
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting by its dotted name, as text."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)

@@ -1,0 +1,1 @@
+"""Intervals, contrasts, fits and predictions, for any study."""

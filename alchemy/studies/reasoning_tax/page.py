@@ -1,0 +1,98 @@
+"""The page and the tables of a study of fine-tuning arms: its figure, its verdicts, and each arm at matched gain.
+
+One file without anything from elsewhere, as all pages of the lab; the tables are those of table.csv and verdicts.csv.
+"""
+
+from base64 import b64encode
+from html import escape
+from math import isnan
+from pathlib import Path
+
+import pandas as pd
+
+from alchemy.results.files import write_aside
+from alchemy.results.runs import Results
+from alchemy.studies.reasoning_tax.trajectories import CHANGES, Tax, compared, of
+from alchemy.studies.reasoning_tax.verdicts import text, verdicts
+
+KINDS = {"png": "image/png", "svg": "image/svg+xml"}
+WORDS = {
+    "change_free": "free accuracy gained",
+    "change_ood": "on held-out compositions",
+    "change_deeper": "one step deeper",
+    "lost_bits": "bits per fact lost",
+    "change_knowledge_free": "facts in free mode",
+    "overthinking": "overthinking r_o",
+    "change_infogain": "InfoGain gained",
+    "change_infogain_bounded": "the same, no answer below a guess",
+    "change_nats": "nats that a chain tells",
+    "change_ki": "knowledge index gained",
+    "kl": "KL, nats",
+    "norm": "update, relative norm",
+    "changed": "share of weights changed",
+}
+
+
+def write(results: Results) -> str:
+    """Writes table.csv and verdicts.csv into the results' folder; returns the verdicts as a short text."""
+    tax = of(results)
+    judged = verdicts(tax)
+    for name, table in (("table", compared(tax)), ("verdicts", judged)):
+        write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+    return "\n".join([text(judged), *(f"left out: {line}" for line in tax.left_out)])
+
+
+def page(results: Results) -> str:
+    """The page as HTML; the picture in it is that which lies in the folder, if one does."""
+    tax = of(results)
+    lines = [f"<p>{escape(line)}</p>" for line in results.caption[:-1]]
+    lines += [f"<p><b>Failed:</b> {escape(line)}</p>" for line in results.failures()]
+    lines += [f"<p><b>Left out:</b> {escape(line)}</p>" for line in tax.left_out]
+    judged = verdicts(tax)[["name", "role", "says", "source", "verdict", "sentence"]]
+    tables = [("Predictions, fixed before the run, and what was found", judged)]
+    tables += [
+        (f"Where each arm reaches {match} {at:g}", shown(tax, match)) for match, at in tax.design.matches.items()
+    ]
+    for words, table in tables:
+        lines.append(f"<h2>{escape(words)}</h2><div>{table.to_html(index=False, border=0, na_rep='')}</div>")
+    title = "/".join(results.folder.resolve().parts[-2:])
+    return PAGE.format(title=escape(title), picture=picture(results.folder), body="\n".join(lines))
+
+
+def picture(folder: Path) -> str:
+    """The headline figure as part of the page."""
+    for kind, name in KINDS.items():
+        if (path := folder / f"headline.{kind}").is_file():
+            data = b64encode(path.read_bytes()).decode()
+            return f'<img alt="The six panels of the headline figure" src="data:{name};base64,{data}">'
+    return ""
+
+
+def shown(tax: Tax, match: str) -> pd.DataFrame:
+    """The table at one match as people read it: a mean with its interval, and why an arm does not get there."""
+
+    def number(row: pd.Series, name: str) -> str:
+        mean, low, high = (float(row[f"{name}@{match}{end}"]) for end in ("", "_low", "_high"))
+        return "" if isnan(mean) else f"{mean:.3f}" + ("" if isnan(low) else f" [{low:.3f}, {high:.3f}]")
+
+    table = compared(tax)
+    found = table[["arm", "keep", "load"]].copy()
+    for name in CHANGES:
+        found[WORDS[name]] = [number(row, name) for _, row in table.iterrows()]
+    found["seeds"] = table[f"seeds@{match}"].astype(str) + " of " + table[f"of@{match}"].astype(str)
+    found["if not"] = table[f"reason@{match}"]
+    return found
+
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>body{{font:15px/1.45 system-ui,sans-serif;margin:1.5rem;color-scheme:light dark}}
+img{{max-width:100%;background:#fff}}table{{border-collapse:collapse}}div{{overflow-x:auto}}
+td,th{{padding:.2rem .6rem;border-bottom:1px solid #8884;text-align:left;vertical-align:top}}</style></head><body>
+<h1>What reasoning training does to knowledge: {title}</h1>
+{picture}
+{body}
+</body></html>
+"""

@@ -1,0 +1,221 @@
+"""Panels d, e and f of the headline figure: where the loss sits, what is kept by load, and the threshold of opening."""
+
+from functools import partial
+from math import isnan, nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alchemy.figures.lettering import cut, shown
+from alchemy.stats.contrasts import Contrast
+from alchemy.studies.reasoning_tax.style import (
+    SMALL,
+    WIDE,
+    arms_of,
+    mean_of,
+    percent,
+    says,
+    style,
+    title,
+    under,
+    whisker,
+)
+from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax, over_seeds
+from alchemy.studies.reasoning_tax.verdicts import kept, onset, returned
+
+Array = NDArray[np.float64]
+COMMAND = "python -m alchemy experiment=headline_full"  # measures several loads
+HALVES = ("lower", "upper")
+
+
+def layers(above: Any, below: Any, tax: Tax) -> None:
+    """Above, how far each layer moved; below, the share of lost bits that restoring a layer or a half returns (bars),
+    and the share of the gain in opening that stays (diamonds). Each random half that was drawn is a dot.
+    """
+    found = {arm: restored(tax, arm) for arm in arms_of(tax)}
+    arms = [arm for arm in ("gold", "deep", "rlvr", "deep_rlvr", *arms_of(tax)) if found.get(arm)]
+    arms = list(dict.fromkeys(arms))[:2]
+    if not arms:
+        says(below, "No checkpoint at the matched opening was restored.")
+        above.set_axis_off()
+        title(above, "d", "Where the loss sits: not measured")
+        return
+    names = list(found[arms[0]])
+    for side, arm in enumerate(arms):
+        _, colour, _ = style(tax, arm)
+        above.text(
+            1,
+            0.95 - 0.25 * side,
+            shown(cut(arm, WIDE - 1, SMALL, bold=True)),
+            color=colour,
+            size=SMALL,
+            weight="bold",
+            ha="right",
+            va="top",
+            transform=above.transAxes,
+        )
+        for x, name in enumerate(names):
+            place = x + (side - (len(arms) - 1) / 2) * 0.4
+            bar(below, place, mean_of(tax, arm, partial(returned, match="opening", name=name)), colour)
+            stays = mean_of(tax, arm, partial(gain_kept, name=name))
+            below.plot(place, stays.estimate, "D", ms=4, mfc="white", mec=colour, mew=1.1, zorder=5)
+            if name.startswith("layer_"):
+                moved = mean_of(tax, arm, partial(moved_by, tax, name))
+                bar(above, place, moved, colour)
+            if name == "random":
+                draws = number_of_draws(tax, arm)
+                below.plot([place] * len(draws), draws, ".", color="black", ms=4, zorder=6)
+    low, high = below.get_ylim()
+    below.set_ylim(max(low, -0.6), min(high, 1.6))  # intervals of two seeds may go far beyond
+    below.axhline(0, color="0.3", lw=0.8)
+    below.axhline(1, color="0.6", lw=0.8, ls=":")
+    under(below, [name.removeprefix("layer_") for name in names], WIDE)
+    below.set_xlabel("set back to the base: a layer, a half; a random half, or all halfway", size=SMALL)
+    below.set_ylabel("share of lost bits returned;\n◇ of the gain kept", size=9)
+    above.set_ylabel("weights\nmoved, %", size=9)
+    above.tick_params(labelbottom=False)
+    lower, upper = (mean_of(tax, arms[0], partial(returned, match="opening", name=name)) for name in HALVES)
+    title(above, "d", f"{arms[0]}: lower half returns {percent(lower)}, upper {percent(upper)}")
+
+
+def restored(tax: Tax, arm: str) -> list[str]:
+    """What was restored in an arm, in the order of the panel: layers, halves, and the controls."""
+    part = "restore@opening.bits:"
+    runs = tax.of(tax.load, arm).values()
+    named = {name.removeprefix(part) for run in runs for name in run.values if name.startswith(part)}
+    single = sorted((name for name in named if name.startswith("layer_")), key=lambda name: int(name[6:]))
+    halves = [name for name in (*HALVES, "halfway") if name in named]
+    drawn = ["random"] if any(name.startswith("random_") for name in named) else []
+    return [*single, *halves[:2], *drawn, *halves[2:]]
+
+
+def moved_by(tax: Tax, name: str, run: Run) -> float:
+    """How far a layer moved at the matched opening, in percent of its weights' norm."""
+    return 100 * tax.at(run, "opening", f"update.{name}")
+
+
+def gain_kept(run: Run, name: str) -> float:
+    """The share of the gain in chain-opening logit that stays when `name` is restored."""
+    part = "restore@opening.gain:"
+    names = [one for one in run.values if one.startswith(f"{part}random_")] if name == "random" else [part + name]
+    return float(np.mean([run.last(one) for one in names])) if names else nan
+
+
+def number_of_draws(tax: Tax, arm: str) -> list[float]:
+    """What each random half returned, the mean over seeds."""
+    part = "restore@opening.bits:random_"
+    names = sorted({name for run in tax.of(tax.load, arm).values() for name in run.values if name.startswith(part)})
+    return [mean_of(tax, arm, partial(Run.last, column=name)).estimate for name in names]
+
+
+def bar(ax: Any, x: float, found: Contrast, colour: str) -> None:
+    ax.bar(x, found.estimate, 0.38, color=colour, linewidth=0, alpha=0.85)
+    whisker(ax, x, found)
+
+
+def retention(ax: Any, tax: Tax) -> None:
+    """The share of the base's bits that is kept at the matched opening, over load; of facts seen often and rarely
+    apart, where exposures vary. Each seed is a dot.
+    """
+    parts = {"bits": ("all facts", "o"), "bits_head": ("seen often", "^"), "bits_tail": ("seen rarely", "v")}
+    parts = {name: words for name, words in parts.items() if any(f"knowledge.{name}" in r.values for r in all_of(tax))}
+    if len(tax.loads) < 2 and len(parts) < 2:
+        says(ax, f"One load, and every fact seen equally often.\nSeveral loads are measured by\n{COMMAND}")
+        title(ax, "e", "What is kept by load: not measured")
+        return
+    arms = list(dict.fromkeys(arm for load in tax.loads for arm in arms_of(tax, load)))
+    means: dict[tuple[str, str], dict[float, Contrast]] = {}
+    drawn: list[tuple[dict[float, Contrast], dict[float, Seeds], str, str]] = []
+    for arm in arms:
+        _, colour, dash = style(tax, arm)
+        for name, (_, marker) in parts.items():
+            seeds = {load: shares(tax, load, arm, f"knowledge.{name}") for load in tax.loads}
+            seeds = {load: its for load, its in seeds.items() if its}
+            if not seeds or (
+                name == "bits" and any(shares(tax, load, arm, "knowledge.bits_head") for load in tax.loads)
+            ):
+                continue  # of an arm that sees some facts more often, these and the others are told apart
+            if [*seeds] == [tax.load] and len(tax.loads) > 1 and arm not in ("gold", "rlvr", "zipf"):
+                continue
+            means[arm, name] = {load: over_seeds(values) for load, values in seeds.items()}
+            drawn.append((means[arm, name], seeds, marker + dash, colour))
+    for number, (its, seeds, line, colour) in enumerate(drawn):  # side by side
+        places = {load: load * 1.07 ** (number - (len(drawn) - 1) / 2) for load in its}
+        ax.plot([*places.values()], [one.estimate for one in its.values()], line, color=colour, lw=1.6, ms=6)
+        for load, one in its.items():
+            whisker(ax, places[load], one, colour)
+            ax.plot([places[load]] * one.seeds, [*seeds[load].values()], ".", color=colour, ms=3, alpha=0.6)
+    ax.axhline(1, color="0.6", lw=0.8, ls=":")
+    ax.set_xscale("log")
+    ax.set_xticks(tax.loads, [f"{load:g}" for load in tax.loads])
+    ax.minorticks_off()
+    ax.set_xlim(min(tax.loads) / 1.8, max(tax.loads) * 1.8)
+    ax.set_xlabel("knowledge load of the base (fact bits / 2 bits per parameter)", size=9)
+    ax.set_ylabel(f"share of bits kept at opening {tax.design.matches['opening']:g}", size=9)
+    if len(parts) > 1:
+        shown = [parts[name] for name in parts if any(name == its for _, its in means)]
+        keys = [ax.plot([], [], marker, color="0.3", ls="", label=words)[0] for words, marker in shown]
+        ax.legend(handles=keys, fontsize=SMALL, loc="lower right")
+    title(ax, "e", kept_words(means))
+
+
+def all_of(tax: Tax) -> list[Run]:
+    return [run for (load, _, keep, _), run in tax.runs.items() if load == tax.load and keep == "none"]
+
+
+def shares(tax: Tax, load: float, arm: str, column: str) -> Seeds:
+    return tax.by_seed(load, arm, "none", lambda run: kept(tax, run, "opening", column))
+
+
+def kept_words(means: dict[tuple[str, str], dict[float, Contrast]]) -> str:
+    """What panel e shows of its first arm, in words."""
+    first = next((arm for arm, _ in means), "")
+    said = []
+    for (arm, name), its in means.items():
+        if arm == first and its:
+            group = {"bits_head": "seen often ", "bits_tail": "seen rarely "}.get(name, "")
+            said.append(group + ", ".join(f"{percent(one)} at {load:g}" for load, one in its.items()))
+    return f"Kept by load, {first}: {'; '.join(said)}" if said else "No arm reached the matched opening"
+
+
+def openings(ax: Any, tax: Tax) -> None:
+    """The share of greedy completions that open a chain over the rate at temperature 1, each seed thin, and the
+    predicted p* with its interval; were greedy decoding like sampling, all would lie on the diagonal.
+    """
+    predicted = tax.world(lambda run: run.last("threshold.p_star"))
+    means = []
+    for arm in arms_of(tax):
+        _, colour, dash = style(tax, arm)
+        for run in tax.of(tax.load, arm).values():
+            ax.plot(run.of("procedural.opening"), run.of("procedural.opens"), dash, color=colour, lw=0.9, alpha=0.7)
+        found = mean_of(tax, arm, onset)
+        if found.seeds:
+            means.append(found.estimate)
+            ax.plot(found.estimate, 0.5, "o", color=colour, mec="white", ms=7, zorder=5)
+    ax.plot([0, 1], [0, 1], ":", color="0.6", lw=1)
+    far = max(0.4, *(3 * value for value in means), 0.0) if means else 1.0
+    ax.text(
+        0.92 * far,
+        0.92 * far - 0.05,
+        "as sampled",
+        size=SMALL,
+        color="0.4",
+        ha="right",
+        va="top",
+        bbox={"fc": "white", "ec": "none", "pad": 1},
+    )
+    if not isnan(predicted.estimate):
+        ax.axvline(predicted.estimate, color="black", lw=1.2, ls="--")
+        if not isnan(predicted.low):
+            ax.axvspan(predicted.low, predicted.high, color="0.85", lw=0, zorder=0)
+        ax.annotate(
+            f"predicted p* = {predicted.estimate:.3f}\n● half of completions",
+            (predicted.estimate, 0.02), (6, 0), size=SMALL,
+            textcoords="offset points", va="bottom", bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1},
+        )  # fmt: skip
+    ax.set(xlim=(0, min(far, 1.0)), ylim=(-0.03, 1.03))
+    ax.set_xlabel("probability of opening a chain at temperature 1", size=9)
+    ax.set_ylabel("share of greedy completions\nthat open a chain", size=9)
+    span = f"{min(means):.2f}" + f" to {max(means):.2f}" * (f"{min(means):.2f}" != f"{max(means):.2f}") if means else ""
+    title(ax, "f", f"Greedy chains begin at {span} sampled" if means else "Greedy decoding never opens chains in half")

@@ -1,0 +1,275 @@
+"""The reasoning tax: what becomes of knowledge when a model that knows facts is taught to reason about computing alone.
+
+A copy of the model is fine-tuned by one `arm`, with or without something that is to `keep` its knowledge, and measured
+along the way. Source: the question is that of arXiv:2506.02126 and 2507.18178; the design is the lab's own.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from math import inf, isnan, log2
+
+import numpy as np
+
+from alchemy.data.batch import Batch
+from alchemy.data.seeds import stream
+from alchemy.data.shift import Shift
+from alchemy.data.task import SIXTEENTHS, Terse, draw
+from alchemy.measures.knowledge import asked, halves, questions, values_of
+from alchemy.models.trainable import Which, choose, merge
+from alchemy.models.transformer import Transformer
+from alchemy.results.cells import Cell, Known, Values
+from alchemy.results.records import Record
+from alchemy.results.store import Trained
+from alchemy.studies.reasoning_tax.exam import Exam, exam, loss, moved, progress, restoration, start
+from alchemy.training.fit import Objective, Progress, Recipe, Source, fit
+from alchemy.training.objectives import (
+    anchored,
+    copies,
+    foreign,
+    in_turn,
+    one_problem,
+    own_right,
+    policy_gradient,
+    replayed,
+    supervised,
+)
+from alchemy.training.policy_gradient import Policy
+
+MADE_OF = (  # the code that decides its numbers, besides what measures any cell
+    "alchemy.studies.reasoning_tax.study",
+    "alchemy.studies.reasoning_tax.exam",
+    "alchemy.measures.information",
+    "alchemy.measures.knowledge",
+    "alchemy.training.objectives",
+    "alchemy.models.likelihood",
+    "alchemy.training.policy_gradient",
+    "alchemy.internals.weights",
+    "alchemy.models.trainable",
+)
+TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
+# what is not frozen
+TRAINS: dict[str, Which] = {"lower": "upper", "upper": "lower", "random": "random", "low_rank": "low_rank"}
+SUPERVISED = ("gold", "direct", "self", "foreign", "unrelated")
+REWARDED = ("rlvr", "gold_rlvr", "one_shot", "random")
+KEEPS = ("none", *TRAINS, "anchor", "anchor_facts")  # and replay_1 to replay_99, a share of facts in percent
+SHOWN = 0.1  # how far the opening rate moves, at most, between two whole measurements
+
+
+@dataclass(frozen=True)
+class Match:
+    """Where arms are compared: the rate of opening a chain at temperature 1, and the KL to the base in nats."""
+
+    opening: float
+    kl: float
+
+
+def run(
+    task: Terse,
+    trained: Trained,
+    seed: int,
+    shifts: Sequence[Shift],
+    known: Known,
+    report: Callable[[int, int, str], None],
+    *,
+    count: int,
+    arm: str,
+    shown: str,
+    keep: str,
+    match: Match,
+    recipe: Recipe,
+    policy: Policy,
+    anchor: float,
+    every: int,
+    relearn: Recipe,
+) -> Iterator[Record]:
+    """Records of one arm: its whole course, measured at least at every `every`-th step and wherever the opening rate
+    has moved by SHOWN; and at the first step past each of `match`, what the loss of knowledge consists of, and what
+    restoring parts of the weights brings back. `relearn` teaches half of the facts again.
+    """
+    del shifts  # every level is training's: what moves is the model
+    if task.train not in known:
+        questions = exam(task, trained.model, count, seed)
+        if keep == "anchor_facts" or replay_share(keep):  # knowledge is of facts that the arm does not show
+            questions = questions.unshown()
+        course = Course(questions, match, every, report, recipe.steps)
+        teach(course, arm, keep, recipe, policy, anchor, seed)
+        taught = dict(course.found)
+        if course.matched:
+            control = relearnt(task, trained.model, relearn, seed)
+        for name, model in course.matched.items():
+            again = relearnt(task, model, relearn, seed)
+            parts = {f"split@{name}": loss(questions, model, again, control)}
+            if name == "opening":
+                parts["restore@opening"] = restoration(questions, model, seed)
+            taught[course.at[name]] = taught[course.at[name]] | parts
+        known[task.train] = Cell(
+            {f"{step} {part}": found for step, parts in taught.items() for part, found in parts.items()}
+        )
+    place: dict[str, str | int | float] = {
+        "seed": seed,
+        "arm": shown or arm,
+        "keep": keep,
+        "load": round(load(task, trained.model), 4),
+    }
+    place |= {"axis": "-", "kind": "-", "domain": "-", "level": 0, "setting": ""}
+    for key, metrics in known[task.train].values.items():
+        step, _, part = key.partition(" ")
+        known_ones = {metric: found for metric, found in metrics.items() if not isnan(found[0])}  # of no row: no record
+        for metric, (value, error) in known_ones.items():
+            yield Record(metric, value, error, count, place | {"step": int(step), "part": part})
+
+
+def check(
+    task: Terse,
+    training: Recipe | None,  # noqa: ARG001
+    *,
+    arm: str,
+    keep: str,
+    match: Match,
+    anchor: float,
+    every: int,
+    **_: object,
+) -> None:
+    """Raises ValueError for a world without facts or problems, an arm or a keeping that there is not, and numbers that
+    nothing can be compared at.
+    """
+    if not all(asked(task)):
+        raise ValueError("study=reasoning_tax needs a world that recalls and computes: use task=mixture")
+    if arm not in (*SUPERVISED, *REWARDED):
+        raise ValueError(f"study.arm={arm} is unknown: use one of {', '.join((*SUPERVISED, *REWARDED))}")
+    if keep not in KEEPS and not replay_share(keep):
+        raise ValueError(f"study.keep={keep} is unknown: use one of {', '.join(KEEPS)}, or replay_1 to replay_99")
+    if every < 1:
+        raise ValueError(f"study.every={every} is too small: set it to 1 or more")
+    if not 0 <= anchor < inf:
+        raise ValueError(f"study.anchor={anchor} is a weight: set it to 0 or more")
+    for name, value in (("match.opening", match.opening), ("match.kl", match.kl)):
+        if not 0 < value < inf:
+            raise ValueError(f"study.{name}={value} must be above 0")
+
+
+@dataclass
+class Course:
+    """What is measured while an arm is taught: by step, and copies of the model at the first step past each match."""
+
+    exam: Exam
+    match: Match
+    every: int
+    report: Callable[[int, int, str], None]
+    steps: int
+    found: dict[int, Values] = field(default_factory=dict)
+    matched: dict[str, Transformer] = field(default_factory=dict)
+    at: dict[str, int] = field(default_factory=dict)
+    told: float = 0.0
+    earned: list[float] = field(default_factory=list)
+
+    def look(self, step: int, model: Transformer) -> None:
+        """Measures whole where it is time to, or where a match is passed."""
+        rate, far = moved(self.exam, model)
+        passed = {name for name, value in (("opening", rate), ("kl", far)) if value >= getattr(self.match, name)}
+        fresh = passed - set(self.matched) if step else set()
+        if step % self.every == 0 or step == self.steps or fresh or abs(rate - self.told) >= SHOWN:
+            values = progress(self.exam, model)
+            if step == 0:
+                values |= start(self.exam)
+            if self.earned:
+                values["update"]["reward"] = (float(np.mean(self.earned)), 0.0)
+            self.found[step], self.told = values, rate
+            self.earned.clear()  # it is this list that the arm writes into
+        for name in fresh:
+            self.matched[name], self.at[name] = deepcopy(model), step
+        self.report(max(step, 1), self.steps, f"opening {rate:.2f}, KL {far:.2f}")
+
+
+def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> None:
+    """Fine-tunes a copy of the base by `arm` and `keep`, looking at it after every step."""
+    base = course.exam.base
+    model = deepcopy(base)
+    course.look(0, model)
+    choose(model, TRAINS.get(keep, "all"), stream(seed, "trainable"))
+    objective = lesson(course, arm, keep, recipe, policy, anchor, seed)
+
+    def look(check: Progress) -> None:
+        plain = model
+        if keep == "low_rank":
+            merge(plain := deepcopy(model))
+        course.look(check.step, plain)
+
+    held_out, called = course.exam.problems[:1], "study.recipe"
+    fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=held_out, called=called)
+
+
+def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> Objective:
+    """The losses of an arm, with what is added to keep knowledge; both are known."""
+    task, base = course.exam.task, course.exam.base
+    steps = tuple(composition for composition in asked(task)[1] if len(composition) > 1)
+    rng = {name: stream(seed, "lesson", name) for name in ("samples", "rewards", "anchor", "replay")}
+
+    def problems(name: str, chains: float) -> Source:
+        drawn = stream(seed, "lesson", name)
+        return lambda count: questions(task, steps, count, drawn, "train", chains)
+
+    gold, facts = problems("rows", 1.0), first_half(task, rng["replay"])
+    sources: dict[str, Source] = {
+        "gold": gold,
+        "direct": problems("rows", 0.0),
+        "self": own_right(task, base, gold, rng["samples"]),
+        "foreign": lambda count: foreign(gold(count)),
+        "unrelated": lambda count: copies(gold(count)),
+    }
+    if arm in REWARDED:
+        rewarded = replace(policy, reward="random") if arm == "random" else policy
+        paid = one_problem(task, base, gold, rng["samples"]) if arm == "one_shot" else gold
+        objective = policy_gradient(task, base, rewarded, paid, rng["rewards"], course.earned.append)
+    else:
+        objective = supervised(recipe, sources[arm])
+    if arm == "gold_rlvr":
+        objective = in_turn(supervised(recipe, gold), recipe.steps // 4, objective)
+    if keep in ("anchor", "anchor_facts"):  # with problems of its own, so that the arm sees the same rows as without
+        about = problems("anchored", 1.0) if keep == "anchor" else facts
+        objective = anchored(objective, base, about, max(recipe.batch // 4, 1), anchor, rng["anchor"])
+    if share := replay_share(keep):
+        objective = replayed(objective, recipe, facts, share)
+    return objective
+
+
+def replay_share(keep: str) -> float:
+    """0.05 for replay_5; 0 for what is no replay of 1 to 99 percent."""
+    word, _, number = keep.partition("_")
+    return int(number) / 100 if word == "replay" and number in map(str, range(1, 100)) else 0.0
+
+
+def first_half(task: Terse, rng: np.random.Generator) -> Source:
+    """Facts of training, without chain, of the first half of all entities."""
+    recalled, _ = asked(task)
+
+    def facts(count: int) -> Batch:
+        rows = questions(task, recalled, 3 * count + 16, rng, "train", 0.0)
+        return rows[halves(task, rows)][:count]
+
+    return facts
+
+
+def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Transformer:
+    """A copy of `model`, all of whose weights were taught the first half of all facts again."""
+    again = deepcopy(model).requires_grad_(True)
+    facts, called = first_half(task, stream(seed, "relearning")), "study.relearn"
+    taught = supervised(recipe, facts)
+    fit(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1), called=called)
+    return again
+
+
+def load(task: Terse, model: Transformer) -> float:
+    """Bits of the facts that training states, over twice the weights of the layers, which is about what a model can
+    hold. Source: arXiv:2404.05405.
+    """
+    weights = sum(weight.numel() for name, weight in model.named_parameters() if name.startswith("blocks"))
+    return stated_bits(task) / (2 * weights)
+
+
+def stated_bits(task: Terse) -> float:
+    recalled, _ = asked(task)
+    where = replace(task.train, compositions=recalled, shares=(), chains=(0.0,) * len(recalled))
+    rows = draw(task, where, 512, stream(0, "load"), "train")
+    return task.size(where) * TRAINED * log2(values_of(rows, task.vocabulary.first_atom))

@@ -1,0 +1,238 @@
+"""Predictions against what was measured: a number per seed, its contrast, and a verdict by rule."""
+
+from collections.abc import Callable
+from math import isnan, nan
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from alchemy.stats.contrasts import SIGNS, Contrast, contrast, holm, verdict
+from alchemy.stats.predictions import MEASURES, Prediction
+from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax
+
+Array = NDArray[np.float64]
+NOT_MEASURED = "not measured"
+NEAR = 0.2  # of a load, within which another passes for it
+LEAST = 0.05  # bits per fact: of less that is lost, shares say nothing
+COLUMNS = ["name", "source", "says", "estimate", "low", "high", "p", "p_adjusted", "equivalence_p", "verdict", "seeds"]
+COLUMNS += ["sentence", "role", "unit", "sesoi"]
+
+
+def verdicts(tax: Tax) -> pd.DataFrame:
+    """One row per prediction. The primary one's p is its own; those of the others are Holm-adjusted together, and so
+    are the equivalence p of those that predict no difference: for them, it is the test.
+    """
+    plan = tax.design.predictions
+    found = {one.name: contrast(np.array([*seedwise(tax, one).values()]), one.sesoi) for one in plan}
+    family = [one for one in plan if not one.primary]
+    adjusted = {name: its.p for name, its in found.items()} | holm({one.name: found[one.name].p for one in family})
+    none = {one.name: found[one.name].equivalence for one in family if not SIGNS[one.direction]}
+    equivalent = {name: its.equivalence for name, its in found.items()} | holm(none)
+    rows = [judged(tax, one, found[one.name], adjusted[one.name], equivalent[one.name]) for one in plan]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def judged(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivalence: float) -> dict[str, str | float]:
+    """A prediction's row of the table."""
+    said = verdict(its, adjusted, one.direction, one.sesoi, equivalence) if its.seeds else NOT_MEASURED
+    row: dict[str, str | float] = {"name": one.name, "source": one.source, "says": one.says}
+    row |= {"estimate": its.estimate, "low": its.low, "high": its.high, "p": its.p, "p_adjusted": adjusted}
+    row |= {"equivalence_p": equivalence, "verdict": said, "seeds": its.seeds}
+    row |= {"sentence": sentence(tax, one, its, adjusted, equivalence, said)}
+    role = "primary" if one.primary else "secondary"
+    return row | {"role": role, "unit": MEASURES[one.measure], "sesoi": one.sesoi}
+
+
+def seedwise(tax: Tax, one: Prediction) -> Seeds:
+    """What a prediction is about, by seed: of its arm, less that of the other arm in the same seed."""
+    load = load_of(tax, one)
+    if one.measure == "added_r2":
+        return added_r2(tax, load, one.arm.split("+"))
+    mine, its = (
+        tax.by_seed(load, *keep_of(arm), lambda run: VALUES[one.measure](tax, run, one.match)) if arm else {}
+        for arm in (one.arm, one.other)
+    )
+    return {seed: mine[seed] - its[seed] for seed in mine if seed in its} if one.other else mine
+
+
+def load_of(tax: Tax, one: Prediction) -> float:
+    """The load that a prediction is about: of those run the nearest, if it is about as large as it says."""
+    if (asked := one.load) is None:
+        return tax.load
+    nearest = min(tax.loads, key=lambda load: abs(load - asked))
+    return nearest if abs(nearest - asked) <= NEAR * asked else asked
+
+
+def keep_of(arm: str) -> tuple[str, str]:
+    """An arm and its preservation, from arm or arm/keep."""
+    name, _, keep = arm.partition("/")
+    return name, keep or "none"
+
+
+def changed(name: str) -> Callable[[Tax, Run, str], float]:
+    """One of tax.CHANGES."""
+    return lambda tax, run, match: tax.change(run, match, name)
+
+
+lost_bits = changed("lost_bits")
+
+
+def returned(run: Run, match: str, name: str) -> float:
+    """The share of lost bits that restoring `name` returns; random is the mean of all halves drawn."""
+    part = f"restore@{match}.bits:"
+    names = [part + name] if name != "random" else [one for one in run.values if one.startswith(f"{part}random_")]
+    return float(np.mean([run.last(one) for one in names])) if names else nan
+
+
+def less(other: str) -> Callable[[Tax, Run, str], float]:
+    """What restoring the lower half returns, less what restoring `other` does."""
+    return lambda _, run, match: returned(run, match, "lower") - returned(run, match, other)
+
+
+def latent_less_storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
+    """The difference as a share of all bits lost."""
+    latent, storage, lost = (run.last(f"split@{match}.{name}_bits") for name in ("latent", "storage", "lost"))
+    return (latent - storage) / lost if lost >= LEAST else nan
+
+
+def storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
+    return run.last(f"split@{match}.storage_bits")
+
+
+def overthinking(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
+    return run.last(f"split@{match}.overthinking")
+
+
+def head_less_tail(tax: Tax, run: Run, match: str) -> float:
+    """The share of bits kept of facts seen often, less that of facts seen rarely."""
+    columns = "knowledge.bits_head", "knowledge.bits_tail"
+    head, tail = (kept(tax, run, match, column) for column in columns)
+    return head - tail
+
+
+def kept(tax: Tax, run: Run, match: str, column: str = "knowledge.bits") -> float:
+    """The share of the base's bits that is kept where the match is reached."""
+    before = run.base(column)
+    return tax.at(run, match, column) / before if before > 0 else nan
+
+
+def onset(run: Run) -> float:
+    """The opening rate at which greedy completions first open a chain in half of problems."""
+    return run.at("procedural.opening", "procedural.opens", 0.5)
+
+
+def threshold(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001 (it is matched on itself)
+    return onset(run) - run.last("threshold.p_star")
+
+
+def basis(kl: Array) -> Array:
+    """(N, 3) a smooth curve of KL (N,) through no loss at no KL: a cubic in log(1 + KL)."""
+    bent = np.log1p(kl)
+    return np.column_stack([bent, bent**2, bent**3])
+
+
+def points(run: Run) -> Array:
+    """(N, 2) KL and bits per fact lost, at every evaluated step but the base."""
+    lost = run.base("knowledge.bits") - run.of("knowledge.bits")
+    both = np.column_stack([run.of("update.kl"), lost])[run.step > 0]
+    return both[~np.isnan(both).any(axis=1)]
+
+
+def r2(fitted: list[list[Array]], told: list[Array]) -> tuple[float, float]:
+    """How much of the variance of bits lost in `told`, points by arm, curves explain that were fitted to other seeds'
+    points, each by arm as well: one of KL alone, and one with a factor and a bend of each arm's own. Below 0, nothing.
+    """
+
+    def terms(parts: list[Array]) -> tuple[Array, Array]:
+        kl, lost = np.concatenate(parts).T
+        arm = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        own = [basis(kl)[:, :2] * (arm == number)[:, None] for number in range(1, len(parts))]
+        return np.column_stack([basis(kl), *own]), lost
+
+    seen = [terms(parts) for parts in fitted]
+    x, y = np.concatenate([its for its, _ in seen]), np.concatenate([lost for _, lost in seen])
+    asked, lost = terms(told)
+    around = float(((lost - lost.mean()) ** 2).sum())
+    left = [
+        float(((lost - asked[:, :width] @ np.linalg.lstsq(x[:, :width], y, rcond=None)[0]) ** 2).sum())
+        for width in (3, x.shape[1])
+    ]
+    return (1 - left[0] / around, 1 - left[1] / around) if around > 0 else (nan, nan)
+
+
+def r2_by_seed(tax: Tax, load: float, arms: list[str]) -> dict[int, tuple[float, float]]:
+    """`r2` of each seed that has all of these arms that were run, at least two, by curves fitted to the others: what
+    differs from run to run does not pass for an effect of the arm. One seed alone is told by its own, which flatters.
+    """
+    runs = [its for arm in arms if (its := tax.of(load, *keep_of(arm)))]
+    if len(runs) < 2:
+        return {}
+    found = {seed: [points(its[seed]) for its in runs] for seed in runs[0] if all(seed in its for its in runs)}
+    found = {seed: parts for seed, parts in found.items() if all(map(len, parts))}
+    others = {seed: [parts for its, parts in found.items() if its != seed] or [found[seed]] for seed in found}
+    return {seed: r2(others[seed], parts) for seed, parts in found.items()}
+
+
+def added_r2(tax: Tax, load: float, arms: list[str]) -> Seeds:
+    """What knowing the arm adds to the R² of KL alone, by seed."""
+    found = {seed: whole - alone for seed, (alone, whole) in r2_by_seed(tax, load, arms).items()}
+    return {seed: value for seed, value in found.items() if not isnan(value)}
+
+
+VALUES: dict[str, Callable[[Tax, Run, str], float]] = {
+    "lost_bits": lost_bits,
+    "lower_less_upper": less("upper"),
+    "lower_less_random": less("random"),
+    "lower_less_halfway": less("halfway"),
+    "latent_less_storage": latent_less_storage,
+    "storage": storage,
+    "overthinking": overthinking,
+    "head_less_tail": head_less_tail,
+    "threshold": threshold,
+    "changed": changed("changed"),
+    "infogain_change": changed("change_infogain_bounded"),
+    "ki_change": changed("change_ki"),
+}
+UNMATCHED = ("threshold", "added_r2")
+
+
+def sentence(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivalence: float, said: str) -> str:
+    """What was found, in a line."""
+    if not its.seeds:
+        return f"Not measured: {why(tax, one)}."
+    whose = f"{one.arm} less {one.other}" if one.other else one.arm
+    where = "" if one.measure in UNMATCHED else f" at {one.match} {tax.design.matches[one.match]:g}"
+    found = f"{whose}{where}: {its.estimate:+.3f}"
+    if its.seeds < 2:
+        return f"{found} {MEASURES[one.measure]}; one seed has no interval, so undecided."
+    against = "no difference" if not SIGNS[one.direction] else f"{one.direction} 0"
+    return (
+        f"{found} [{its.low:+.3f}, {its.high:+.3f}] {MEASURES[one.measure]}, {its.seeds} seeds; adjusted p "
+        f"{adjusted:.2g}, equivalence p {equivalence:.2g} for {one.sesoi:g}; predicted {against}: {said}."
+    )
+
+
+def why(tax: Tax, one: Prediction) -> str:
+    """Why a prediction's measure has no value in any seed."""
+    load = load_of(tax, one)
+    for arm in filter(None, (*one.arm.split("+"), one.other)):
+        runs = tax.of(load, *keep_of(arm))
+        if not runs:
+            return f"arm {arm} was not run at load {load:g}"
+        reasons = [tax.why_not(run, one.match) for run in runs.values()]
+        if one.measure not in UNMATCHED and all(reasons):
+            return f"{arm}: {reasons[0]}"
+    if one.measure == "head_less_tail":
+        return "every fact is seen equally often"
+    return "its records are lacking, or too little was lost to take shares of it, or no seed has all arms"
+
+
+def text(table: pd.DataFrame) -> str:
+    """The verdicts as a short table."""
+    lines = ["predictions, the primary one first: estimate [95 % interval], p adjusted"]
+    for row in table.sort_values("role", kind="stable").to_dict("records"):
+        number = "" if isnan(row["estimate"]) else f"{row['estimate']:+.3f}"
+        number += "" if isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]  p {row['p_adjusted']:.2g}"
+        lines.append(f"{row['name']:<32} {row['verdict']:<20} {number}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""How weights change: next-token training, policy gradients, and what they are shown."""
