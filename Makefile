@@ -31,7 +31,7 @@ slow: .venv/.slurm .venv/.browser .venv/.track .venv/.hf
 	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m slow
 
 ray: .venv-ray/.ready
-	.venv-ray/bin/python -m pytest -m slow tests/test_engines.py
+	.venv-ray/bin/python -m pytest -m slow tests/system/test_engines.py
 
 .venv-ray/.ready: requirements.ray.lock
 	test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray

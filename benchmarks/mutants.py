@@ -258,7 +258,7 @@ def ready() -> None:
     for name in [*sorted(names), *HEAVY]:
         with suppress(ImportError):
             importlib.import_module(name)
-    from tests.knowing import trained
+    from tests.helpers.knowing import trained
 
     trained()
 

@@ -1,42 +1,11 @@
-"""Worlds, found from conf/task/*.yaml, and that of docs/how_to_add_a_world.md; small models to go with them."""
+"""Every world in turn, one thread, and what many files of tests ask for."""
 
-import importlib.util
-import json
-import re
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from alchemy.data.seeds import stream
-from alchemy.models.transformer import Llama, Transformer, initialise
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def page_world():
-    """The world of docs/how_to_add_a_world.md, made from the text as it stands there."""
-    text = (ROOT / "docs" / "how_to_add_a_world.md").read_text(encoding="utf-8")
-    code = re.search(r"```python\n(# tasks/.*?)```", text, re.S)
-    settings = re.search(r"```yaml\n(# conf/task/.*?)```", text, re.S)
-    assert code, "the page has lost its example world"
-    assert settings, "the page has lost its example world's settings"
-    name = re.match(r"# tasks/(\w+)\.py", code.group(1)).group(1)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(f"tasks.{name}", loader=None))
-    sys.modules[module.__name__] = module
-    exec(code.group(1), vars(module))
-    return instantiate(OmegaConf.create(settings.group(1)), _convert_="all")
-
-
-def world(path: Path):
-    return instantiate(OmegaConf.load(path), _convert_="all")
-
-
-WORLDS = {path.stem: world(path) for path in sorted((ROOT / "conf" / "task").glob("*.yaml"))}
-WORLDS["page"] = page_world()
+from tests.helpers.worlds import WORLDS
 
 
 @pytest.fixture(params=list(WORLDS.values()), ids=list(WORLDS))
@@ -54,20 +23,6 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def tiny_model(task, seed=0, positions="learned", context=64, size=None):
-    symbols = size or len(task.vocabulary)
-    if positions == "llama":
-        model = Llama(symbols, context, layers=2, heads=2, width=32, ffn=88)
-    else:
-        model = Transformer(symbols, context, layers=2, heads=2, width=32, positions=positions)
-    initialise(model, stream(seed, "weights"))
-    return model
-
-
-def conformance(name: str):
-    return json.loads((ROOT / "tests" / "conformance" / f"{name}.json").read_text(encoding="utf-8"))
-
-
 @pytest.fixture
 def trap(tmp_path, monkeypatch):
     """A module whose import, and whose function, leave a file; returns whether either has been used."""
@@ -82,8 +37,9 @@ def trap(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    """The table of the sweep of tests/test_faults.py, in one process that nothing happens to."""
-    from tests.test_faults import SWEEP, alchemy, table
+    """The table of the sweep of tests/system/test_faults.py, in one process that nothing happens to."""
+    from tests.helpers.command import alchemy
+    from tests.helpers.sweeps import SWEEP, table
 
     folder = tmp_path_factory.mktemp("undisturbed")
     done = alchemy(folder, *SWEEP, "workers=1")

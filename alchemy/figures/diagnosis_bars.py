@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from alchemy.figures.lettering import broken, cut, plain, shown, told_apart, wide
 
-KINDS = {  # the kinds of alchemy.measures.diagnose, in colours that stay apart for the colour-blind (Okabe and Ito)
+KINDS = {  # the kinds of alchemy.measures.diagnosis, in colours that stay apart for the colour-blind (Okabe and Ito)
     "right": ("right", "#009E73"),
     "replayed": ("replayed another composition", "#0072B2"),
     "wrong_answer": ("right steps, wrong answer", "#E69F00"),

@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 
 from alchemy.figures.diagnosis_bars import KINDS
+from alchemy.results.compare import Moves
 from alchemy.results.records import COORDINATES, apart
 
 HALF = 0.5
 LEAST = 0.01  # share from which an executed composition is named
 LISTED = 3  # of them, and of cells, at most
+MOVED = 8  # cells that moved, at most, that are named
 Row = tuple[Any, ...]  # swept settings, axis, kind, domain
 Values = dict[tuple[str, str], dict[str, float]]  # part and metric -> mean, low, high
 Rows = dict[Row, dict[int, tuple[str, Values]]]  # by level, what it means and all that was measured
@@ -142,3 +144,21 @@ def overall(some: list[Values], part: str, metric: str) -> float:
     """The mean over those cells that have it."""
     found = [value for values in some if not isnan(value := mean(values, part, metric))]
     return sum(found) / len(found) if found else float("nan")
+
+
+def moved(moves: Moves, swept: list[str], settings: dict[tuple[Any, ...], str]) -> list[str]:
+    """How many cells' exact match moved for certain, and which moved most; `settings` are what levels mean."""
+    known = {cell[:-2]: its for cell, its in moves.items() if cell[-2:] == ("full", "exact_match")}
+    sure = [cell for cell, (_, low, high) in known.items() if low > 0 or high < 0]
+    one = sum(isnan(low) for _, low, _ in known.values())
+    alone = f" {one} have no interval, as one seed has none." if one else ""
+    said = [
+        f"Of {len(known)} cells that both have, {len(sure)} moved in exact match so that the 95 % interval of the "
+        f"difference leaves zero out; with few seeds some do so by chance.{alone}"
+    ]
+    for cell in sorted(known, key=lambda cell: -abs(known[cell][0]))[:MOVED]:
+        difference, low, high = known[cell]
+        if difference:
+            span = f" [{low:+.2f}, {high:+.2f}]" if not isnan(low) else ""
+            said.append(f"{name_of(cell[:-1], swept, cell[-1], settings.get(cell, ''))}: {difference:+.2f}{span}")
+    return said

@@ -21,9 +21,9 @@ import pandas as pd
 
 from alchemy.errors import Parser, answering
 from alchemy.figures.diagnosis_bars import KINDS
-from alchemy.figures.findings import Rows, breaks, how, rows_of, sentences, settings_of
+from alchemy.figures.findings import Rows, breaks, how, moved, rows_of, sentences, settings_of
 from alchemy.figures.heatmap import AXIS_ROWS, LEVEL_NAMES
-from alchemy.results.compare import differences, moved
+from alchemy.results.compare import differences
 from alchemy.results.examples import SHOWN, examples
 from alchemy.results.files import write_aside
 from alchemy.results.records import COORDINATES, job_folder

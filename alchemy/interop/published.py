@@ -206,8 +206,8 @@ def export_tasks(words: list[str], folder: Path) -> None:
     """The command export-tasks. Raises ValueError for settings that a run would refuse."""
     from hydra import compose, initialize_config_dir
 
-    from alchemy.__main__ import explain
     from alchemy.interop.harness import write
+    from alchemy.runs.mistakes import explain
 
     try:
         with initialize_config_dir(version_base=VERSION, config_dir=str(CONF)):

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from alchemy.data.answers import same
 from alchemy.data.batch import Batch, Role
 from alchemy.data.compositions import names_of
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift, describe
 from alchemy.data.task import Distribution, Task, draw
-from alchemy.measures.diagnose import diagnose
-from alchemy.measures.diagnosis import KINDS, Diagnosis
+from alchemy.measures.diagnosis import KINDS, Diagnosis, diagnose
 from alchemy.measures.discrepancy import discrepancy
 from alchemy.measures.replay import replay
 from alchemy.measures.scores import METRICS, Scores, distinct, score
@@ -33,7 +33,7 @@ def measure(
     and what each row came to.
 
     full, chain, answer  the four scores of each part; no chain where gold has none: an empty one would count as right
-    diagnosis            the share of completions of each kind (see alchemy.measures.diagnose)
+    diagnosis            the share of completions of each kind (see alchemy.measures.diagnosis)
     executed             which composition alone leads to the answer written, the commonest ones, with those that are
                          the same map (F1F2=F2F1); in how many rows several different ones `tie`
     replay               `rate`, the share of completions that equal the replay oracle's
@@ -62,22 +62,23 @@ def measure(
     called = dict(zip(found.maps, names_of(task, found.maps, where.length, len(where.compositions[0])), strict=True))
     executed = [("tie" if c is None else called[c], rows) for c, rows in found.executed().items()]
     values["executed"] = {name: share(rows) for name, rows in executed[: 1 + NAMED]}
-    values["replay"] = {"rate": share(equal(completion, replayed))}
+    values["replay"] = {"rate": share(same(completion, replayed))}
     values["discrepancy"] = discrepancy(task, where, batch)
-    right = equal(completion, gold)
-    same = untouched(batch, clean)
-    values["prompt"] = {"untouched": share(same), "problems": (float(len(np.unique(clean.tokens, axis=0))), 0.0)}
-    for name, rows in (("right_untouched", same), ("right_touched", ~same)):
+    right = same(completion, gold)
+    clear = untouched(batch, clean)
+    values["prompt"] = {"untouched": share(clear), "problems": (float(len(np.unique(clean.tokens, axis=0))), 0.0)}
+    for name, rows in (("right_untouched", clear), ("right_touched", ~clear)):
         if rows.any():
             values["prompt"][name] = share(right[rows])
-    return Cell(values, outcomes(task, batch, completion, found, same, [*called.values()]))
+    return Cell(values, outcomes(task, batch, completion, found, clear, [*called.values()]))
 
 
 def outcomes(
-    task: Task, batch: Batch, completion: np.ndarray, found: Diagnosis, same: np.ndarray, called: list[str]
+    task: Task, batch: Batch, completion: np.ndarray, found: Diagnosis, clear: np.ndarray, called: list[str]
 ) -> Rows:
-    """Per row: prompt, gold and completion as text; its `kind` (see alchemy.measures.diagnose); what became of its `steps`
-    (see below); the composition alone that it `executes`, if one does; and whether noise left its prompt `untouched`.
+    """Per row: prompt, gold and completion as text; its `kind` (see alchemy.measures.diagnosis); what became of its
+    `steps` (see below); the composition alone that it `executes`, if one does; and whether noise left its prompt
+    `untouched`.
     """
     texts = {"prompt": batch.prompt(), "gold": batch.completion(), "completion": completion}
     columns: Rows = {name: np.array(task.vocabulary.decode_rows(rows), dtype=object) for name, rows in texts.items()}
@@ -85,7 +86,7 @@ def outcomes(
     columns["steps"] = steps(task.vocabulary.rules, found)
     names = np.array([*called, ""], dtype=object)
     columns["executes"] = names[np.where(found.compositions == 1, found.executes, -1)]
-    return columns | {"untouched": same}
+    return columns | {"untouched": clear}
 
 
 def steps(rules: Sequence[str], found: Diagnosis) -> NDArray:
@@ -115,13 +116,6 @@ def scored(scores: Scores, rng: np.random.Generator) -> dict[str, tuple[float, f
     drawn = rng.multinomial(times.sum(), times / times.sum(), RESAMPLED)
     errors["bleu_corpus"] = float(np.std([scores.bleu(sums) for sums in drawn @ different]))
     return {metric: (scores.mean(metric), errors[metric]) for metric in METRICS}
-
-
-def equal(completion: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(B,) whether two completions, padded on the right, are the same."""
-    width = max(completion.shape[1], other.shape[1])
-    mine, its = (np.pad(rows, ((0, 0), (0, width - rows.shape[1]))) for rows in (completion, other))
-    return (mine == its).all(axis=1)
 
 
 def untouched(batch: Batch, clean: Batch) -> np.ndarray:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from alchemy.data.answers import verify
 from alchemy.data.batch import Batch, Role
 from alchemy.data.task import Composition, Distribution, Exposed, Side, Terse, draw, stir
 from alchemy.data.vocabulary import PAD
-from alchemy.measures.diagnose import verify
 from alchemy.models.decoding import Opening, complete
 from alchemy.models.likelihood import answered, bits
 from alchemy.models.transformer import Transformer

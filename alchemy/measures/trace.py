@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from alchemy.data.answers import same
 from alchemy.data.batch import Batch, Role, apply_each, left_justify
 from alchemy.data.task import Task, terse
 from alchemy.data.vocabulary import ANSWER, PAD, Vocabulary
@@ -98,14 +99,12 @@ def made(task: Task, rules: NDArray[np.intp], states: NDArray[np.int16]) -> NDAr
     return found
 
 
-def same(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.bool_]:
+def alike(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.bool_]:
     """(B,) whether rows, padded on the right to any width, are equal, and not empty."""
-    width = max(one.shape[1], other.shape[1], 1)
-    one, other = (np.pad(rows, ((0, 0), (0, width - rows.shape[1]))) for rows in (one, other))
-    return (one == other).all(axis=1) & (one[:, 0] != PAD)
+    return same(one, other) & (one != PAD).any(axis=1)
 
 
-def answers(task: Task, elements: NDArray[np.int16], rules: NDArray[np.intp]) -> NDArray[np.int16]:
+def applied(task: Task, elements: NDArray[np.int16], rules: NDArray[np.intp]) -> NDArray[np.int16]:
     """(B, l) what the rules (B, k) of each row, -1 after the last, make of its element."""
     for place in range(rules.shape[1]):
         elements = np.where(rules[:, place, None] >= 0, made(task, rules[:, place], elements), elements)
@@ -132,7 +131,7 @@ def trace(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trace:
     before = elements
     for step in range(steps):
         state = written.states[:, step]
-        truth[:, step] = np.where(rules[:, step] >= 0, same(made(task, rules[:, step], before), state), -1)
+        truth[:, step] = np.where(rules[:, step] >= 0, alike(made(task, rules[:, step], before), state), -1)
         before = state
     kinds = np.array([*(TYPES.index(kind) for kind in task.kinds), -1], dtype=np.int8)
     number = (written.rules >= 0).sum(axis=1)
@@ -142,6 +141,6 @@ def trace(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trace:
         truth=truth,
         ends=np.pad(written.ends, more),
         faithful=(rules >= 0) & (rules == wanted),
-        answer=written.direct | ((number > 0) & same(written.answer, last)),
-        right=same(written.answer, answers(task, elements, wanted)),
+        answer=written.direct | ((number > 0) & alike(written.answer, last)),
+        right=alike(written.answer, applied(task, elements, wanted)),
     )

@@ -1,16 +1,13 @@
 """What moved between two sweeps: the difference of each cell that both have, with its interval."""
 
-from math import isnan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from alchemy.figures.findings import name_of
 from alchemy.results.records import COORDINATES, apart, is_share, unnamed_are_none
 from alchemy.stats.intervals import difference
 
-LISTED = 8  # cells, at most, that are named
 Moves = dict[tuple[Any, ...], tuple[float, float, float]]
 
 
@@ -50,24 +47,6 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Moves:
         low, high = (np.where(shares, np.clip(end, -1, 1), end) for end in (low, high))
         moves |= dict(zip(cells, zip(middle.tolist(), low.tolist(), high.tolist(), strict=True), strict=True))
     return moves
-
-
-def moved(moves: Moves, swept: list[str], settings: dict[tuple[Any, ...], str]) -> list[str]:
-    """How many cells' exact match moved for certain, and which moved most; `settings` are what levels mean."""
-    known = {cell[:-2]: its for cell, its in moves.items() if cell[-2:] == ("full", "exact_match")}
-    sure = [cell for cell, (_, low, high) in known.items() if low > 0 or high < 0]
-    one = sum(isnan(low) for _, low, _ in known.values())
-    alone = f" {one} have no interval, as one seed has none." if one else ""
-    said = [
-        f"Of {len(known)} cells that both have, {len(sure)} moved in exact match so that the 95 % interval of the "
-        f"difference leaves zero out; with few seeds some do so by chance.{alone}"
-    ]
-    for cell in sorted(known, key=lambda cell: -abs(known[cell][0]))[:LISTED]:
-        difference, low, high = known[cell]
-        if difference:
-            span = f" [{low:+.2f}, {high:+.2f}]" if not isnan(low) else ""
-            said.append(f"{name_of(cell[:-1], swept, cell[-1], settings.get(cell, ''))}: {difference:+.2f}{span}")
-    return said
 
 
 def grouped(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], tuple[list[float], list[float]]]:

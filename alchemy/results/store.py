@@ -41,7 +41,7 @@ MEASURING = (
     "alchemy.models.transformer",
     "alchemy.measures.replay",
     "alchemy.data.compositions",
-    "alchemy.measures.diagnose",
+    "alchemy.data.answers",
     "alchemy.measures.diagnosis",
     "alchemy.measures.trace",
     "alchemy.measures.discrepancy",

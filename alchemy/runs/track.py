@@ -158,7 +158,7 @@ def said_of(track: str, error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """The desk of a training (see alchemy.training.fit) whose checks, those it goes on from and new ones, are all told."""
+    """The desk of a training (alchemy.training.fit) whose checks, those it goes on from and new ones, are all told."""
 
     desk: Any
     tell: Tell

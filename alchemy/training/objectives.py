@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alchemy.data.answers import answers, verify
 from alchemy.data.batch import Batch, Role, concatenate, left_justify
 from alchemy.data.task import Terse
 from alchemy.data.vocabulary import ANSWER, END, PAD
-from alchemy.measures.diagnose import verify
 from alchemy.models.decoding import Opening, complete, to_tensor
 from alchemy.models.likelihood import completed, token_divergence
 from alchemy.models.transformer import Transformer
@@ -32,7 +32,6 @@ from alchemy.training.packing import lay_out, loss_of
 from alchemy.training.policy_gradient import (
     Policy,
     advantages,
-    answers,
     log_probabilities,
     policy_gradient_loss,
     reward,

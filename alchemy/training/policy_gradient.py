@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alchemy.data.batch import left_justify
-from alchemy.data.vocabulary import ANSWER, PAD
+from alchemy.data.answers import answers, same
+from alchemy.data.vocabulary import PAD
 
 Reward = Literal["exact", "format", "random", "wrong"]
 NEVER = -1e4  # a logit that exp takes to exactly 0, without the infinities that make gradients NaN
@@ -152,19 +152,6 @@ def reward(
     else:
         told = same(given, wrong_answer(gold_answer, first_atom) if kind == "wrong" else gold_answer)
     return told.astype(np.float32)
-
-
-def answers(completion: NDArray[np.int16]) -> NDArray[np.int16]:
-    """(B, at most C) the tokens after the last answer marker of each completion (B, C), or all, if it has none."""
-    markers_from_here = (completion == ANSWER)[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return left_justify(completion, (markers_from_here == 0) & (completion != PAD))
-
-
-def same(some: NDArray[np.int16], others: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """(B,) whether rows padded on the right, to widths that may differ, hold the same tokens."""
-    width = max(some.shape[1], others.shape[1])
-    wide = [np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=PAD) for rows in (some, others)]
-    return (wide[0] == wide[1]).all(axis=1)
 
 
 def wrong_answer(gold_answer: NDArray[np.int16], first_atom: int) -> NDArray[np.int16]:

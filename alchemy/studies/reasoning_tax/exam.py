@@ -12,11 +12,11 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
+from alchemy.data.answers import verify
 from alchemy.data.batch import Batch
 from alchemy.data.seeds import stream
 from alchemy.data.task import Composition, Distribution, Terse, span
 from alchemy.internals.weights import change, changed, mixed, parts
-from alchemy.measures.diagnose import verify
 from alchemy.measures.information import chain, knowledge_index, unaided
 from alchemy.measures.knowledge import (
     Answers,

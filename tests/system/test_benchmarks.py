@@ -1,0 +1,129 @@
+"""The benchmark's own parts: what it is told, its table, what moved, and that contenders do the same work."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alchemy.training.fit import Progress
+from benchmarks.__main__ import flat, moved, read, table
+from benchmarks.growth import POINTS, WORKS, exponent, picture
+from benchmarks.ours import WORKS as OURS
+from benchmarks.recipes import CANDIDATES, line
+from benchmarks.rows import default, steps
+from tests.helpers.worlds import ROOT
+
+FACTS = {
+    "machine": {"date": "2026-01-01", "processor": "one", "cores": "2"},
+    "rows per second": {"training": {"ours": [300.0, 310.0, 290.0], "huggingface": [100.0, 101.0, 99.0]}},
+    "rows": {"rows to 0.999": [16000.0, 12800.0, 19200.0]},
+    "seconds": {"import": [0.2, 0.1, 0.3]},
+}
+
+
+def test_the_table_has_medians_spreads_and_ratios():
+    text = "\n".join(table(FACTS))
+    assert "| training | 300 (290 to 310) | 100.00 (99.00 to 101.00) |  |  |  | huggingface 3.00 |" in text
+    assert "| import | 0.20 (0.10 to 0.30) |" in text
+    assert "| rows to 0.999 | 16,000 (12,800 to 19,200) |" in text
+
+
+def test_what_moved_is_what_left_its_range():
+    new = json.loads(json.dumps(FACTS))
+    assert moved(flat(FACTS), flat(new)) == ["nothing moved beyond its spread"]
+    new["rows per second"]["training"]["ours"] = [600.0, 620.0, 580.0]
+    assert moved(flat(FACTS), flat(new)) == [
+        "training, ours: 300 (290 to 310) before, 600 (580 to 620) now, 2.00 times"
+    ]
+
+
+def test_what_is_compared_may_be_older_but_must_be_a_benchmark():
+    assert flat({name: value for name, value in FACTS.items() if name != "rows"})["import"] == [0.2, 0.1, 0.3]
+    with pytest.raises(ValueError, match="compare="):
+        flat({"cells": []})
+
+
+@pytest.mark.parametrize("word", ["rounds=0", "rounds=x", "fast=yes", "out="])
+def test_a_wrong_setting_is_a_sentence(word):
+    with pytest.raises(ValueError, match="rounds"):
+        read([word])
+
+
+def test_a_comparison_with_nothing_ends_before_anything_is_measured():
+    words = [sys.executable, "-m", "benchmarks", "compare=absent.json"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("benchmarks: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_training_step_is_a_real_one():
+    assert steps(default(words=("train.loss=all",)), 64)() == 8 * 64
+
+
+def test_works_on_the_mixture_do_what_they_say():
+    assert OURS["typed trace"]()() == 10_000
+    assert OURS["composition by name"]()() == 20 + 20**2 + 20**3 + 20**4  # of so many rules
+
+
+@pytest.mark.slow
+def test_a_real_round(tmp_path):
+    words = [sys.executable, "-m", "benchmarks", "rounds=1", "only=step, 18", f"out={tmp_path / 'new' / 'bench.json'}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "| training step, 18 tokens |" in done.stdout
+    rates = json.loads((tmp_path / "new" / "bench.json").read_text())["rows per second"]["training step, 18 tokens"]
+    assert {"ours", "products"} <= set(rates)
+    assert all(rate[0] > 0 for rate in rates.values())
+
+
+def test_the_exponent_is_that_of_the_end():
+    sizes = pd.Series([1, 2, 4, 8, 16, 32])
+    assert exponent(sizes, pd.Series([5.0, 5, 5, 64, 256, 1024])) == pytest.approx(2)
+
+
+def test_growth_is_drawn_for_every_work(tmp_path):
+    assert list(POINTS) == list(WORKS)
+    rows = [(work, size, size / 1e3, 300.0) for work, sizes in POINTS.items() for size in sizes]
+    picture(pd.DataFrame(rows, columns=["work", "size", "seconds", "MiB"]), tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("work", ["letters of an element", "rules of a composition"])
+def test_long_elements_and_chains_are_drawn_without_counting_them(work):
+    """26 to the 12 elements cannot be listed; drawing some takes as long as the numbers that it writes."""
+    size = POINTS[work][-1]
+    batch = WORKS[work](size)()
+    assert len(batch) == 100_000
+    assert len(np.unique(batch.tokens[:1000], axis=0)) > 900
+
+
+@pytest.mark.slow
+def test_a_point_is_measured_in_a_process_of_its_own():
+    words = [sys.executable, "-m", "benchmarks.growth", "rows drawn", "4096"]
+    found = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    assert found["seconds"] > 0
+    assert 50 < found["MiB"] < 4000
+
+
+def test_growth_names_a_wrong_setting():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.growth", "speed=1"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("benchmarks.growth: speed=1")
+
+
+FOUND = ((16_000, 0.9993, 5.0), (102_400, 0.9, 30.0), (12_800, 1.0, 4.0))
+
+
+def test_a_recipe_is_searched_by_rows_and_a_failure_is_no_number():
+    found = [Progress(1, rows, 0.1, right, spent) for rows, right, spent in FOUND]
+    assert line("train.batch=32", found) == ("| train.batch=32 | 16, -, 13 | 5.0 |")
+
+
+@pytest.mark.parametrize("words", CANDIDATES)
+def test_every_recipe_searched_can_be_built(words):
+    assert default(seed=20, words=tuple(words.split())).recipe.batch in (32, 64, 128)

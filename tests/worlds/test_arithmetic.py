@@ -1,0 +1,150 @@
+"""The world of operations modulo a prime: steps by hand, what training has, and what is refused."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from alchemy.data.batch import Role
+from alchemy.data.seeds import stream
+from alchemy.data.shift import AXES
+from alchemy.data.task import draw, problems_of
+from tests.helpers.worlds import WORLDS
+
+ARITHMETIC = WORLDS["arithmetic"]
+OPERATIONS = ARITHMETIC.operations
+POWERS = {  # modulo 11, worked out by hand
+    "x**3": "0 1 8 5 9 4 7 2 6 3 10",
+    "x**7": "0 1 7 9 5 3 8 6 2 4 10",
+    "2x**3+1": "1 3 6 0 8 9 4 5 2 7 10",
+}
+
+
+def ids(text):
+    return ARITHMETIC.vocabulary.encode(text)[None]
+
+
+def said(batch):
+    return ARITHMETIC.vocabulary.decode(batch.tokens[0])
+
+
+def numbers(*names):
+    return tuple(OPERATIONS.index(name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("operation", "before", "after"),
+    [
+        ("x+4", "3 0 7 10", "7 4 0 3"),
+        ("2x", "3 0 7 10", "6 0 3 9"),
+        ("3x+5", "3 0 7 10", "3 5 4 2"),
+        ("10x", "3 0 7 10", "8 0 4 1"),  # 10 is -1
+        *((name, "0 1 2 3 4 5 6 7 8 9 10", after) for name, after in POWERS.items()),
+    ],
+)
+def test_an_operation_by_hand(operation, before, after):
+    assert_array_equal(ARITHMETIC.apply(OPERATIONS.index(operation), ids(before)), ids(after))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_is_what_python_makes_of_its_text(operation):
+    text = operation.replace("x", "*x").lstrip("*") if operation[0] != "x" else operation
+    for x in range(11):
+        expected = eval(text, {"x": x}) % 11
+        assert_array_equal(ARITHMETIC.apply(OPERATIONS.index(operation), ids(str(x))), ids(str(expected)))
+
+
+def test_what_is_no_digit_stays_what_it_is():
+    specials = np.arange(ARITHMETIC.vocabulary.first_atom, dtype=np.int16)[None]
+    assert_array_equal(ARITHMETIC.apply(0, specials), specials)
+
+
+def test_rows_of_both_modes_by_hand():
+    asked = ids("3 0 7 1"), numbers("x+4", "2x")
+    chain = "3 0 7 1 [x+4] [2x] [x+4] 7 4 0 5 [2x] 3 8 0 10 <answer> 3 8 0 10 </s>"
+    assert said(ARITHMETIC.render(*asked)) == chain
+    assert said(ARITHMETIC.direct(*asked)) == "3 0 7 1 [x+4] [2x] 3 8 0 10 </s>"
+    assert ARITHMETIC.spell(asked[1]) == "x+4:2x"
+    replayed = ARITHMETIC.render(*asked, executed=numbers("2x", "2x"))
+    assert said(replayed) == "3 0 7 1 [x+4] [2x] [x+4] 6 0 3 2 [2x] 1 0 6 4 <answer> 1 0 6 4 </s>"
+
+
+def test_training_has_all_compositions_but_those_held_out():
+    every = {c for k in (1, 2, 3) for c in product(range(12), repeat=k)}
+    train = ARITHMETIC.train
+    held_out = set(train.held_out.compositions)
+    assert len(held_out) == 200
+    assert {len(c) for c in held_out} == {3}
+    assert set(train.compositions) == every - held_out
+    assert sum(train.shares) == pytest.approx(1)
+    assert set(AXES["task"](ARITHMETIC, 1).compositions) == held_out
+    other = replace(ARITHMETIC, draw=1).train
+    assert set(other.held_out.compositions) != held_out
+    few = replace(ARITHMETIC, compositions=(0, 10, 20)).train
+    assert [sum(len(c) == k for c in few.compositions) for k in (1, 2, 3)] == [12, 10, 20]
+    assert few.held_out == train.held_out
+
+
+def test_depths_are_drawn_by_their_shares_and_digits_uniformly():
+    batch = draw(ARITHMETIC, ARITHMETIC.train, 30_000, stream(0, "shares"), "train")
+    depth = (batch.role == Role.TRANSFORMATION).sum(axis=1)
+    for k, share in ((1, 0.2), (2, 0.4), (3, 0.4)):
+        assert abs((depth == k).mean() - share) < 5 * (share * (1 - share) / len(batch)) ** 0.5
+    counts = np.bincount(batch.tokens[:, :4].ravel() - ARITHMETIC.vocabulary.first_atom)
+    expected = 4 * 30_000 / 11
+    assert ((counts - expected) ** 2 / expected).sum() < 29.6  # chi-square, 10 degrees of freedom, p = 0.001
+
+
+def test_operations_are_asked_for_as_often_as_they_are_said_to_be():
+    """Within each depth, in proportion to the product over operations."""
+    world = replace(ARITHMETIC, often=(4.0, 2.0, *(1.0,) * 10), held_out=0)
+    share = dict(zip(world.train.compositions, world.train.shares, strict=True))
+    for k, whole in ((1, 0.2), (2, 0.4), (3, 0.4)):
+        assert sum(value for c, value in share.items() if len(c) == k) == pytest.approx(whole)
+        assert share[(2,) * k] == pytest.approx(whole / 16**k)
+        assert share[(0, 1, 2)[:k]] / share[(2,) * k] == pytest.approx((4, 8, 8)[k - 1])
+
+
+def test_no_held_out_composition_is_ever_in_training():
+    rows = draw(ARITHMETIC, ARITHMETIC.train, 50_000, stream(0, "train"), "train")
+    asked = {composition for _, _, composition in problems_of(rows, ARITHMETIC.vocabulary)}
+    assert not asked & set(ARITHMETIC.train.held_out.compositions)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"modulus": 10}, "task.modulus=10 is no prime"),
+        ({"modulus": 1}, "task.modulus=1 is no prime"),
+        ({"operations": ()}, "task.operations is empty"),
+        ({"operations": ("x-4",)}, "task.operations names 'x-4'"),
+        ({"operations": ("x+1", "x+1")}, "names one twice"),
+        ({"operations": ("x**2",)}, "maps two digits modulo 11 onto one"),
+        ({"operations": ("11x",)}, "maps two digits modulo 11 onto one"),
+        ({"length": 0}, "task.length=0 leaves no digits"),
+        ({"depths": ()}, "task.depths="),
+        ({"depths": (0, 1, 2)}, "task.depths="),
+        ({"depths": (1, 1, 2)}, "task.depths="),
+        ({"depths": (1, 2, 9)}, "task.depths="),
+        ({"shares": (0.5, 0.5)}, "task.shares="),
+        ({"shares": (0, 0, 0)}, "task.shares="),
+        ({"shares": (-1, 1, 1)}, "task.shares="),
+        ({"chains": (0.5,)}, "task.chains="),
+        ({"chains": (0.5, 0.5, 2)}, "task.chains="),
+        ({"compositions": (0, 0)}, "task.compositions="),
+        ({"compositions": (0, 0, 1600)}, "task.held_out=200 do not fit"),
+        ({"compositions": (0, -1, 0)}, "task.compositions="),
+        ({"held_out": 1728}, "task.held_out=1728 do not fit"),
+        ({"held_out": -1}, "task.held_out=-1 is negative"),
+        ({"draw": -1}, "task.draw=-1 is negative"),
+        ({"often": (1, 2)}, "task.often=[1, 2] must have"),
+        ({"often": (0,) * 12}, "task.often="),
+    ],
+    ids=str,
+)
+def test_a_setting_that_makes_no_sense_is_refused_in_a_sentence(settings, words):
+    with pytest.raises(ValueError, match="task") as refused:
+        replace(ARITHMETIC, **settings)
+    assert words in str(refused.value)
