@@ -12,7 +12,7 @@ headline: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=headline
 
 paper: .venv/.ready
-	@.venv/bin/python -m alchemy.paper.replicate quick=$(or $(quick),false) large=$(or $(large),false)
+	@.venv/bin/python -m alchemy paper quick=$(or $(quick),false) large=$(or $(large),false)
 
 bench: .venv/.bench
 	@.venv/bin/python -m benchmarks $(if $(rounds),rounds=$(rounds)) $(if $(compare),compare=$(compare)) $(if $(only),only="$(only)")

@@ -1,18 +1,18 @@
 """Errors as people read them: one sentence that says what to change, and an exit code other than 0."""
 
 import os
+import re
 import signal
 import sys
 import threading
-from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from typing import NoReturn
 
 LONGEST = 300  # characters of a sentence
 LONG_WORD = 80  # characters, from which a word is cut where the sentence is too long
-Main = Callable[..., int]
+COMMAND = "python -m alchemy"
 
 
 def sentence(error: BaseException, elsewhere: str = "output=DIR") -> str:
@@ -52,38 +52,63 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 
 class Parser(ArgumentParser):
-    """Reads the words of a command; what is mistyped is raised, for `answering` to say."""
+    """Reads what stands after one word of the command; what is mistyped is raised, for `answered` to say."""
+
+    def __init__(self, word: str, about: str, example: str) -> None:
+        super().__init__(
+            prog=f"{COMMAND} {word}",
+            description=about,
+            epilog=f"such as: {COMMAND} {word} {example}",
+            formatter_class=RawDescriptionHelpFormatter,
+        )
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}: {self.prog} --help shows how to write it")
 
 
-def answering(name: str, elsewhere: str) -> Callable[[Main], Main]:
-    """Makes a command of a function that returns an exit code: whatever it raises is one sentence on stderr, after the
-    command's `name`, and exit code 1. A fault of ours has its type in the sentence, and with HYDRA_FULL_ERROR=1 its
-    trace on the screen.
+def answered(act: Callable[[], int], explain: Callable[[Exception], str], kept: str) -> int:
+    """The exit code of `act`. Whatever it raises is one sentence on stderr and exit code 1: what `explain` makes of it,
+    or, where somebody stopped it, what is `kept`. With HYDRA_FULL_ERROR=1 an error has its trace on the screen.
     """
+    tracing = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        with stopped_by_sigterm():
+            return act()
+    except KeyboardInterrupt as stop:
+        said = f"stopped{f' with {stop}' if str(stop) else ''}; {kept}"
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if tracing:
+            raise
+        said = explain(error)
+    print(f"alchemy: {said}", file=sys.stderr)
+    return 1
 
-    def decorate(main: Main) -> Main:
-        @wraps(main)
-        def command(*words: list[str] | None) -> int:
-            try:
-                with stopped_by_sigterm():
-                    return main(*words)
-            except KeyboardInterrupt:
-                said = "stopped; nothing half-written is left"
-            except BrokenPipeError:  # the reader of our output has gone
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return 1
-            except (ValueError, OSError, MemoryError) as error:
-                said = sentence(error, elsewhere)
-            except Exception as error:
-                if os.environ.get("HYDRA_FULL_ERROR") == "1":
-                    raise
-                said = shortened(f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)")
-            print(f"{name}: {said}", file=sys.stderr)
-            return 1
 
-        return command
+def fault(error: Exception, elsewhere: str) -> str:
+    """The sentence on an error; one that nobody has thought of has its type in it."""
+    if isinstance(error, ValueError | OSError | MemoryError):
+        return sentence(error, elsewhere)
+    return shortened(f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)")
 
-    return decorate
+
+@contextmanager
+def settings_at(path: str, names: Iterable[str]) -> Iterator[None]:
+    """Within, a ValueError that begins with the name of one of these settings begins with its place, `path`, instead:
+    what checks a setting need not know where it stands. A name after that of the group, as in `task.length`, is one.
+    """
+    try:
+        yield
+    except ValueError as error:
+        group = path.partition(".")[0]
+        found = re.match(r"([^\W\d]\w*)\b", said := str(error).removeprefix(f"{group}."))
+        if not found or found[1] not in names:
+            raise
+        raise ValueError(f"{path}.{said}") from error.__cause__
+
+
+def extra(name: str) -> str:
+    """How to install what an extra of the lab needs; it is in no index under its own name."""
+    return f"pip install '.[{name}]' in the lab's checkout"

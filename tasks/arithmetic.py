@@ -51,26 +51,26 @@ class Arithmetic:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         p = self.modulus
         if p < 2 or any(p % n == 0 for n in range(2, int(p**0.5) + 1)):
-            raise ValueError(f"task.modulus={p} is no prime number: use one such as 11")
+            raise ValueError(f"modulus={p} is no prime number: use one such as 11")
         if not self.operations:
-            raise ValueError("task.operations is empty: name at least one, such as [x+4]")
+            raise ValueError("operations is empty: name at least one, such as [x+4]")
         if len(set(self.operations)) < len(self.operations):
-            raise ValueError(f"task.operations={list(self.operations)} names one twice: name each once")
+            raise ValueError(f"operations={list(self.operations)} names one twice: name each once")
         for operation in self.operations:
             if not OPERATION.fullmatch(operation):
-                raise ValueError(f"task.operations names {operation!r}: write it such as x+4, 2x, x**3 or 2x**3+1")
+                raise ValueError(f"operations names {operation!r}: write it such as x+4, 2x, x**3 or 2x**3+1")
             if len(set(self.table(operation).tolist())) < p:
                 raise ValueError(
-                    f"task.operations names {operation}, which maps two digits modulo {p} onto one: use another"
+                    f"operations names {operation}, which maps two digits modulo {p} onto one: use another"
                 )
         if self.length < 1:
-            raise ValueError(f"task.length={self.length} leaves no digits: set it to 1 or more")
+            raise ValueError(f"length={self.length} leaves no digits: set it to 1 or more")
         for name in ("held_out", "draw"):
             if getattr(self, name) < 0:
-                raise ValueError(f"task.{name}={getattr(self, name)} is negative: set it to 0 or more")
+                raise ValueError(f"{name}={getattr(self, name)} is negative: set it to 0 or more")
         if self.often and (len(self.often) != len(self.operations) or min(self.often) <= 0):
             raise ValueError(
-                f"task.often={list(self.often)} must have a number above 0 for each of the {len(self.operations)} "
+                f"often={list(self.often)} must have a number above 0 for each of the {len(self.operations)} "
                 "operations, or be empty, []"
             )
         self.check_depths()
@@ -79,27 +79,27 @@ class Arithmetic:
         sizes = {name: len(getattr(self, name)) for name in ("depths", "compositions", "shares", "chains")}
         if not self.depths or min(self.depths) < 1 or len(set(self.depths)) < len(self.depths):
             raise ValueError(
-                f"task.depths={list(self.depths)} must be different numbers from 1 up, at least one, such as [1,2]"
+                f"depths={list(self.depths)} must be different numbers from 1 up, at least one, such as [1,2]"
             )
         if wrong := [name for name, size in sizes.items() if size != len(self.depths)]:
             raise ValueError(
-                f"task.{wrong[0]}={list(getattr(self, wrong[0]))} must have one number for each of "
-                f"task.depths={list(self.depths)}"
+                f"{wrong[0]}={list(getattr(self, wrong[0]))} must have one number for each of "
+                f"depths={list(self.depths)}"
             )
         if min(self.shares) < 0 or sum(self.shares) <= 0:
-            raise ValueError(f"task.shares={list(self.shares)} must be 0 or more, and not all 0")
+            raise ValueError(f"shares={list(self.shares)} must be 0 or more, and not all 0")
         if not all(0 <= share <= 1 for share in self.chains):
-            raise ValueError(f"task.chains={list(self.chains)} must be shares from 0 to 1")
+            raise ValueError(f"chains={list(self.chains)} must be shares from 0 to 1")
         whole = [len(self.operations) ** depth for depth in self.depths]
         for depth, all_there_are, number in zip(self.depths, whole, self.compositions, strict=True):
             if all_there_are > MOST:
                 raise ValueError(
-                    f"task.depths={list(self.depths)}: {all_there_are} compositions of {depth} are too many: lower it"
+                    f"depths={list(self.depths)}: {all_there_are} compositions of {depth} are too many: lower it"
                 )
             kept = self.held_out if depth == max(self.depths) else 0
             if number < 0 or number + kept > all_there_are or (not number and kept == all_there_are):
                 raise ValueError(
-                    f"task.compositions={list(self.compositions)} and task.held_out={self.held_out} do not fit into "
+                    f"compositions={list(self.compositions)} and held_out={self.held_out} do not fit into "
                     f"the {all_there_are} compositions of {depth} operations: lower one (0 compositions: all)"
                 )
 

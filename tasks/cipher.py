@@ -62,36 +62,36 @@ class Cipher:
         object.__setattr__(self, "training", tuple(self.training))
         object.__setattr__(self, "shares", tuple(map(float, self.shares)))
         if not self.rules:
-            raise ValueError("task.rules is empty: name at least one, such as ['rotate 13']")
+            raise ValueError("rules is empty: name at least one, such as ['rotate 13']")
         for rule in self.rules:
             if not RULE.fullmatch(rule):
-                raise ValueError(f"task.rules names {rule!r}: write 'rotate 13', 'roll 1' (any number) or 'reverse'")
+                raise ValueError(f"rules names {rule!r}: write 'rotate 13', 'roll 1' (any number) or 'reverse'")
         if self.length < 1:
-            raise ValueError(f"task.length={self.length} leaves no letters: set it to 1 or more")
+            raise ValueError(f"length={self.length} leaves no letters: set it to 1 or more")
         if not self.training:
-            raise ValueError("task.training is empty: name at least one composition, such as [F1F2]")
+            raise ValueError("training is empty: name at least one composition, such as [F1F2]")
         if self.shares and (len(self.shares) != len(self.training) or min(self.shares) < 0 or sum(self.shares) <= 0):
             raise ValueError(
-                f"task.shares={list(self.shares)} must give each of the {len(self.training)} compositions of "
-                "task.training a share of 0 or more, not all 0; or leave them empty, []"
+                f"shares={list(self.shares)} must give each of the {len(self.training)} compositions of "
+                "training a share of 0 or more, not all 0; or leave them empty, []"
             )
         if len(set(map(self.parse, self.training))) < len(self.training):
-            raise ValueError(f"task.training={list(self.training)} names a composition twice: name each once")
+            raise ValueError(f"training={list(self.training)} names a composition twice: name each once")
         self.check_held_out()
         if self.source:
             self.take(read(self.source, replace(self, source="")))
 
     def check_held_out(self) -> None:
         if strange := set(self.unseen_atoms) - set(ascii_uppercase):
-            raise ValueError(f"task.unseen_atoms={self.unseen_atoms} has {min(strange)!r}: use letters A to Z alone")
+            raise ValueError(f"unseen_atoms={self.unseen_atoms} has {min(strange)!r}: use letters A to Z alone")
         for name in ("unseen_places", "seen_places"):
             if getattr(self, name) < 0:
-                raise ValueError(f"task.{name}={getattr(self, name)} is negative: use 0 for none, or 2 or more")
+                raise ValueError(f"{name}={getattr(self, name)} is negative: use 0 for none, or 2 or more")
         if self.unseen_places and self.seen_places:
-            raise ValueError("task.unseen_places and task.seen_places cannot both be set: set one of them to 0")
+            raise ValueError("unseen_places and seen_places cannot both be set: set one of them to 0")
         if any(len(self.atoms_at(i)[0]) == 0 for i in range(self.length)):
             raise ValueError(
-                f"task.unseen_atoms={self.unseen_atoms} and task.unseen_places={self.unseen_places} leave a place "
+                f"unseen_atoms={self.unseen_atoms} and unseen_places={self.unseen_places} leave a place "
                 "without any letter in training: keep fewer letters out"
             )
 

@@ -20,11 +20,11 @@ def diverse(rules: tuple[str, ...], spare: int, compositions: int, held_out: int
 
     known = len(rules) - spare
     if spare < 0 or known < 1:
-        raise ValueError(f"task.spare={spare} leaves {known} rules to train: set it from 0 to {len(rules) - 1}")
+        raise ValueError(f"spare={spare} leaves {known} rules to train: set it from 0 to {len(rules) - 1}")
     pairs: list[Composition] = list(product(range(known), repeat=2))
     if held_out < 1 or compositions < 1 or compositions + held_out > len(pairs):
         raise ValueError(
-            f"task.compositions={compositions} and task.held_out={held_out} do not fit into the {len(pairs)} pairs of "
+            f"compositions={compositions} and held_out={held_out} do not fit into the {len(pairs)} pairs of "
             f"{known} rules: set both to 1 or more, and lower one"
         )
     order = [pairs[i] for i in np.random.default_rng([draw, 0]).permutation(len(pairs))]

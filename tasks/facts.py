@@ -49,29 +49,26 @@ class Facts:
         object.__setattr__(self, "chains", tuple(self.chains))
         for name, least in (("names", 1), ("length", 1), ("relations", 1), ("values", 2), ("zipf", 0), ("draw", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"task.{name}={getattr(self, name)} is too small: set it to {least} or more")
+                raise ValueError(f"{name}={getattr(self, name)} is too small: set it to {least} or more")
         whole = self.names**self.length
         if whole > MOST:
             raise ValueError(
-                f"task.names={self.names} make {whole} entities of task.length={self.length}, and {MOST} is the most: "
-                "lower one"
+                f"names={self.names} make {whole} entities of length={self.length}, and {MOST} is the most: lower one"
             )
         if not 1 <= self.entities <= whole:
             raise ValueError(
-                f"task.entities={self.entities} does not fit: task.names={self.names} make {whole} entities of "
-                f"task.length={self.length}, so set it from 1 to {whole}"
+                f"entities={self.entities} does not fit: names={self.names} make {whole} entities of "
+                f"length={self.length}, so set it from 1 to {whole}"
             )
         if not 0 <= self.links < self.relations:
-            raise ValueError(
-                f"task.links={self.links} must be 0 or more, and fewer than task.relations={self.relations}"
-            )
+            raise ValueError(f"links={self.links} must be 0 or more, and fewer than relations={self.relations}")
         if not 0 <= self.two_hops < 1 or (self.two_hops and not self.links):
             raise ValueError(
-                f"task.two_hops={self.two_hops} must be from 0 to below 1, and above 0 needs task.links of 1 or more"
+                f"two_hops={self.two_hops} must be from 0 to below 1, and above 0 needs links of 1 or more"
             )
         if len(self.chains) != 2 or not all(0 <= share <= 1 for share in self.chains):
             raise ValueError(
-                f"task.chains={list(self.chains)} must be two shares from 0 to 1, of one-hop and of two-hop rows, such "
+                f"chains={list(self.chains)} must be two shares from 0 to 1, of one-hop and of two-hop rows, such "
                 "as [0.25,0.5]"
             )
 

@@ -37,22 +37,20 @@ class Mixture:
         object.__setattr__(self, "tokens", tuple(self.tokens))
         if not self.worlds or len(self.tokens) != len(self.worlds) or min(self.tokens) <= 0:
             raise ValueError(
-                f"task.tokens={list(self.tokens)} must give a share above 0 to each of task.worlds, which are "
+                f"tokens={list(self.tokens)} must give a share above 0 to each of the worlds, which are "
                 f"{len(self.worlds)}"
             )
         for world in self.worlds:
             if not terse(world):
                 raise ValueError(
-                    f"task.worlds has {type(world).__name__}, which answers in one mode alone: use worlds with chains "
+                    f"worlds has {type(world).__name__}, which answers in one mode alone: use worlds with chains "
                     "and direct answers, such as facts and arithmetic"
                 )
         rules = [rule for world in self.worlds for rule in world.vocabulary.rules]
         if twice := [rule for rule in rules if rules.count(rule) > 1]:
-            raise ValueError(f"task.worlds has two with a rule {twice[0]}: rules of a mixture need names of their own")
+            raise ValueError(f"worlds has two with a rule {twice[0]}: rules of a mixture need names of their own")
         if self.early_rows < 0 or not 0 <= self.early_chains <= 1:
-            raise ValueError(
-                f"task.early_rows={self.early_rows} is below 0, or task.early_chains={self.early_chains} no share"
-            )
+            raise ValueError(f"early_rows={self.early_rows} is below 0, or early_chains={self.early_chains} no share")
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -217,7 +215,7 @@ class Mixture:
 def mixture(worlds: dict[str, Terse], tokens: dict[str, float], early_rows: int, early_chains: float) -> Mixture:
     """A Mixture of named worlds, with the share of all tokens of each by its name."""
     if set(worlds) != set(tokens):
-        raise ValueError(f"task.tokens names {', '.join(tokens)}, and task.worlds {', '.join(worlds)}: name the same")
+        raise ValueError(f"tokens names {', '.join(tokens)}, and worlds {', '.join(worlds)}: name the same")
     return Mixture(tuple(worlds.values()), tuple(tokens[name] for name in worlds), early_rows, early_chains)
 
 

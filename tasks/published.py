@@ -58,7 +58,7 @@ def parsed(path: Path, changed: int, size: int, task: Any) -> Problems:  # noqa:
         found.setdefault(tuple(rules), []).append(atoms)
         texts.setdefault(tuple(rules), []).append((number, f"{' '.join(prompt)} {output}"))
     if not found:
-        raise ValueError(f"task.source={path} has no rows: export some with python -m alchemy.interop.published export")
+        raise ValueError(f"task.source={path} has no rows: export some with python -m alchemy export")
     problems = {composition: np.array(rows, dtype=np.int16) for composition, rows in found.items()}
     for composition, elements in problems.items():
         for (number, text), tokens in zip(texts[composition], task.render(elements, composition).tokens, strict=True):

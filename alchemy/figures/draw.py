@@ -1,6 +1,6 @@
 """Figures from records alone: no model is read, nothing is trained.
 
-`python -m alchemy.figures.draw outputs/NAME/TIME` draws a finished run or sweep again; with `--format pdf` or
+`python -m alchemy draw outputs/NAME/TIME` draws a finished run or sweep again; with `--format pdf` or
 `svg`, for print.
 """
 
@@ -16,7 +16,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from alchemy.errors import Parser, answering, sentence, shortened
+from alchemy.errors import Parser, sentence, shortened
 from alchemy.figures import curves as courses
 from alchemy.figures import diagnosis_bars as diagnosis
 from alchemy.figures import report
@@ -198,15 +198,10 @@ def left_out(results: Results) -> list[str]:
     return [f"{name}: {said[0].lower()}{said[1:]}" for name, said in last.items()]
 
 
-@answering("alchemy", "a copy of the folder elsewhere")
-def main(words: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    parser = Parser(prog="python -m alchemy.figures.draw", description=__doc__.split("\n")[0])
+def main(words: list[str]) -> int:
+    """The exit code of `draw`: 0 if every picture could be drawn."""
+    parser = Parser("draw", __doc__.split("\n")[0], "outputs/NAME/TIME --format pdf")
     parser.add_argument("folder", type=Path, metavar="outputs/NAME/TIME", help="the folder of a finished run or sweep")
     parser.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (png, 200 dots an inch)")
     chosen = parser.parse_args(words)
     return finish(chosen.folder, chosen.format)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

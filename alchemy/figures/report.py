@@ -1,13 +1,12 @@
 """The page of a run or sweep: click a cell, see its numbers, and rows of it with every step judged.
 
-    python -m alchemy.figures.report outputs/NAME/TIME             writes report.html into that folder
-    python -m alchemy.figures.report outputs/NAME/A outputs/NAME/B  writes compare.html into B: what moved since A
+    python -m alchemy report outputs/NAME/TIME             writes report.html into that folder
+    python -m alchemy compare outputs/NAME/A outputs/NAME/B  writes compare.html into B: what moved since A
 
 One file without anything from elsewhere: a Jinja2 template around the numbers, as tables that keyboards and screen
 readers know. (Measured instead: Vega's bundle takes 5 s to make, from a package of 84 MB; Plotly's is 4.7 MB a page.)
 """
 
-import argparse
 import json
 import math
 import os
@@ -19,7 +18,7 @@ from urllib.parse import quote
 import matplotlib
 import pandas as pd
 
-from alchemy.errors import Parser, answering
+from alchemy.errors import COMMAND, Parser
 from alchemy.figures.diagnosis_bars import KINDS
 from alchemy.figures.findings import Rows, breaks, how, moved, rows_of, sentences, settings_of
 from alchemy.figures.heatmap import AXIS_ROWS, LEVEL_NAMES
@@ -166,20 +165,30 @@ def job_of(run: dict[str, Any], home: str) -> dict[str, Any]:
     }
 
 
-@answering("alchemy", "--out FILE")
-def main(words: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    parser = Parser(
-        prog="python -m alchemy.figures.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, nargs="+", metavar="FOLDER", help="of a finished run or sweep; or of two")
+def main(words: list[str]) -> int:
+    """The exit code of `report`: 0 if the page has every job."""
+    parser = Parser("report", __doc__, "outputs/NAME/TIME")
+    parser.add_argument("folder", type=Path, nargs="+", metavar="FOLDER", help="of a finished run or sweep")
     parser.add_argument("--out", type=Path, metavar="FILE", help="another file to write")
     chosen = parser.parse_args(words)
-    if len(chosen.folder) > 2:
-        parser.error("name one folder, or two to compare")
-    *before, results = map(read, chosen.folder)
+    if len(chosen.folder) > 1:
+        raise ValueError(f"report takes one folder: what moved from one to another is {COMMAND} compare DIR DIR")
+    return page_of(chosen.folder, chosen.out)
+
+
+def compare(words: list[str]) -> int:
+    """The exit code of `compare`: 0 if the page has every job of both."""
+    parser = Parser("compare", __doc__, "outputs/NAME/A outputs/NAME/B")
+    parser.add_argument("before", type=Path, metavar="A", help="folder of a finished run or sweep")
+    parser.add_argument("after", type=Path, metavar="B", help="folder of another, where the page is written")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="another file to write")
+    chosen = parser.parse_args(words)
+    return page_of([chosen.before, chosen.after], chosen.out)
+
+
+def page_of(folders: list[Path], out: Path | None) -> int:
+    """Writes the page of one folder, or of two, and says which jobs are not on it; 1 if there are such."""
+    *before, results = map(read, folders)
     for which in (*before, results):
         if not which.good:
             raise ValueError(
@@ -188,9 +197,5 @@ def main(words: list[str] | None = None) -> int:
     failures = [said for which in (*before, results) for said in which.failures()]
     for said in failures:
         print(f"alchemy: {said}", file=sys.stderr)
-    print(write(results, chosen.out, *before))
+    print(write(results, out, *before))
     return int(bool(failures))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

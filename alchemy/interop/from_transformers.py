@@ -22,7 +22,7 @@ from torch import Tensor
 
 from alchemy.data.batch import Batch, Role
 from alchemy.data.vocabulary import END, PAD, SPECIALS, UNKNOWN, Vocabulary
-from alchemy.errors import shortened
+from alchemy.errors import extra, shortened
 from alchemy.results.digests import sha256
 
 CODE = "auto_map"  # what names a checkpoint's own code in its settings
@@ -91,7 +91,7 @@ class Checkpoint:
 
     def __init__(self, vocabulary: Vocabulary, path: str, context: int | None, rows: int) -> None:
         if find_spec("transformers") is None:
-            raise ValueError("model=hf needs the library transformers: pip install 'shift-alchemy[hf]'")
+            raise ValueError(f"model=hf needs the library transformers: {extra('hf')}")
         self.folder = Path(path)
         if not path or not self.folder.is_dir():
             raise ValueError(f"model.path={path} is no folder: name one that holds a checkpoint, with its config.json")

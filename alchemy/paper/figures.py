@@ -1,9 +1,8 @@
 """The paper's figures, drawn from its claims: ours with 95 % intervals, the published values, and pure replay.
 
-python -m alchemy.paper.figures outputs/paper/claims.csv [FOLDER]
+python -m alchemy figures outputs/paper/claims.csv [FOLDER]
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from alchemy.errors import Parser, answering
+from alchemy.errors import Parser
 from alchemy.figures.draw import save, styled
 from alchemy.figures.lettering import broken, columns, cut, fitted, plain, shown
 
@@ -203,10 +202,9 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
     return files
 
 
-@answering("alchemy", "a FOLDER after the file")
-def main(words: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    parser = Parser(prog="python -m alchemy.paper.figures", description="The paper's figures, from its claims.")
+def main(words: list[str]) -> int:
+    """The exit code of `figures`, 0, when they are drawn."""
+    parser = Parser("figures", "The paper's figures, from its claims.", "outputs/paper/claims.csv [FOLDER]")
     parser.add_argument("claims", type=Path, help="such as outputs/paper/claims.csv")
     parser.add_argument("folder", type=Path, nargs="?", help="where the pictures go (beside that file)")
     chosen = parser.parse_args(words)
@@ -216,7 +214,3 @@ def main(words: list[str] | None = None) -> int:
     for path in draw(table.fillna({"series": "", "x": ""}), chosen.folder or chosen.claims.parent):
         print(path)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,11 +1,10 @@
 """Laws of degradation: how right a model is against how far a Distribution is from training, with fitted curves.
 
-    python -m alchemy.paper.laws outputs/paper/tasks/TIME outputs/paper/length/TIME ... [--out FOLDER]
+    python -m alchemy laws outputs/paper/tasks/TIME outputs/paper/length/TIME ... [--out FOLDER]
 
 Source: arXiv:2508.01191, section 7.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from alchemy.errors import Parser, answering
+from alchemy.errors import Parser
 from alchemy.figures.draw import save, styled
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import jobs, variants
@@ -114,16 +113,11 @@ def report(folders: Sequence[Path], out: Path) -> list[str]:
     ]
 
 
-@answering("alchemy", "--out FOLDER")
-def main(words: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    parser = Parser(prog="python -m alchemy.paper.laws", description=__doc__.split("\n")[0] if __doc__ else "")
+def main(words: list[str]) -> int:
+    """The exit code of `laws`, 0, when they are written."""
+    parser = Parser("laws", __doc__.split("\n")[0], "outputs/paper/tasks/TIME outputs/paper/length/TIME --out FOLDER")
     parser.add_argument("folders", nargs="+", type=Path, metavar="SWEEP", help="folders of finished sweeps")
     parser.add_argument("--out", type=Path, default=Path(), help="where laws.csv and laws.png go")
     chosen = parser.parse_args(words)
     print("\n".join(report(chosen.folders, chosen.out)))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

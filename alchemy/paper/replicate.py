@@ -1,6 +1,6 @@
 """The paper, measured again: every experiment of conf/experiment/paper, then its claims and its figures.
 
-    python -m alchemy.paper.replicate [quick=true] [large=true] [workers=2] [output=outputs]
+    python -m alchemy paper [quick=true] [large=true] [workers=2] [output=outputs]
 
 A finished experiment is not run again while no code and no setting of it has changed; one that was stopped goes on
 from its trained models and measured cells. Source: arXiv:2508.01191.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from time import monotonic
 
-from alchemy.errors import sentence
+from alchemy.errors import Parser
 from alchemy.paper.claims import LARGE
 from alchemy.results.digests import read_json, write_json
 from alchemy.results.jobs import jobs
@@ -41,21 +41,14 @@ MINUTES = {  # measured on two cores with three seeds: what the time left is rec
 LAWFUL = ("tasks", "reversal", "length", "atoms", "places", "format_kinds")  # whose levels are graded, default model
 
 
-def main() -> None:
-    """The command; exit code 1 if an experiment failed, 2 if it was called wrongly."""
-    try:
-        settings = read(sys.argv[1:])
-    except ValueError as error:
-        print(f"alchemy: {sentence(error)}", file=sys.stderr)
-        sys.exit(2)
-    try:
-        chosen = [name for name in MINUTES if name not in LARGE or settings["large"] == "true"]
-        quick, workers = settings["quick"] == "true", int(settings["workers"])
-        sys.exit(run(chosen, quick=quick, workers=workers, output=settings["output"]))
-    except KeyboardInterrupt:
-        sys.exit("alchemy: stopped; finished experiments, models and cells are kept, the same command goes on")
-    except (ValueError, OSError, KeyError) as error:
-        sys.exit(f"alchemy: {sentence(error)}")
+def main(words: list[str]) -> int:
+    """The exit code of `paper`: 1 if an experiment failed."""
+    parser = Parser("paper", __doc__, "quick=true")
+    parser.add_argument("settings", nargs="*", help="quick=true, large=true, workers=2, output=outputs")
+    settings = read(parser.parse_args(words).settings)
+    chosen = [name for name in MINUTES if name not in LARGE or settings["large"] == "true"]
+    quick, workers = settings["quick"] == "true", int(settings["workers"])
+    return run(chosen, quick=quick, workers=workers, output=settings["output"])
 
 
 def read(words: list[str]) -> dict[str, str]:
@@ -146,7 +139,3 @@ def key(name: str, quick: bool) -> str:
     own = [CONF / "experiment" / "paper" / f"{part}.yaml" for part in (name, "base")]
     content = b"\0".join(path.read_bytes() for path in (*code, *settings, *own))
     return hashlib.sha256(content + bytes([quick])).hexdigest()[:24]
-
-
-if __name__ == "__main__":
-    main()

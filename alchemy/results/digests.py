@@ -115,5 +115,5 @@ def unsealed(path: Path, of: str) -> None:
         if not of:
             return
     if (record.get("name"), record.get("sha256"), record.get("of")) != (path.name, sha256(path), of):
-        again = f"python -m alchemy.figures.draw {path.parent} writes it anew"
+        again = f"python -m alchemy draw {path.parent} writes it anew"
         raise Damaged(f"{path} has changed since it was written: {again}")

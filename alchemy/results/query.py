@@ -1,4 +1,4 @@
-"""Answers over many runs, such as `python -m alchemy.results.records outputs/ --where "axis = 'length'"`.
+"""Answers over many runs, such as `python -m alchemy query outputs/ --where "axis = 'length'"`.
 
 Every cells.csv below a folder is one table, asked by one condition as SQL (DuckDB) has it after WHERE; its columns are
 those of cells.csv, and `run`, the folder that a row is from. Swept settings are columns too: quote their names, as in
@@ -7,13 +7,11 @@ those of cells.csv, and `run`, the folder that a row is from. Swept settings are
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.errors import Parser, answering, sentence, shortened
+from alchemy.errors import Parser, sentence, shortened
 from alchemy.results.digests import unsealed
 from alchemy.results.files import aside, write_aside
 from alchemy.results.jobs import proof_of
@@ -51,14 +49,9 @@ FROM = ("EMPTY", "BASE_TABLE", "SUBQUERY", "JOIN", "EXPRESSION_LIST")  # what a 
 ENDLESS = ("range", "generate_series", "repeat", "lpad", "rpad", "list_resize", "array_resize", "sleep_ms")
 
 
-@answering("alchemy", "--export FILE")
-def main(words: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    parser = Parser(
-        prog="python -m alchemy.results.records",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def main(words: list[str]) -> int:
+    """The exit code of `query`, 0, when it is answered."""
+    parser = Parser("query", __doc__, "outputs/ --where \"axis = 'length' and mean < 0.5\" --export found.csv")
     parser.add_argument("folder", type=Path, help="where runs are, such as outputs/")
     parser.add_argument("--where", default="true", metavar="SQL", help="which rows: a condition, as SQL has it")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write all of them to FILE.parquet or FILE.csv")
@@ -302,7 +295,3 @@ def export(found: pd.DataFrame, path: Path) -> None:
         if told := re.search(r'"errno":\s*"(\d+)"', str(error)):
             raise OSError(int(told.group(1)), os.strerror(int(told.group(1))), str(path)) from None
         raise ValueError(f"--export {path} cannot be written ({sentence(error)}): write elsewhere") from None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -141,11 +141,3 @@ def unnamed_are_none(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     full = full.merge(named[[*place, "metric", "seed", "value", "error"]], how="left", on=[*place, "metric", "seed"])
     full[["value", "error"]] = full[["value", "error"]].fillna(0.0)
     return pd.concat([table[table["part"] != "executed"], full], ignore_index=True)
-
-
-if __name__ == "__main__":
-    import sys
-
-    from alchemy.results.query import main
-
-    sys.exit(main())

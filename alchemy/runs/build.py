@@ -1,16 +1,16 @@
 """Objects from settings: what a group of conf/ names, once all of it is checked (see alchemy.runs.targets)."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from inspect import signature
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.data.task import Task
 from alchemy.data.tokenizer import Tokenizer
-from alchemy.runs.targets import place, verify
+from alchemy.errors import settings_at
+from alchemy.runs.targets import imported, place, verify
 
 
 def build(group: str, node: DictConfig, known: Iterable[str] | None = None) -> Any:
@@ -19,41 +19,34 @@ def build(group: str, node: DictConfig, known: Iterable[str] | None = None) -> A
     """
     settings = OmegaConf.to_container(node, resolve=True)
     verify(group, settings, place(group), known)
-    try_nested(group, settings)
-    return made(settings)
+    return made(group, settings)
 
 
-def made(settings: Any) -> Any:
-    try:
-        return instantiate(settings, _convert_="all")
-    except Exception as error:
-        raise (error.__cause__ or error) from None
-
-
-def try_nested(path: str, settings: Any) -> None:
-    """Raises ValueError for a mistake in what is nested among the settings. That says `group.setting`, as it does
-    alone, and here gets its place.
+def made(path: str, settings: Any) -> Any:
+    """What settings that have been verified name, those nested in them first. What is wrong with one is said of its
+    whole name: the class that refuses it begins with its own name for it, and `path` is put before that.
     """
-    group, _, within = path.partition(".")
-    for key, item in settings.items() if isinstance(settings, dict) else ():
-        try_nested(f"{path}.{key}", item)
-        if isinstance(item, dict) and "_target_" in item:
-            try:
-                made(item)
-            except ValueError as error:
-                place = f"{within}.{key}.".lstrip(".")
-                said = re.sub(rf"\b{group}\.(?!{re.escape(place)})", f"{path}.{key}.", str(error))
-                raise ValueError(said) from None
+    if not isinstance(settings, Mapping):
+        return settings
+    given = {str(key): made(f"{path}.{key}", value) for key, value in settings.items()}
+    if "_target_" not in settings:
+        return given
+    target, later = imported(given.pop("_target_")), given.pop("_partial_", False)
+    if later:
+        return partial(target, **given)
+    with settings_at(path, given):
+        return target(**given)
 
 
 def build_model(task: Task, node: DictConfig, tokens: str, precision: str, known: Iterable[str] | None = None) -> Any:
     """An untrained model that reads the symbols of `task`, as they are or in pieces. Raises ValueError, as `build`."""
     tokenizer = Tokenizer(task.vocabulary) if tokens == "pieces" else None
     form = build("model", node, known)
-    if "vocabulary" in signature(form).parameters:  # from elsewhere: it has a tokenizer of its own
-        model = form(vocabulary=task.vocabulary)
-    else:
-        model = form(vocabulary_size=len(tokenizer or task.vocabulary))
+    elsewhere = "vocabulary" in signature(form).parameters  # it has a tokenizer of its own
+    symbols = {"vocabulary": task.vocabulary} if elsewhere else {"vocabulary_size": len(tokenizer or task.vocabulary)}
+    with settings_at("model", form.keywords):
+        model = form(**symbols)
+    if not elsewhere:
         model.tokenizer = tokenizer
     model.precision = precision
     return model

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from alchemy.errors import extra
 from alchemy.runs.workers import Work
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def spread_on_slurm(
     try:
         import submitit
     except ImportError:
-        raise ValueError("launcher=slurm needs submitit: pip install 'shift-alchemy[slurm]'") from None
+        raise ValueError(f"launcher=slurm needs submitit: {extra('slurm')}") from None
     chunks = [list(range(start, min(start + size, len(jobs)))) for start in range(0, len(jobs), size)]
     try:
         executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=requeues)
@@ -103,7 +104,7 @@ def spread_on_ray(
     try:
         import ray
     except ImportError:
-        raise ValueError("launcher=ray needs Ray: pip install 'shift-alchemy[ray]'") from None
+        raise ValueError(f"launcher=ray needs Ray: {extra('ray')}") from None
     try:
         ray.init(log_to_driver=False, logging_level=logging.WARNING, include_dashboard=False, **parameters)
     except (ConnectionError, RuntimeError, TypeError, ValueError) as error:

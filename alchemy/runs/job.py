@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.data.seeds import stream
 from alchemy.data.task import Task, draw
-from alchemy.errors import sentence
+from alchemy.errors import sentence, settings_at
 from alchemy.results.digests import Damaged, read_json, sha256, write_json
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import SWEEP
@@ -203,7 +203,7 @@ def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
     from alchemy.training.fit import Unusable, begin, fit
 
     seed, mark = todo.settings["seed"], todo.recipe.mark
-    with progress(f"{what}, training", row) as show:
+    with progress(f"{what}, training", row) as show, settings_at("train", vars(todo.recipe)):
 
         def checked() -> list[Any]:
             begin(todo.model, seed)

@@ -14,6 +14,7 @@ from hydra.errors import (
 from omegaconf.errors import OmegaConfBaseException
 
 from alchemy.errors import sentence, shortened
+from alchemy.runs import moved
 from alchemy.runs.settings import settings_known
 from alchemy.runs.targets import first_line, unknown
 
@@ -48,6 +49,8 @@ def of_composing(error: BaseException) -> str:
         if "/" not in file:
             return f"there is no configuration {file}: leave --config-name and --config-path out"
         group, _, option = file.rpartition("/") if file.startswith("hydra/") else file.partition("/")
+        if now := moved.option(group, option):
+            return now
         options = ", ".join(error.options or ()) or f"the files in conf/{group}"
         return f"{group}={option} is not an option: use {group}= with one of {options}"
     if found := re.match("Additional config directory '(.*)' not found", str(error)):

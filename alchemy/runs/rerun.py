@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.errors import Parser, answering, sentence
+from alchemy.errors import Parser, sentence
 from alchemy.results.digests import sha256
 from alchemy.results.jobs import job_of
 from alchemy.results.provenance import provenance
@@ -23,10 +23,9 @@ from alchemy.runs.targets import named_in
 SHOWN = 5  # numbers that differ
 
 
-@answering("alchemy", "TMPDIR=DIR")
-def main(words: list[str] | None = None) -> int:
-    """The command; returns 0 if the numbers are the same."""
-    parser = Parser(prog="python -m alchemy rerun", description="Does a result come out again?")
+def main(words: list[str]) -> int:
+    """The exit code of `rerun`: 0 if the numbers are the same."""
+    parser = Parser("rerun", "Does a result come out again?", "outputs/NAME/TIME/JOB")
     parser.add_argument("folder", type=Path, help="outputs/NAME/TIME, or one job of a sweep, outputs/NAME/TIME/JOB")
     parser.add_argument("--config-dir", type=Path, metavar="DIR", help="your own options, if the job used them")
     chosen = parser.parse_args(words)

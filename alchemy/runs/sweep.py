@@ -77,7 +77,7 @@ def close(folder: Path) -> None:
     except Exception as error:  # a fault of ours, which Hydra would pass over
         sys.exit(
             f"alchemy: {type(error).__name__}: {sentence(error)}; all is measured and kept, "
-            f"and python -m alchemy.figures.draw {folder} shows where this comes from"
+            f"and python -m alchemy draw {folder} shows where this comes from"
         )
     try:
         runs = jobs(folder) if status else {}

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from alchemy.data.kinds import NAMES, check, shown
 from alchemy.data.task import Task
+from alchemy.runs import moved
 
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 STUDY = ("task", "trained", "seed", "shifts", "known", "report")  # what a study is handed, before its own settings
@@ -210,6 +211,8 @@ def plain(path: str, value: Any) -> None:
 
 def unknown(name: str, known: Iterable[str], otherwise: str) -> str:
     """A sentence on a setting that there is not: the one that was probably meant, or else what else to do."""
+    if now := moved.setting(name):
+        return now
     group, _, last = name.rpartition(".")
     siblings = {one.rpartition(".")[2]: one for one in known if one.rpartition(".")[0] == group and one != name}
     near = [siblings[one] for one in get_close_matches(last, siblings, n=1, cutoff=0.6)]

@@ -18,7 +18,7 @@ from pathlib import Path
 from time import time
 from typing import Any, Protocol
 
-from alchemy.errors import sentence, shortened
+from alchemy.errors import extra, sentence, shortened
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,7 @@ def available(track: str) -> None:
     if track not in NEEDED:
         raise ValueError(f"track={track} is unknown: use {', '.join(list(NEEDED)[:-1])} or {list(NEEDED)[-1]}")
     if lacking := [name for name in NEEDED[track] if find_spec(name) is None]:
-        raise ValueError(
-            f"track={track} needs {' and '.join(lacking)}: pip install 'shift-alchemy[track]', or leave track=none"
-        )
+        raise ValueError(f"track={track} needs {' and '.join(lacking)}: {extra('track')}, or leave track=none")
 
 
 @dataclass(frozen=True)

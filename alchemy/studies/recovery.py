@@ -14,6 +14,7 @@ from alchemy.data.batch import Batch, concatenate
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
 from alchemy.data.task import Distribution, Task, draw
+from alchemy.errors import settings_at
 from alchemy.measures.cell import measure, records
 from alchemy.models.transformer import Transformer
 from alchemy.results.cells import Known
@@ -93,7 +94,8 @@ def tuned(task: Task, model: Transformer, where: Distribution, lesson: Batch, re
     def objective(model: Transformer, steps: int) -> Iterator[Tensor]:
         return next_token(model, recipe, source, steps)
 
-    fit(task, model, recipe, seed, lambda _: None, objective=objective, held_out=held_out)
+    with settings_at("train", vars(recipe)):
+        fit(task, model, recipe, seed, lambda _: None, objective=objective, held_out=held_out)
     return model
 
 

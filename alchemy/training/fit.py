@@ -46,23 +46,21 @@ class Recipe:
         object.__setattr__(self, "betas", tuple(self.betas))
         for name in ("steps", "batch", "check_every", "check_problems"):
             if getattr(self, name) < 1:
-                raise ValueError(f"train.{name}={getattr(self, name)} is too small: set it to 1 or more")
+                raise ValueError(f"{name}={getattr(self, name)} is too small: set it to 1 or more")
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"train.{name}={getattr(self, name)} must be above 0, such as 0.004")
+                raise ValueError(f"{name}={getattr(self, name)} must be above 0, such as 0.004")
         for name in ("warmup", "weight_decay", "snapshots"):
             if not getattr(self, name) >= 0:
-                raise ValueError(f"train.{name}={getattr(self, name)} is negative: set it to 0 or more")
+                raise ValueError(f"{name}={getattr(self, name)} is negative: set it to 0 or more")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(
-                f"train.betas={list(self.betas)} must be two numbers from 0 to below 1, such as [0.9,0.95]"
-            )
+            raise ValueError(f"betas={list(self.betas)} must be two numbers from 0 to below 1, such as [0.9,0.95]")
         if self.mark is not None and not 0 < self.mark <= 1:
-            raise ValueError(f"train.mark={self.mark} must be above 0 and at most 1, or null to train all steps")
+            raise ValueError(f"mark={self.mark} must be above 0 and at most 1, or null to train all steps")
         if self.loss not in ("completion", "all"):
-            raise ValueError(f"train.loss={self.loss} is unknown: use completion or all")
+            raise ValueError(f"loss={self.loss} is unknown: use completion or all")
         if self.padding not in ("none", "context", "group"):
-            raise ValueError(f"train.padding={self.padding} is unknown: use none, context or group")
+            raise ValueError(f"padding={self.padding} is unknown: use none, context or group")
 
     def rate(self, step: int) -> float:
         """The learning rate at `step`, counted from 0: linear warm-up, then half a cosine down to 0."""
@@ -149,14 +147,13 @@ def fit(
     desk: Desk | None = None,
     objective: Objective | None = None,
     held_out: Batch | None = None,
-    called: str = "train",
 ) -> list[Progress]:
     """Trains `model` in place until `recipe.mark` or the last step; returns every check, each reported as it comes.
 
     The rows are a pure function of task, recipe and seed, and one thread gives one result, bit for bit, also when it
     was stopped and goes on from what lies on its `desk`. Fine-tuning gives its own `objective`, the losses of so many
-    steps, `held_out` problems to check on, and how its settings are `called`, for messages. Weights that ask for no
-    gradient stay as they are. Raises ValueError for a loss that is no number.
+    steps, and `held_out` problems to check on. Weights that ask for no gradient stay as they are. Raises ValueError,
+    which begins with the setting of the recipe to change, for a loss that is no number.
     """
     if held_out is None:
         held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
@@ -185,7 +182,7 @@ def fit(
         done += steps
         mean = float(torch.stack(losses).mean())
         if not isfinite(mean):
-            raise ValueError(f"the loss is {mean} at step {done}: lower {called}.learning_rate={recipe.learning_rate}")
+            raise ValueError(f"learning_rate={recipe.learning_rate} makes the loss {mean} at step {done}: lower it")
         right = float(follows_gold(model, held_out).mean())
         seconds = before + perf_counter() - begun
         checks.append(Progress(done, done * recipe.batch, mean, right, seconds))

@@ -44,24 +44,24 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.group < 2:
-            raise ValueError(f"policy.group={self.group} has nothing to compare a sample with: set it to 2 or more")
+            raise ValueError(f"group={self.group} has nothing to compare a sample with: set it to 2 or more")
         for name in ("prompts", "updates_per_rollout"):
             if getattr(self, name) < 1:
-                raise ValueError(f"policy.{name}={getattr(self, name)} is too small: set it to 1 or more")
+                raise ValueError(f"{name}={getattr(self, name)} is too small: set it to 1 or more")
         if not 0 < self.temperature < inf:
-            raise ValueError(f"policy.temperature={self.temperature} must be above 0, such as 1")
+            raise ValueError(f"temperature={self.temperature} must be above 0, such as 1")
         if not 0 < self.clip < 1:
-            raise ValueError(f"policy.clip={self.clip} must be above 0 and below 1, such as 0.2")
+            raise ValueError(f"clip={self.clip} must be above 0 and below 1, such as 0.2")
         for name in ("kl", "entropy"):
             if not 0 <= getattr(self, name) < inf:
-                raise ValueError(f"policy.{name}={getattr(self, name)} must be 0 or more, such as 0.001")
+                raise ValueError(f"{name}={getattr(self, name)} must be 0 or more, such as 0.001")
         if (rows := self.group * self.prompts) % self.updates_per_rollout:
             raise ValueError(
-                f"policy.updates_per_rollout={self.updates_per_rollout} does not divide the {rows} rows of a step, "
-                f"policy.group={self.group} times policy.prompts={self.prompts}: set it to a divisor of {rows}"
+                f"updates_per_rollout={self.updates_per_rollout} does not divide the {rows} rows of a step, "
+                f"group={self.group} times prompts={self.prompts}: set it to a divisor of {rows}"
             )
         if self.reward not in get_args(Reward):
-            raise ValueError(f"policy.reward={self.reward} is unknown: use {', '.join(get_args(Reward))}")
+            raise ValueError(f"reward={self.reward} is unknown: use {', '.join(get_args(Reward))}")
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from alchemy.figures.findings import breaks, rows_of, sentences
-from alchemy.figures.report import content, main, page
+from alchemy.figures.report import content, page
 from alchemy.results.compare import differences
 from alchemy.results.digests import write_json
 from alchemy.results.examples import stored
 from alchemy.results.records import summarise
 from alchemy.results.runs import read
 from alchemy.stats.intervals import REPLICATES, difference, row_error
+from tests.helpers.command import word
 from tests.helpers.made import change_records, change_run, make
 
 EVIL = "</script><img src=x onerror=alert(1)> \u2028 &lt;"
@@ -27,7 +28,7 @@ def data_of(path):
 
 def test_the_page_has_every_cell_with_its_numbers_and_rows(tmp_path, capsys):
     make(tmp_path, text="N O P Q [F2] <answer> A B C D")
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
     task, noise = data_of(tmp_path / "report.html")["rows"]
     assert [cell["level"] for cell in task["cells"]] == [0, 1]
@@ -53,7 +54,7 @@ def test_the_page_has_every_cell_with_its_numbers_and_rows(tmp_path, capsys):
 def test_nothing_from_the_data_is_markup(tmp_path):
     make(tmp_path, text=EVIL)
     change_run(tmp_path / "0", training=[EVIL])
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<img" not in text
     assert text.count("</script>") == 2
@@ -76,16 +77,16 @@ def test_a_cell_that_no_job_measured_is_a_hole(tmp_path):
 def test_a_page_elsewhere_still_leads_to_the_settings(tmp_path):
     sweep, other = make(tmp_path / "a sweep"), tmp_path / "pages" / "one.html"
     other.parent.mkdir()
-    assert main([str(sweep), "--out", str(other)]) == 0
+    assert word("report")([str(sweep), "--out", str(other)]) == 0
     assert data_of(other)["jobs"]["2"]["config"] == "../a%20sweep/2/.hydra/config.yaml"
-    assert main([str(sweep), "--out", str(tmp_path / "nowhere" / "one.html")]) == 1
+    assert word("report")([str(sweep), "--out", str(tmp_path / "nowhere" / "one.html")]) == 1
 
 
 def test_damaged_or_missing_rows_cost_the_rows_alone(tmp_path, capsys):
     make(tmp_path, text="A")
     [damaged] = (tmp_path / "cells" / "01").glob("*.parquet")
     damaged.write_bytes(b"PAR1 no more")
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     said = capsys.readouterr().err
     assert said.startswith(f"alchemy: {damaged} has changed since it was written: the page leaves its rows out")
     assert said.count("\n") == 1
@@ -99,14 +100,14 @@ def test_rows_of_another_cell_are_not_shown(tmp_path, capsys):
     (tmp_path / "cells" / "00" / "0a.json").write_bytes(homes[0].with_suffix(".json").read_bytes())
     (tmp_path / "cells" / "00" / "0a.parquet").write_bytes(homes[0].read_bytes())
     change_run(tmp_path / "0", rows_of={"task - - 1": str(tmp_path / "cells" / "00" / "0a.parquet")})
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     assert "is not the cell that it is named for" in capsys.readouterr().err
 
 
 def test_a_folder_whose_name_is_a_pattern_has_its_own_rows(tmp_path):
     for name, text in (("o*q", "N O P Q"), ("oXq", "X X X X")):
         make(tmp_path / name, text=text)
-    assert main([str(tmp_path / "o*q")]) == 0
+    assert word("report")([str(tmp_path / "o*q")]) == 0
     data = data_of(tmp_path / "o*q" / "report.html")
     assert {row[4] for level in data["rows"] for cell in level["cells"] for row in cell["rows"]} == {"N O P Q"}
 
@@ -169,7 +170,7 @@ def test_a_study_s_own_parts_are_on_the_page(tmp_path):
     make(tmp_path)
     for number in range(3):
         change_records(tmp_path / str(number), followed)
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     row = data_of(tmp_path / "report.html")["rows"][0]
     assert list(row["cells"][1]["numbers"]) == ["follows_chain.exact_match"]
 
@@ -179,7 +180,7 @@ def test_cells_of_several_studies_do_not_mix(tmp_path):
     make(tmp_path, scores=(0.5, 0.5), overrides=("study=degradation", "study=recovery"))
     for number in (2, 3):
         change_records(tmp_path / str(number), lambda text: text.replace('"at": {', '"at": {"rows": 5, '))
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     rows = data_of(tmp_path / "report.html")["rows"]
     assert len(rows) == 4
     assert {tuple(row["variant"]) for row in rows} == {
@@ -192,7 +193,7 @@ def test_cells_of_several_studies_do_not_mix(tmp_path):
 
 def test_what_moved_beyond_its_interval(tmp_path):
     before, after = make(tmp_path / "a", (0.50, 0.51, 0.52)), make(tmp_path / "b", (0.50, 0.51, 0.52), moved=0.2)
-    assert main([str(before), str(after)]) == 0
+    assert word("compare")([str(before), str(after)]) == 0
     data = data_of(after / "compare.html")
     cell = data["rows"][0]["cells"][1]
     moved, low, high = cell["numbers"]["full.exact_match"][5:]
@@ -212,7 +213,7 @@ def test_what_is_new_among_the_executed_or_means_another_thing_is_told(tmp_path)
             after / str(number),
             lambda text: text.replace('"metric": "F1"', '"metric": "F9"').replace('"level 1"', '"F3F3"'),
         )
-    assert main([str(before), str(after)]) == 0
+    assert word("compare")([str(before), str(after)]) == 0
     cell = data_of(after / "compare.html")["rows"][0]["cells"][1]
     assert cell["numbers"]["executed.F9"][5] == pytest.approx(2 / 3, abs=1e-3)
     assert (cell["was"], cell["setting"]) == ("level 1", "F3F3")
@@ -221,7 +222,7 @@ def test_what_is_new_among_the_executed_or_means_another_thing_is_told(tmp_path)
 
 def test_one_seed_moves_without_an_interval(tmp_path):
     before, after = make(tmp_path / "a", (0.1,)), make(tmp_path / "b", (0.9,))
-    assert main([str(before), str(after)]) == 0
+    assert word("compare")([str(before), str(after)]) == 0
     said = data_of(after / "compare.html")["findings"]
     assert said[0].endswith("3 have no interval, as one seed has none.")
     assert said[1] == "task +1 [level 1]: +0.80"
@@ -230,7 +231,7 @@ def test_one_seed_moves_without_an_interval(tmp_path):
 def test_two_that_share_no_cell_are_refused(tmp_path, capsys):
     before = make(tmp_path / "a", overrides=("model.width=8", "model.width=16"))
     after = make(tmp_path / "b")
-    assert main([str(before), str(after)]) == 1
+    assert word("compare")([str(before), str(after)]) == 1
     assert "the first sweeps model.width and the second does not" in capsys.readouterr().err
     table = read(after).table
     with pytest.raises(ValueError, match="no cell in common"):
@@ -241,7 +242,7 @@ def test_two_that_share_no_cell_are_refused(tmp_path, capsys):
 @pytest.mark.parametrize("words", [["nowhere"], [], ["a", "b", "c"], ["--colour"]])
 def test_a_mistake_is_answered_in_a_sentence(words, capsys):
     try:
-        code = main(words)
+        code = word("report")(words)
     except SystemExit as stop:
         code = stop.code
     assert code in (1, 2)
@@ -274,7 +275,7 @@ def test_a_large_sweep_has_a_small_page(tmp_path):
         rows_each=2000,
     )
     begun = time.perf_counter()
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     size = (tmp_path / "report.html").stat().st_size
     print(f"{time.perf_counter() - begun:.1f} s, {size / 1e6:.1f} MB")
     assert size < 5e6

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+from alchemy.__main__ import answer
 from tests.helpers.worlds import ROOT
 
 TINY = ["train.steps=4", "train.batch=8", "train.check_every=2", "train.check_problems=8"]
@@ -17,12 +18,17 @@ def environment():
     return {**kept, "PYTHONPATH": str(ROOT), "HYDRA_FULL_ERROR": ""}
 
 
-def alchemy(folder, *words, module="alchemy"):
+def alchemy(folder, *words):
     """Runs the command in `folder` as a process of its own."""
-    command = [sys.executable, "-m", module, *words]
+    command = [sys.executable, "-m", "alchemy", *words]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, env=environment(), timeout=600, check=False
     )
+
+
+def word(name):
+    """The command with that word, in this process: a function of what is typed after it."""
+    return lambda words: answer([name, *words])
 
 
 def cells(path):

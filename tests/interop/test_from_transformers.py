@@ -17,13 +17,13 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from alchemy.__main__ import answer as main
 from alchemy.data.noise import Noise
 from alchemy.data.seeds import stream
 from alchemy.data.shift import corrupt
 from alchemy.data.task import Distribution, draw
 from alchemy.data.vocabulary import END, PAD, UNKNOWN
 from alchemy.interop import to_transformers as checkpoint
-from alchemy.interop.published import main
 from alchemy.models.decoding import complete
 from alchemy.results.runs import caption_of
 from alchemy.runs.build import build_model
@@ -81,7 +81,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     native = numbers(folder, alchemy(folder, *LEARNT, *STUDY))
     (home,) = (path.parent for path in (folder / "outputs" / "models").glob("*/model.json"))
-    done = alchemy(folder, "export-model", home.name, "--out", "ckpt", module="alchemy.interop.published")
+    done = alchemy(folder, "export-model", home.name, "--out", "ckpt")
     assert done.returncode == 0, done.stderr
     right = exact_matches(native)["alchemy_task_0"]
     assert 0.02 < right < 0.98, "a model that is always right, or never, would hide what differs"
@@ -568,13 +568,13 @@ def test_a_mistake_is_answered_with_what_to_change(words, stranger):
 
 def test_without_the_library_its_extra_is_named(monkeypatch):
     monkeypatch.setattr("alchemy.interop.from_transformers.find_spec", lambda _: None)
-    with pytest.raises(ValueError, match=r"pip install 'shift-alchemy\[hf\]'"):
+    with pytest.raises(ValueError, match=r"pip install '\.\[hf\]' in the lab's checkout"):
         from_elsewhere("anywhere")
 
 
 def test_the_harness_counts_as_many_right_in_every_cell(trained):
     folder, native = trained
-    assert alchemy(folder, "export-tasks", *STUDY, "--out", "cells", module="alchemy.interop.published").returncode == 0
+    assert alchemy(folder, "export-tasks", *STUDY, "--out", "cells").returncode == 0
     words = ["--model", "hf", "--model_args", "pretrained=ckpt", "--tasks", "alchemy", "--include_path", "cells"]
     words += ["--batch_size", "64", "--device", "cpu", "--output_path", "results"]
     offline = dict.fromkeys(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"), "1")

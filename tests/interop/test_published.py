@@ -16,13 +16,15 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alchemy.__main__ import answer as main
 from alchemy.data.seeds import stream
 from alchemy.data.shift import recompose
 from alchemy.data.task import draw
 from alchemy.data.tokenizer import Tokenizer
 from alchemy.interop import to_transformers as checkpoint
-from alchemy.interop.published import MOST, arguments, check_out, export, main, quoted, world
+from alchemy.interop.published import MOST, export, world
 from alchemy.interop.released import canonical_pair, results, score_parts
+from alchemy.interop.words import asked, quoted
 from alchemy.measures.scores import corpus_statistics, score_texts, split_text
 from tests.helpers.worlds import ROOT, conformance, tiny_model
 
@@ -109,9 +111,7 @@ def test_long_compositions_are_written_a_few_rows_at_a_time(tmp_path):
 
 def test_an_export_that_is_stopped_leaves_nothing(tmp_path):
     words = ["export", "--composition", "F1F2", "--length", "5", "--out", str(tmp_path / "q.jsonl")]
-    with subprocess.Popen(
-        [sys.executable, "-m", "alchemy.interop.published", *words], cwd=ROOT, stderr=subprocess.PIPE
-    ) as job:
+    with subprocess.Popen([sys.executable, "-m", "alchemy", *words], cwd=ROOT, stderr=subprocess.PIPE) as job:
         until = time.monotonic() + 60
         while not list(tmp_path.iterdir()) and time.monotonic() < until:
             time.sleep(0.05)
@@ -119,7 +119,7 @@ def test_an_export_that_is_stopped_leaves_nothing(tmp_path):
         job.send_signal(signal.SIGTERM)
         said = job.communicate()[1].decode()
     assert job.returncode == 1
-    assert said == "alchemy.interop.published: stopped; nothing half-written is left\n"
+    assert said == "alchemy: stopped; nothing half-written is left\n"
     assert not list(tmp_path.iterdir())
 
 
@@ -145,7 +145,7 @@ def test_a_device_or_a_folder_is_no_file_to_write(command, out):
     if command == "export-tasks" and out in ("/dev", "."):
         return
     with pytest.raises(ValueError, match=f"--out {out} .*name a"):
-        check_out(arguments().parse_args([*command.split(), "--out", out]))
+        asked(command.split()[0], [*command.split()[1:], "--out", out])
 
 
 def test_what_is_scored_is_not_written_over(tmp_path, capsys):
@@ -244,9 +244,9 @@ def test_a_bad_line_is_named_and_the_old_results_stay(said, tmp_path, capsys):
         (["score", "nowhere.jsonl"], "nowhere.jsonl"),
         (["export", "--composition", "F1F9"], "F9"),
         (["export", "--composition", "", "--length", "2"], "at least one rule"),
-        (["export", "--composition", "F1", "--length", "0"], "task.length=0"),
+        (["export", "--composition", "F1", "--length", "0"], "length=0"),
         (["export", "--composition", "F1", "--count", "0"], "--count 0"),
-        (["export", "--composition", "F1", "--length", "-1"], "task.length=-1"),
+        (["export", "--composition", "F1", "--length", "-1"], "length=-1"),
         (["export", "--composition", "F1", "--length", "6"], "--length 6 has 308,915,776 elements"),
         (["export", "--composition", "F1", "--length", "99"], "--length 99 has 26^99 elements"),
         (["export", "--composition", "F1", "--length", str(10**30)], "use 1,000 letters or fewer"),

@@ -1,10 +1,9 @@
 """The paper's programme: what it is told, what it runs again, and a real run of one experiment."""
 
-import sys
-
 import pandas as pd
 import pytest
 
+from alchemy.__main__ import answer
 from alchemy.paper import laws
 from alchemy.paper import replicate as paper
 from alchemy.results.digests import write_json
@@ -13,11 +12,8 @@ from tests.helpers.made import RUN
 
 
 @pytest.mark.parametrize("word", ["fast=true", "quick", "quick=yes", "workers=0", "workers=x", "output="])
-def test_a_wrong_setting_is_one_sentence(word, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["alchemy.paper.replicate", word])
-    with pytest.raises(SystemExit) as ended:
-        paper.main()
-    assert ended.value.code == 2
+def test_a_wrong_setting_is_one_sentence(word, capsys):
+    assert answer(["paper", word]) == 1
     said = capsys.readouterr().err
     assert said.startswith("alchemy: ")
     assert said.count("\n") == 1

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemy.results.digests import seal
-from alchemy.results.query import LOCKED, main, refusal, select, typed
+from alchemy.results.query import LOCKED, refusal, select, typed
+from tests.helpers.command import word
 
 COLUMNS = ["axis", "level", "part", "metric", "mean", "low", "high", "seeds"]
 HEADER = "train.mark,axis,kind,domain,level,part,metric,mean,low,high,seeds,count,lowest,highest,setting\n"
@@ -49,7 +50,7 @@ def labelled(folder, *labels, columns=HEADER):
 
 
 def answer(capsys, *words):
-    code = main([str(word) for word in words])
+    code = word("query")([str(word) for word in words])
     said = capsys.readouterr()
     if code:
         assert not said.out
@@ -61,18 +62,18 @@ def answer(capsys, *words):
 
 def test_all_runs_are_one_table(runs, capsys):
     assert len(select(runs, "true")) == 90
-    assert main([str(runs), "--where", 'level = 7 and "model.width" > 8']) == 0
+    assert word("query")([str(runs), "--where", 'level = 7 and "model.width" > 8']) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "1 rows"
     assert said[1].split()[-1] == str(runs / "mirage" / "one")
-    assert main([str(runs)]) == 0
+    assert word("query")([str(runs)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "90 rows, 40 of them above"
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_what_is_exported_can_be_read_again(runs, tmp_path, ending):
     file = tmp_path / f"cells.{ending}"
-    assert main([str(runs), "--where", "mean >= 0.2", "--export", str(file)]) == 0
+    assert word("query")([str(runs), "--where", "mean >= 0.2", "--export", str(file)]) == 0
     assert duckdb.sql(f"SELECT count(*), min(mean) FROM '{file}'").fetchall() == [(30, 0.2)]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, "outputs"]), (
         "something was left aside"
@@ -373,7 +374,7 @@ def test_a_table_that_has_changed_since_it_was_written_is_not_asked(tmp_path, ca
         code, said = answer(capsys, tmp_path)
         assert code == 1
         assert f"{file} has changed since it was written" in said
-        assert "alchemy.figures.draw" in said
+        assert "alchemy draw" in said
     file.write_bytes(whole)
     for other in (b"{", b"[1]", b"", b'{"sha256": 3}'):
         file.with_suffix(".json").write_bytes(other)

@@ -23,6 +23,7 @@ from alchemy.runs.job import sweep_of, work
 from alchemy.runs.plan import plan
 from alchemy.runs.settings import CONF
 from alchemy.runs.sweep import announce
+from tests.helpers.command import word
 from tests.helpers.made import change_run
 
 WORDS = ["model.layers=1", "model.heads=2", "train.steps=4", "train.check_every=2", "train.batch=4"]
@@ -252,18 +253,16 @@ def test_records_of_the_wrong_kind_are_refused_though_their_digest_is_right(swee
 
 def test_a_table_is_that_of_its_own_run(sweep, tmp_path, capsys):
     """Both files exchanged with those of another run, and the record taken away."""
-    from alchemy.results.query import main
-
     assert finish(sweep.jobs) == 0
     other = tmp_path / "other"
     shutil.copytree(sweep.jobs, other)
     (other / "0" / "records.jsonl").write_text("")
     change_run(other / "0", records={"sha256": hashlib.sha256(b"").hexdigest(), "lines": 0})
     capsys.readouterr()
-    assert main([str(other)]) == 1
+    assert word("query")([str(other)]) == 1
     assert "cells.csv has changed since it was written" in capsys.readouterr().err
     (sweep.jobs / "cells.json").unlink()
-    assert main([str(sweep.jobs)]) == 1
+    assert word("query")([str(sweep.jobs)]) == 1
     sweep.mend()
 
 
@@ -297,15 +296,13 @@ def test_a_training_that_was_put_down_goes_on_only_where_it_is_its_own(sweep, mo
 
 
 def test_a_table_that_has_changed_is_written_anew_and_never_asked(sweep, capsys):
-    from alchemy.results.query import main
-
     assert finish(sweep.jobs) == 0
     cells = sweep.jobs / "cells.csv"
     kept = cells.read_bytes()
-    assert main([str(sweep.jobs)]) == 0
+    assert word("query")([str(sweep.jobs)]) == 0
     cells.write_bytes(kept.replace(b"0.", b"1.", 1))
     capsys.readouterr()
-    assert main([str(sweep.jobs)]) == 1
+    assert word("query")([str(sweep.jobs)]) == 1
     assert f"{cells} has changed since it was written" in capsys.readouterr().err
     assert finish(sweep.jobs) == 0
     assert cells.read_bytes() == kept

@@ -7,15 +7,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from alchemy.__main__ import answer as interop
 from alchemy.data.seeds import stream
-from alchemy.interop.published import main as interop
 from alchemy.models.transformer import initialise
 from alchemy.results import store
 from alchemy.results.digests import read_json, sha256, write_json
 from alchemy.runs.job import work
 from alchemy.runs.plan import plan
-from alchemy.runs.rerun import main as rerun
 from alchemy.runs.settings import CONF
+from tests.helpers.command import word
 from tests.helpers.made import change_run
 
 WORDS = ["model.layers=1", "model.heads=2", "model.width=8", "train.steps=2", "train.batch=4", "train.check_problems=4"]
@@ -123,10 +123,10 @@ def test_a_received_run_calls_nothing(job, trap, capsys, path, value):
     cfg = OmegaConf.load(settings)
     OmegaConf.update(cfg, path, value, force_add=True)
     OmegaConf.save(cfg, settings)
-    assert rerun([str(job)]) == 1
+    assert word("rerun")([str(job)]) == 1
     assert "config.yaml has changed since it was written" in capsys.readouterr().err
     change_run(job, config=sha256(settings))  # signed anew
-    code = rerun([str(job)])
+    code = word("rerun")([str(job)])
     said = capsys.readouterr()
     assert not trap()
     assert code == (0 if path == "gadget" else 1), said  # what nothing reads is not built
@@ -140,7 +140,7 @@ def test_settings_that_are_none_are_answered(job, trap, capsys, content):
     settings = job / ".hydra" / "config.yaml"
     settings.write_text(content)
     change_run(job, config=sha256(settings))
-    assert rerun([str(job)]) == 1
+    assert word("rerun")([str(job)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert not trap()
 
@@ -150,4 +150,4 @@ def test_a_cell_or_a_run_is_data(job, capsys):
     [cell] = (job.parent / "outputs" / "cells").glob("*/*.json")
     write_json(cell, read_json(cell) | {"_target_": "trap.spring"})
     change_run(job, more=TARGET)
-    assert rerun([str(job)]) == 0, capsys.readouterr().err
+    assert word("rerun")([str(job)]) == 0, capsys.readouterr().err

@@ -10,8 +10,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
-from alchemy.__main__ import look_at
 from alchemy.errors import LONGEST, sentence, shortened
+from alchemy.runs.command import look_at
 from alchemy.runs.plan import examine
 from alchemy.runs.settings import CONF, audit
 from alchemy.runs.targets import named_in

@@ -105,7 +105,7 @@ def test_a_missing_tracker_is_named_before_anything_is_done(monkeypatch):
     monkeypatch.setitem(track.NEEDED, "mlflow", ("json", "no_such_package"))
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         cfg = compose("config", ["track=mlflow"])
-    with pytest.raises(ValueError, match=r"needs no_such_package: pip install 'shift-alchemy\[track\]'"):
+    with pytest.raises(ValueError, match=r"needs no_such_package: pip install '\.\[track\]' in the lab's checkout"):
         plan(cfg)
 
 

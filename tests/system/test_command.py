@@ -107,7 +107,7 @@ def test_a_picture_can_be_drawn_again(sweep):
     folder, done = sweep
     picture = folder / done.stdout.splitlines()[-1]
     picture.unlink()
-    drawn = alchemy(folder, str(picture.parent.relative_to(folder)), module="alchemy.figures.draw")
+    drawn = alchemy(folder, "draw", str(picture.parent.relative_to(folder)))
     assert drawn.returncode == 0, drawn.stderr
     assert picture.exists()
 

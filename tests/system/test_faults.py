@@ -23,10 +23,9 @@ from alchemy.data.seeds import stream
 from alchemy.results.digests import read_json
 from alchemy.runs.mistakes import explain
 from alchemy.runs.plan import plan
-from alchemy.runs.rerun import main as rerun
 from alchemy.runs.settings import CONF
 from alchemy.runs.workers import spread
-from tests.helpers.command import alchemy, cells
+from tests.helpers.command import alchemy, cells, word
 from tests.helpers.jobs import answer
 from tests.helpers.made import change_records
 from tests.helpers.sweeps import SWEEP, finished, holders, start, table, wait_for, workers
@@ -177,18 +176,18 @@ def test_force_measures_again_and_a_job_comes_out_again(tmp_path, capsys):
     folder = (tmp_path / done.stdout.splitlines()[-1]).parent
     facts = read_json(folder / "run.json")
     assert {"versions", "commit", "dirty", "machine", "began_at", "settings", "seed"} <= set(facts)
-    assert rerun([str(folder)]) == 0
+    assert word("rerun")([str(folder)]) == 0
     assert capsys.readouterr().out.endswith("numbers are the same again\n")
     number = facts["records"]["lines"]
     change_records(folder, lambda text: re.sub(r'"value": [^,]*', '"value": 0.123', text, count=1))
-    assert rerun([str(folder)]) == 1
+    assert word("rerun")([str(folder)]) == 1
     said = capsys.readouterr().out
     assert said.splitlines()[0].endswith(f"1 of {number} numbers differ")
     assert "nothing else is known to have changed" in said
     (folder / ".hydra" / "config.yaml").write_text("seed: 7\n")
-    assert rerun([str(folder)]) == 1
+    assert word("rerun")([str(folder)]) == 1
     assert "config.yaml has changed since it was written: run that job again" in capsys.readouterr().err
-    assert rerun(["nowhere"]) == 1
+    assert word("rerun")(["nowhere"]) == 1
     assert "nowhere holds no finished job" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from alchemy.figures.report import main
+from tests.helpers.command import word
 from tests.helpers.made import make
 
 LACKING = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
@@ -55,8 +55,8 @@ def browser():
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1500,1200"):
-        options.add_argument(word)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1500,1200"):
+        options.add_argument(argument)
     options.binary_location = shutil.which("chromium")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
@@ -67,7 +67,7 @@ def browser():
 @pytest.fixture
 def opened(browser, tmp_path):
     make(tmp_path, scores=(0.1, 0.2, 0.3), text=EVIL)
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     browser.set_window_size(1500, 1200)
     browser.get((tmp_path / "report.html").as_uri())
     return browser
@@ -179,7 +179,7 @@ def test_text_stands_out_in_light_and_dark(opened, scheme):
 
 def test_what_moved_can_be_seen(browser, tmp_path):
     before, after = make(tmp_path / "a", (0.50, 0.51, 0.52)), make(tmp_path / "b", (0.50, 0.51, 0.52), moved=0.2)
-    assert main([str(before), str(after)]) == 0
+    assert word("compare")([str(before), str(after)]) == 0
     browser.get((after / "compare.html").as_uri())
     assert browser.get_log("browser") == []
     assert [button.text.split("\n")[0] for button in all_of(browser, ".map td button.moved")] == ["+0.20", "+0.20"]
@@ -188,7 +188,7 @@ def test_what_moved_can_be_seen(browser, tmp_path):
 
 def test_a_large_page_opens_soon(browser, tmp_path):
     make(tmp_path, overrides=[f"model.width={n}" for n in range(100)], text=EVIL)
-    assert main([str(tmp_path)]) == 0
+    assert word("report")([str(tmp_path)]) == 0
     begun = time.perf_counter()
     browser.get((tmp_path / "report.html").as_uri())
     assert len(all_of(browser, ".map td button")) == 300

@@ -25,7 +25,7 @@ from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, Shift
 from alchemy.data.task import draw
 from alchemy.data.vocabulary import UNKNOWN
-from alchemy.interop.published import arguments
+from alchemy.interop.words import arguments
 from alchemy.measures import cell as measure
 from alchemy.models.transformer import Positions
 from alchemy.paper import replicate as paper
@@ -41,6 +41,7 @@ from alchemy.runs.job import last_levels
 from alchemy.runs.plan import chosen_shifts, plan
 from alchemy.runs.settings import CONF
 from alchemy.runs.track import NEEDED
+from alchemy.runs.words import WORDS
 from alchemy.stats.intervals import interval
 from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED
 from alchemy.training.fit import Recipe
@@ -62,10 +63,10 @@ def composed(*words):
         return compose("config", [*words])
 
 
-def shown(program):
-    """The words after `python -m PROGRAM` of every command in the README's blocks, each once."""
+def shown():
+    """The words after `python -m alchemy` of every command in the README's blocks, each once."""
     lines = [line for block in FENCED.findall(README) for line in block.splitlines()]
-    found = [shlex.split(line, comments=True) for line in lines if line.startswith(f"python -m {program} ")]
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith("python -m alchemy ")]
     return sorted({tuple(words[3:]) for words in found})
 
 
@@ -86,7 +87,7 @@ def comment(path, key):
 # ---- the commands that are shown
 
 
-RUNS = [words for words in shown("alchemy") if words[:1] not in (("rerun",), ("--help",))]
+RUNS = [words for words in shown() if not {*words} & {*WORDS, "--help"}]
 LIKE = ("launcher=", "experiment=", "workers=4", "hydra/sweeper")  # of those that differ in such words a few are enough
 
 
@@ -112,15 +113,17 @@ def test_the_readme_shows_a_dozen_commands_and_the_gallery_and_the_headline_name
 
 
 def test_a_command_for_other_tools_is_taken():
-    for words in shown("alchemy.interop.published"):
-        assert arguments().parse_args(words).command == words[0]
+    asked = [words for words in shown() if words[:1] and words[0] in WORDS]
+    assert {words[0] for words in asked} >= {"export", "score", "load", "export-model", "export-tasks"}
+    for word, *rest in [words for words in asked if WORDS[words[0]].module == arguments.__module__]:
+        assert arguments(word).parse_args(rest).out or word == "load"
 
 
 def test_the_question_of_the_readme_has_its_answer(tmp_path):
     make(tmp_path, scores=(0.1, 0.2))
     (tmp_path / "cells.csv").write_text(read(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
     seal(tmp_path / "cells.csv", proof_of(tmp_path))
-    [where] = [words[words.index("--where") + 1] for words in shown("alchemy.results.records") if "--where" in words]
+    [where] = [words[words.index("--where") + 1] for words in shown() if "--where" in words]
     found = select(tmp_path, where)
     assert set(found["level"][found["part"] == "full"]) == {1}
     assert (found["mean"] < 0.5).all()
@@ -153,8 +156,8 @@ def test_make_does_what_the_readme_says():
 
     assert done("heatmap").endswith("-m alchemy experiment=mirage")
     assert done("headline").endswith("-m alchemy experiment=headline")
-    assert done("paper", "quick=true", "large=true").endswith("-m alchemy.paper.replicate quick=true large=true")
-    assert done("paper").endswith("-m alchemy.paper.replicate quick=false large=false")
+    assert done("paper", "quick=true", "large=true").endswith("-m alchemy paper quick=true large=true")
+    assert done("paper").endswith("-m alchemy paper quick=false large=false")
     assert done("bench", "rounds=3", "compare=OLD.json").endswith("-m benchmarks rounds=3 compare=OLD.json")
     checks = done("test")
     parts = ("ruff check", "ruff format --check", "mypy", '-m "not slow"')
@@ -193,7 +196,7 @@ def test_the_defaults_are_those_that_are_told():
     assert OmegaConf.load(CONF / "launcher" / "slurm.yaml").hydra.launcher.jobs_each == 8
     assert "eight jobs in each of Slurm's" in README
     assert mpl.rc_params_from_file(ROOT / "alchemy" / "figures" / "draw.mplstyle")["savefig.dpi"] == 200
-    given = arguments().parse_args(["export", "--composition", "F1", "--out", "x"])
+    given = arguments("export").parse_args(["--composition", "F1", "--out", "x"])
     assert (given.length, given.rotation, given.roll, given.seed) == (4, 13, 1, 0)  # as its --help has them
 
 

@@ -218,7 +218,7 @@ def test_the_loss_is_the_mean_surprise_of_the_targets(cipher):
     ],
 )
 def test_bad_recipes_are_named(setting, value):
-    with pytest.raises(ValueError, match=f"train.{setting}"):
+    with pytest.raises(ValueError, match=f"^{setting}="):
         Recipe(**{**QUICK, setting: value})
 
 
@@ -235,7 +235,7 @@ def test_training_learns_from_its_side_and_stops_by_another(cipher, monkeypatch)
 
 
 def test_a_loss_that_is_no_number_ends_training(cipher):
-    with pytest.raises(ValueError, match=r"train\.learning_rate"):
+    with pytest.raises(ValueError, match=r"^learning_rate=1e\+30"):
         fit(cipher, tiny_model(cipher), Recipe(**{**QUICK, "learning_rate": 1e30, "clip": 1e30}), 0, lambda at: None)
 
 

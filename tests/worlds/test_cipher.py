@@ -120,14 +120,14 @@ def test_the_oracle_reads_what_follows_the_last_marker(cipher):
 @pytest.mark.parametrize(
     ("settings", "names"),
     [
-        ({"rules": ("turn 3",)}, "task.rules"),
-        ({"training": ()}, "task.training"),
+        ({"rules": ("turn 3",)}, "rules"),
+        ({"training": ()}, "training"),
         ({"training": ("F1F9",)}, "F9"),
-        ({"training": ("F1F1", "F1F1")}, "task.training"),
-        ({"length": 0}, "task.length"),
-        ({"unseen_atoms": "é"}, "task.unseen_atoms"),
-        ({"unseen_places": -1}, "task.unseen_places"),
-        ({"unseen_places": 1}, "task.unseen_places"),
+        ({"training": ("F1F1", "F1F1")}, "training"),
+        ({"length": 0}, "length"),
+        ({"unseen_atoms": "é"}, "unseen_atoms"),
+        ({"unseen_places": -1}, "unseen_places"),
+        ({"unseen_places": 1}, "unseen_places"),
     ],
 )
 def test_bad_settings_are_named(cipher, settings, names):

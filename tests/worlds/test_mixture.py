@@ -147,11 +147,11 @@ def test_a_mixture_has_room_for_every_world():
 @pytest.mark.parametrize(
     ("worlds", "tokens", "words"),
     [
-        ((), (), "task.tokens=[] must give"),
-        ((FACTS, SUMS), (1.0,), "task.tokens=[1.0] must give"),
-        ((FACTS, SUMS), (1.0, 0.0), "task.tokens=[1.0, 0.0] must give"),
-        ((FACTS, FACTS), (0.5, 0.5), "task.worlds has two with a rule [r1]"),
-        ((FACTS, WORLDS["cipher"]), (0.5, 0.5), "task.worlds has Cipher, which answers in one mode alone"),
+        ((), (), "tokens=[] must give"),
+        ((FACTS, SUMS), (1.0,), "tokens=[1.0] must give"),
+        ((FACTS, SUMS), (1.0, 0.0), "tokens=[1.0, 0.0] must give"),
+        ((FACTS, FACTS), (0.5, 0.5), "worlds has two with a rule [r1]"),
+        ((FACTS, WORLDS["cipher"]), (0.5, 0.5), "worlds has Cipher, which answers in one mode alone"),
     ],
     ids=["none", "short", "zero", "twice", "one mode"],
 )
@@ -178,7 +178,7 @@ def test_a_mixture_that_makes_no_sense_is_refused_in_a_sentence(worlds, tokens, 
         ),
         ("task.worlds.arithmetic=3", "task.worlds.arithmetic=3 must be settings with a _target_"),
         ("task.worlds=3", "task.worlds=3 must be settings by name"),
-        ("~task.tokens.facts", "task.tokens names arithmetic, and task.worlds facts, arithmetic"),
+        ("~task.tokens.facts", "task.tokens names arithmetic, and worlds facts, arithmetic"),
         ("task.early_chains=2", "task.early_chains=2"),
     ],
 )

@@ -15,6 +15,7 @@ from alchemy.data.batch import Batch
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
 from alchemy.data.task import SIXTEENTHS, Terse, draw
+from alchemy.errors import settings_at
 from alchemy.measures.knowledge import asked, halves, questions, values_of
 from alchemy.models.trainable import Which, choose, merge
 from alchemy.models.transformer import Transformer
@@ -196,8 +197,8 @@ def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, a
             merge(plain := deepcopy(model))
         course.look(check.step, plain)
 
-    held_out, called = course.exam.problems[:1], "study.recipe"
-    fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=held_out, called=called)
+    with settings_at("study.recipe", vars(recipe)):
+        fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=course.exam.problems[:1])
 
 
 def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> Objective:
@@ -254,9 +255,10 @@ def first_half(task: Terse, rng: np.random.Generator) -> Source:
 def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Transformer:
     """A copy of `model`, all of whose weights were taught the first half of all facts again."""
     again = deepcopy(model).requires_grad_(True)
-    facts, called = first_half(task, stream(seed, "relearning")), "study.relearn"
+    facts = first_half(task, stream(seed, "relearning"))
     taught = supervised(recipe, facts)
-    fit(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1), called=called)
+    with settings_at("study.relearn", vars(recipe)):
+        fit(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1))
     return again
 
 

@@ -378,11 +378,11 @@ def test_anchors_and_replay_leave_the_rows_of_an_arm_alone(monkeypatch):
 def test_a_loss_that_is_no_number_names_the_setting_that_made_it(monkeypatch):
     monkeypatch.setattr(reasoning_tax.Course, "look", lambda *_: None)
     wild = {"learning_rate": 1e30, "check_every": 4}
-    with pytest.raises(ValueError, match=r"^the loss is nan at step 4: lower study\.recipe\.learning_rate=1e\+30$"):
+    with pytest.raises(ValueError, match=r"^study\.recipe\.learning_rate=1e\+30 makes the loss nan at step 4: lower"):
         study(trained(), recipe=replace(TAUGHT, **wild))
-    with pytest.raises(ValueError, match=r"lower study\.relearn\.learning_rate=1e\+30$"):
+    with pytest.raises(ValueError, match=r"^study\.relearn\.learning_rate=1e\+30 makes the loss nan"):
         relearnt(WORLD, trained(), replace(RELEARN, **wild), 0)
-    with pytest.raises(ValueError, match=r"lower train\.learning_rate=1e\+30$"):
+    with pytest.raises(ValueError, match=r"^learning_rate=1e\+30 makes the loss nan"):
         fit(WORLD, trained(), replace(TAUGHT, **wild), 0, lambda _: None)
 
 

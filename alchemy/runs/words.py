@@ -1,0 +1,65 @@
+"""The words of the one command, `python -m alchemy WORD` or `alchemy WORD`: what each does, and where it is done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+
+from alchemy.errors import COMMAND
+
+
+@dataclass(frozen=True)
+class Word:
+    """`function` of `module` takes what is typed after the word and returns an exit code. `elsewhere` is how it is told
+    to write to another place, `kept` what there is when it was stopped.
+    """
+
+    about: str
+    module: str
+    function: str = "main"
+    elsewhere: str = "--out FILE"
+    kept: str = "nothing half-written is left"
+
+    def act(self, words: list[str]) -> int:
+        function: Callable[[list[str]], int] = getattr(import_module(self.module), self.function)
+        return function(words)
+
+
+INTEROP = "alchemy.interop.words"
+GOES_ON = "models and measured cells are kept, the same command goes on from there"
+WORDS = {
+    "draw": Word("draw a finished run or sweep again", "alchemy.figures.draw", elsewhere="a copy of the folder"),
+    "report": Word("write the page of a run or sweep again", "alchemy.figures.report"),
+    "compare": Word("write the page of what moved from one sweep to another", "alchemy.figures.report", "compare"),
+    "query": Word("ask all runs below a folder, as one table", "alchemy.results.query", elsewhere="--export FILE"),
+    "rerun": Word("train and measure a job anew: is it the same?", "alchemy.runs.rerun", elsewhere="TMPDIR=DIR"),
+    "export": Word("write rows of a composition in the published schema", INTEROP, "export"),
+    "score": Word("score a file of predictions, as the released scorer and as the paper", INTEROP, "score"),
+    "load": Word("train on a published file and test, or complete it with a stored model", INTEROP, "load"),
+    "export-model": Word("write a stored model as a checkpoint of transformers", INTEROP, "export_model"),
+    "export-tasks": Word("write the cells of a run as tasks of the lm-evaluation-harness", INTEROP, "export_tasks"),
+    "paper": Word(
+        "measure the paper again: every experiment, its claims and its figures",
+        "alchemy.paper.replicate",
+        elsewhere="output=DIR",
+        kept=f"finished experiments, {GOES_ON}",
+    ),
+    "figures": Word("draw the paper's figures from its claims", "alchemy.paper.figures", elsewhere="FILE FOLDER"),
+    "laws": Word("fit laws of degradation to finished sweeps", "alchemy.paper.laws", elsewhere="--out FOLDER"),
+}
+
+
+def table() -> str:
+    """A line on each word."""
+    return "\n".join(f"{word:<13}{its.about}" for word, its in WORDS.items())
+
+
+def misplaced(typed: str) -> str:
+    """What to write instead of what is neither a setting nor a word where words stand; "" for a setting."""
+    if "=" in typed or typed[:1] in "~+-":
+        return ""
+    if typed in WORDS:
+        return f"{typed} must come first: {COMMAND} {typed} --help shows how to write it"
+    if near := get_close_matches(typed, WORDS, n=1, cutoff=0.6):
+        return f"{typed} is not a word of the command: did you mean {COMMAND} {near[0]}?"
+    return f"{typed} is neither a word of the command nor key=value: {COMMAND} --help lists the words and the settings"
