@@ -49,8 +49,10 @@ class Mixture:
         rules = [rule for world in self.worlds for rule in world.vocabulary.rules]
         if twice := [rule for rule in rules if rules.count(rule) > 1]:
             raise ValueError(f"worlds has two with a rule {twice[0]}: rules of a mixture need names of their own")
-        if self.early_rows < 0 or not 0 <= self.early_chains <= 1:
-            raise ValueError(f"early_rows={self.early_rows} is below 0, or early_chains={self.early_chains} no share")
+        if self.early_rows < 0:
+            raise ValueError(f"early_rows={self.early_rows} is negative: set it to 0 or more")
+        if not 0 <= self.early_chains <= 1:
+            raise ValueError(f"early_chains={self.early_chains} must be a share, from 0 to 1")
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

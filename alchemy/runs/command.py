@@ -55,9 +55,9 @@ def run(words: list[str]) -> int:
     logging.raiseExceptions = False  # a log that cannot be written is no reason for a trace on the screen
     before = os.environ.get("HYDRA_FULL_ERROR", "")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to us
-    vars(machinery)["Hydra"] = Ours  # Hydra has no other way to look at a configuration first
     try:
         look_at(words)
+        vars(machinery)["Hydra"] = Ours  # Hydra has no other way to look at a configuration first
         entry()
     finally:
         os.environ["HYDRA_FULL_ERROR"] = before

@@ -77,7 +77,8 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
     audit(cfg)
     for name, kind in KINDS_OF_A_RUN.items():
         check(name, cfg.get(name), kind)
-    for name, (least, most) in BOUNDS.items():
+    bounds = [(path, its) for name, its in BOUNDS.items() for path in places_of(cfg, name)]
+    for name, (least, most) in bounds:
         value = OmegaConf.select(cfg, name)
         if isinstance(value, int | float) and least is not None and value < least:
             raise ValueError(f"{name}={value} is too small: set {name} to {least} or more")
@@ -92,6 +93,14 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
     for group in BUILT:
         verify(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
     design(predicted(cfg))
+
+
+def places_of(cfg: DictConfig, name: str) -> list[str]:
+    """Where a setting stands: what is said of one of `train` is true of a study's own recipes, too."""
+    group, _, last = name.rpartition(".")
+    nested = [key for key, its in cfg.study.items() if OmegaConf.is_dict(its) and group == "train"]
+    target = OmegaConf.select(cfg, f"{group}._target_")
+    return [name, *(f"study.{key}.{last}" for key in nested if cfg.study[key].get("_target_") == target)]
 
 
 def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = False) -> Plan:

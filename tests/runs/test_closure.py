@@ -19,9 +19,7 @@ NO_NUMBERS = {  # what is imported and not digested, and why it decides no numbe
     "alchemy.errors": "makes sentences of errors",
     "alchemy.results.files": "writes files whole",
     "alchemy.data.kinds": "says whether what is read is of its kind",
-    "alchemy.results.query": "is a command over records",
     "alchemy.results.records": "writes down what was measured",
-    "alchemy.results.jobs": "says how jobs ended, and whether their records are whole",
     "alchemy.results.store": "says where trained models lie",
 }
 STUDIES = [f"alchemy.studies.{path.stem}" for path in sorted((ROOT / "alchemy" / "studies").glob("[!_]*.py"))]

@@ -22,6 +22,7 @@ OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*
 GROUPS = ("task", "model", "train", "study")
 BUILT = [option for option in OPTIONS if option.parts[0] in GROUPS]
 TRAP = "trap.spring"
+TAX = "task=mixture model=small study=reasoning_tax"
 
 
 def composed(*words):
@@ -269,6 +270,14 @@ def test_the_command_for_a_failed_job_has_the_folder_of_its_options(tmp_path):
         ("task=mixture model=small study=reasoning_tax study.every=-1", "study.every=-1 is too small"),
         ("task=mixture model=small study=reasoning_tax study.anchor=-1.0", "study.anchor=-1.0 is a weight"),
         ("task=mixture model=small study=reasoning_tax study.match.kl=0.0", "study.match.kl=0.0 must be above 0"),
+        (f"{TAX} study.recipe.steps=0", "study.recipe.steps=0 is too small: set study.recipe.steps to 1 or more"),
+        (f"{TAX} study.recipe.steps=many", "study.recipe.steps=many must be a whole number"),
+        (f"{TAX} study.recipe.steps=1000000000000", "study.recipe.steps=1000000000000 is too large"),
+        (f"{TAX} study.recipe.clip=0.0", "study.recipe.clip=0.0 must be above 0"),
+        (f"{TAX} study.relearn.betas=[0.9]", "study.relearn.betas=[0.9] must be two numbers"),
+        (f"{TAX} study.policy.group=1", "study.policy.group=1 has nothing to compare a sample with"),
+        (f"{TAX} study.policy.updates_per_rollout=7", "study.policy.updates_per_rollout=7 does not divide the 256"),
+        ("train.clip=0.0", "train.clip=0.0 must be above 0"),
         ("study=trajectory", "study=trajectory needs snapshots of the training"),
         ("study=recovery study.rows=[]", "study=recovery needs study.rows or study.shares"),
         ("study=recovery study.rows=[-5]", "study.rows names -5"),
