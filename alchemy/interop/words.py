@@ -7,7 +7,7 @@
     python -m alchemy export-model FINGERPRINT --format hf --out DIR
     python -m alchemy export-tasks [shift.axis=task ...] --out DIR
 
-An existing file is replaced only by a whole new one. Each word's function returns its exit code.
+An existing file is replaced only by a whole new one.
 """
 
 import argparse
@@ -33,6 +33,7 @@ STOPPING = 2  # seconds that a run is given to stop by itself
 
 
 def export(words: list[str]) -> int:
+    """The exit code of `export`, 0, when the rows are written."""
     chosen = asked("export", words)
     with whole(chosen.out):
         cot = not chosen.no_cot
@@ -43,6 +44,7 @@ def export(words: list[str]) -> int:
 
 
 def score(words: list[str]) -> int:
+    """The exit code of `score`, 0, when the scores are written."""
     chosen = asked("score", words)
     with whole(chosen.out):
         write_aside(chosen.out, json.dumps(results(chosen.file), indent=1) + "\n")
@@ -50,6 +52,7 @@ def score(words: list[str]) -> int:
 
 
 def load(words: list[str]) -> int:
+    """The exit code of `load`: that of the run, or 0 when the completions are written."""
     chosen = asked("load", words)
     if not chosen.model:
         if chosen.out:
@@ -65,6 +68,7 @@ def load(words: list[str]) -> int:
 
 
 def export_model(words: list[str]) -> int:
+    """The exit code of `export-model`, 0, when the checkpoint is written."""
     from alchemy.interop.to_transformers import write
 
     chosen = asked("export-model", words)
@@ -75,6 +79,7 @@ def export_model(words: list[str]) -> int:
 
 
 def export_tasks(words: list[str]) -> int:
+    """The exit code of `export-tasks`, 0, when the tasks are written."""
     chosen = asked("export-tasks", words)
     with whole(chosen.out):
         write_tasks(chosen.settings, chosen.out)
