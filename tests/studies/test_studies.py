@@ -114,5 +114,5 @@ def test_more_compositions_contain_fewer_and_none_that_is_held_out():
     assert all(8 in composition for composition in Shift("task", (3,)).at(tasks[2], 3).compositions)
     with pytest.raises(ValueError, match=r"^compositions=60"):
         diverse(**{**settings, "compositions": 60})
-    with pytest.raises(ValueError, match=r"task\.spare"):
+    with pytest.raises(ValueError, match=r"^spare="):
         diverse(**{**settings, "spare": 9})
