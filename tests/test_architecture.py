@@ -13,7 +13,7 @@ from tests.helpers.worlds import ROOT
 FILES = [path for top in ("alchemy", "tasks", "hydra_plugins") for path in sorted((ROOT / top).rglob("*.py"))]
 WINGS = sorted(path.name for path in (ROOT / "alchemy").iterdir() if (path / "__init__.py").exists())
 STUDIES = sorted(path.stem for path in (ROOT / "alchemy" / "studies").iterdir() if not path.stem.startswith("_"))
-LONGEST = {"file": 400, "function": 60}  # lines
+LONGEST = {"file": 400, "function": 70}  # lines
 
 
 def test_imports_keep_to_their_contracts():

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib import import_module
 from math import nan
 from pathlib import Path
 from time import perf_counter
@@ -81,8 +80,8 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
 
     from alchemy.results import store
     from alchemy.results.cells import Cells
-    from alchemy.results.digests import code_digest, digest
-    from alchemy.results.store import MEASURING
+    from alchemy.results.code import code_digest
+    from alchemy.results.digests import digest
     from alchemy.runs.progress import progress
 
     torch.set_num_threads(cfg.threads)
@@ -91,8 +90,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
     with tracking(cfg.track, told) as tell:
         record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
-    study = cfg.study._target_.rpartition(".")[0]
-    code = code_digest(*MEASURING, *todo.worlds, study, *getattr(import_module(study), "MADE_OF", ()))
+    code = code_digest(todo.study.func.__module__, *todo.worlds)
     key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
     cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
     model = store.Trained(todo.model, models / record["fingerprint"])

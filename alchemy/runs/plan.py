@@ -1,8 +1,9 @@
 """What one job is to do, built from its configuration and checked whole before anything is trained or written."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from itertools import product
@@ -16,8 +17,8 @@ from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, Shift, describe, number_of
 from alchemy.data.task import Task, draw, span
-from alchemy.results.digests import code_digest, sha256, used_by
-from alchemy.results.store import TRAINING
+from alchemy.results.code import code_digest
+from alchemy.results.digests import sha256
 from alchemy.runs.build import build, build_model
 from alchemy.runs.settings import BUILT, audit, resolved
 from alchemy.runs.targets import named, place, verify
@@ -61,10 +62,10 @@ class Plan:
     task: Task
     model: Any  # an untrained Transformer, or one from elsewhere
     recipe: Any  # how to train it; None for one from elsewhere
-    study: Callable[..., Any]
+    study: partial[Any]
     shifts: tuple[Shift, ...]
     settings: dict[str, Any]  # what decides the model's weights
-    worlds: tuple[str, ...]  # the modules of the task
+    worlds: tuple[str, ...]  # the modules that the task is named in
 
 
 def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
@@ -118,11 +119,10 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     )
     nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
     mentioned = [target.rpartition(".")[0] for target in named(OmegaConf.to_container(cfg.task))]
-    used = used_by(*dict.fromkeys([type(task).__module__, *mentioned, *nested]))
-    worlds = tuple(name for name in used if name not in TRAINING)
+    worlds = tuple(dict.fromkeys([type(task).__module__, *mentioned, *nested]))
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
-    code = {"code": code_digest(*TRAINING, *worlds)}
+    code = {"code": code_digest("alchemy.training.fit", type(model).__module__, *worlds)}
     if source := cfg.task.get("source"):
         made_by["source"] = sha256(Path(source))
     settings = groups | made_by | code

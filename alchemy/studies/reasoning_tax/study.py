@@ -36,17 +36,6 @@ from alchemy.training.objectives import (
 )
 from alchemy.training.policy_gradient import Policy
 
-MADE_OF = (  # the code that decides its numbers, besides what measures any cell
-    "alchemy.studies.reasoning_tax.study",
-    "alchemy.studies.reasoning_tax.exam",
-    "alchemy.measures.information",
-    "alchemy.measures.knowledge",
-    "alchemy.training.objectives",
-    "alchemy.models.likelihood",
-    "alchemy.training.policy_gradient",
-    "alchemy.internals.weights",
-    "alchemy.models.trainable",
-)
 TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
 # what is not frozen
 TRAINS: dict[str, Which] = {"lower": "upper", "upper": "lower", "random": "random", "low_rank": "low_rank"}
