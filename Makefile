@@ -9,7 +9,7 @@ heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
 
 headline: .venv/.ready
-	@.venv/bin/python -m alchemy experiment=headline
+	@.venv/bin/python -m alchemy experiment=reasoning_tax/headline
 
 paper: .venv/.ready
 	@.venv/bin/python -m alchemy.paper.replicate quick=$(or $(quick),false) large=$(or $(large),false)
