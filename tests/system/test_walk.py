@@ -11,7 +11,7 @@ import alchemy
 from tests.helpers.worlds import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-STOP = re.compile(r"^(\d+)\. \[(\S+)\]\((\S+)\): (`.+?`)\. ", re.M)
+STOP = re.compile(r"^(\d+)\. \[`(\S+)`\]\((\S+)\): (`.+?`)\. ", re.M)
 STOPS = STOP.findall(PAGE)
 
 
