@@ -68,7 +68,7 @@ def command(run: dict[str, Any]) -> str:
     return f"python -m alchemy {shlex.join(words)}"
 
 
-def read(folder: Path) -> Results:
+def read_results(folder: Path) -> Results:
     """The results in a run's or sweep's folder. Raises ValueError if it is none, or a file in it cannot be read."""
     runs = jobs(folder)
     failed = {number: run for number, run in runs.items() if run.get("status") != "ok"}

@@ -161,7 +161,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
             except Damaged as error:
                 log.warning("%s; the model is trained anew", error)
         partial = store.Partial(models / f".{home.name}.partial")
-        facts = train(todo, what, row, Told(partial, tell))
+        facts = train_or_resume(todo, what, row, Told(partial, tell))
         partial.close(home, todo.model, todo.settings, facts)
         return store.load(home, todo.model, todo.settings)
 
@@ -195,17 +195,17 @@ def untrained(todo: Plan, what: str) -> dict[str, Any]:
     return record | {"sha256": digest(files), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
 
 
-def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
+def train_or_resume(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
     """Trains `todo.model` from fresh weights, or from what lies on its desk; returns what there is to say of it."""
     from alchemy.runs.progress import progress
-    from alchemy.training.fit import Unusable, begin, fit
+    from alchemy.training.fit import Unusable, begin, fit_model
 
     seed, mark = todo.settings["seed"], todo.recipe.mark
     with progress(f"{what}, training", row) as show:
 
         def checked() -> list[Any]:
             begin(todo.model, seed)
-            return fit(
+            return fit_model(
                 todo.task,
                 todo.model,
                 todo.recipe,

@@ -19,7 +19,7 @@ from alchemy.models.transformer import Transformer
 from alchemy.results.cells import Known
 from alchemy.results.records import Record
 from alchemy.results.store import Trained
-from alchemy.training.fit import Recipe, fit, next_token
+from alchemy.training.fit import Recipe, fit_model, next_token
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def tuned(task: Task, model: Transformer, where: Distribution, lesson: Batch, re
     def objective(model: Transformer, steps: int) -> Iterator[Tensor]:
         return next_token(model, recipe, source, steps)
 
-    fit(task, model, recipe, seed, lambda _: None, objective=objective, held_out=held_out)
+    fit_model(task, model, recipe, seed, lambda _: None, objective=objective, held_out=held_out)
     return model
 
 

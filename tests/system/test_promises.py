@@ -34,7 +34,7 @@ from alchemy.results import store
 from alchemy.results.digests import seal
 from alchemy.results.jobs import proof_of
 from alchemy.results.query import select
-from alchemy.results.runs import read
+from alchemy.results.runs import read_results
 from alchemy.results.store import Partial
 from alchemy.runs.build import build
 from alchemy.runs.job import last_levels
@@ -118,7 +118,7 @@ def test_a_command_for_other_tools_is_taken():
 
 def test_the_question_of_the_readme_has_its_answer(tmp_path):
     make(tmp_path, scores=(0.1, 0.2))
-    (tmp_path / "cells.csv").write_text(read(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
+    (tmp_path / "cells.csv").write_text(read_results(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
     seal(tmp_path / "cells.csv", proof_of(tmp_path))
     [where] = [words[words.index("--where") + 1] for words in shown("alchemy.results.records") if "--where" in words]
     found = select(tmp_path, where)

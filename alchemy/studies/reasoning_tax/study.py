@@ -16,13 +16,13 @@ from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
 from alchemy.data.task import SIXTEENTHS, Terse, draw
 from alchemy.measures.knowledge import asked, halves, questions, values_of
-from alchemy.models.trainable import Which, choose, merge
+from alchemy.models.trainable import Which, choose_trainable, merge
 from alchemy.models.transformer import Transformer
 from alchemy.results.cells import Cell, Known, Values
 from alchemy.results.records import Record
 from alchemy.results.store import Trained
 from alchemy.studies.reasoning_tax.exam import Exam, exam, loss, moved, progress, restoration, start
-from alchemy.training.fit import Objective, Progress, Recipe, Source, fit
+from alchemy.training.fit import Objective, Progress, Recipe, Source, fit_model
 from alchemy.training.objectives import (
     anchored,
     copies,
@@ -30,7 +30,7 @@ from alchemy.training.objectives import (
     in_turn,
     one_problem,
     own_right,
-    policy_gradient,
+    reinforced,
     replayed,
     supervised,
 )
@@ -176,7 +176,7 @@ def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, a
     base = course.exam.base
     model = deepcopy(base)
     course.look(0, model)
-    choose(model, TRAINS.get(keep, "all"), stream(seed, "trainable"))
+    choose_trainable(model, TRAINS.get(keep, "all"), stream(seed, "trainable"))
     objective = lesson(course, arm, keep, recipe, policy, anchor, seed)
 
     def look(check: Progress) -> None:
@@ -186,7 +186,7 @@ def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, a
         course.look(check.step, plain)
 
     held_out, called = course.exam.problems[:1], "study.recipe"
-    fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=held_out, called=called)
+    fit_model(course.exam.task, model, recipe, seed, look, objective=objective, held_out=held_out, called=called)
 
 
 def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> Objective:
@@ -210,7 +210,7 @@ def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, 
     if arm in REWARDED:
         rewarded = replace(policy, reward="random") if arm == "random" else policy
         paid = one_problem(task, base, gold, rng["samples"]) if arm == "one_shot" else gold
-        objective = policy_gradient(task, base, rewarded, paid, rng["rewards"], course.earned.append)
+        objective = reinforced(task, base, rewarded, paid, rng["rewards"], course.earned.append)
     else:
         objective = supervised(recipe, sources[arm])
     if arm == "gold_rlvr":
@@ -245,7 +245,7 @@ def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Tran
     again = deepcopy(model).requires_grad_(True)
     facts, called = first_half(task, stream(seed, "relearning")), "study.relearn"
     taught = supervised(recipe, facts)
-    fit(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1), called=called)
+    fit_model(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1), called=called)
     return again
 
 
