@@ -49,8 +49,6 @@ def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
 
     Raises ValueError for a file that holds something else, naming file and line.
     """
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     for number, coordinates in sorted(swept.items()):
         path = job_folder(folder, number) / "records.jsonl"
@@ -60,7 +58,28 @@ def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
                 rows.append({"job": number, **coordinates, **record["at"]} | looked_at(record))
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise ValueError(f"{path} line {line} is not a record: run that job again") from None
-    table = pd.DataFrame(rows)
+    return table_of(rows)
+
+
+def from_records(records: Iterable[Record], job: int = -1) -> pd.DataFrame:
+    """One row a record, as `load` has those of a folder: job, coordinates, metric, value, error and count.
+
+    `job` is the number that these records' job goes by. Tables of several seeds or settings are put together by
+    pandas.concat; a setting that differs between them must be a column of its own.
+
+    >>> table = from_records([Record("exact_match", 0.5, 0.1, 20, {"seed": 0, "axis": "length", "level": 1})])
+    >>> table.loc[0, ["axis", "level", "value"]].tolist()
+    ['length', 1, 0.5]
+    """
+    plain = (json.loads(json.dumps(asdict(record))) for record in records)  # as a file has them
+    return table_of({"job": job, **record.pop("at")} | record for record in plain)
+
+
+def table_of(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """The table of these rows; a coordinate that only some of them have is "-" in the others."""
+    import pandas as pd
+
+    table = pd.DataFrame([*rows])
     for name in apart(table):  # coordinates that only some studies have
         if table[name].isna().any():
             table[name] = table[name].astype(object).where(table[name].notna(), "-")

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from math import nan
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -29,6 +29,9 @@ from alchemy.results.records import COORDINATES, Record, write
 from alchemy.runs.plan import Plan, plan, predicted
 from alchemy.runs.settings import words_of
 from alchemy.runs.track import Job, Tell, Told, tracking
+
+if TYPE_CHECKING:
+    from alchemy.results.cells import Cells
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +82,6 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     import torch
 
     from alchemy.results import store
-    from alchemy.results.cells import Cells
-    from alchemy.results.code import code_digest
-    from alchemy.results.digests import digest
     from alchemy.runs.progress import progress
 
     torch.set_num_threads(cfg.threads)
@@ -90,9 +90,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
     with tracking(cfg.track, told) as tell:
         record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
-    code = code_digest(todo.study.func.__module__, *todo.worlds)
-    key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
-    cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
+    cells = kept_cells(todo, record)
     model = store.Trained(todo.model, models / record["fingerprint"])
     with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
         records = list(todo.study(todo.task, model, cfg.seed, todo.shifts, cells, show))
@@ -111,6 +109,18 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "seed": cfg.seed,
         **predicted(cfg),
     }
+
+
+def kept_cells(todo: Plan, record: dict[str, Any]) -> Cells:
+    """The cells of a job's study that were measured before, and where new ones are kept. `record` is its model's."""
+    from alchemy.results.cells import Cells
+    from alchemy.results.code import code_digest
+    from alchemy.results.digests import digest
+
+    cfg = todo.cfg
+    code = code_digest(todo.study.func.__module__, *todo.worlds)
+    key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
+    return Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
 
 
 def last_levels(todo: Plan, records: list[Record]) -> float:
