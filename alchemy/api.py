@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,8 @@ def heatmap(cells: pd.DataFrame, metric: str = "exact_match", part: str = "full"
             raise ValueError(f"{name}={value} is not drawn: use one of {', '.join(known)}")
     swept = [*cells.columns][: [*cells.columns].index("axis")]
     with styled():
-        return draw_heatmap(cells, metric, part, "\n".join(LEGEND) if caption is None else caption, swept)
+        figure = draw_heatmap(cells, metric, part, "\n".join(LEGEND) if caption is None else caption, swept)
+    return displayed(figure)
 
 
 def curves(table: pd.DataFrame, over: str | None = None) -> Figure:
@@ -168,7 +170,20 @@ def curves(table: pd.DataFrame, over: str | None = None) -> Figure:
         raise ValueError("there is no number to draw curves over: study=recovery and study=trajectory vary one")
     kept = [name for name in own if name != "rows" or over != "share"]  # a share has its rows beside it
     with styled():
-        return draw_curves(summarise(table), table, kept, over)
+        figure = draw_curves(summarise(table), table, kept, over)
+    return displayed(figure)
+
+
+def displayed(figure: Figure) -> Figure:
+    """The same figure; a notebook shows it where it is the last line of a cell, also without %matplotlib inline."""
+
+    def png() -> bytes:
+        with BytesIO() as file:
+            figure.savefig(file, format="png")
+            return file.getvalue()
+
+    vars(figure)["_repr_png_"] = png
+    return figure
 
 
 def chosen(plan: Plan, shifts: Levels | Sequence[Shift] | None) -> tuple[Shift, ...]:

@@ -68,8 +68,8 @@ def from_records(records: Iterable[Record], job: int = -1) -> pd.DataFrame:
     pandas.concat; a setting that differs between them must be a column of its own.
 
     >>> table = from_records([Record("exact_match", 0.5, 0.1, 20, {"seed": 0, "axis": "length", "level": 1})])
-    >>> table.loc[0, ["axis", "level", "value"]].tolist()
-    ['length', 1, 0.5]
+    >>> table[["axis", "level", "value"]].to_dict("records")
+    [{'axis': 'length', 'level': 1, 'value': 0.5}]
     """
     plain = (json.loads(json.dumps(asdict(record))) for record in records)  # as a file has them
     return table_of({"job": job, **record.pop("at")} | record for record in plain)

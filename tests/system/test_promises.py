@@ -54,7 +54,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 GALLERY = (ROOT / "docs" / "gallery" / "README.md").read_text(encoding="utf-8")
 TEXTS = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in [ROOT / "README.md"]}
 TEXTS |= {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/**/*.md"))}
-FENCED = re.compile(r"^```\n(.*?)^```$", re.S | re.M)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 
 
 def composed(*words):
@@ -64,7 +64,7 @@ def composed(*words):
 
 def shown(program):
     """The words after `python -m PROGRAM` of every command in the README's blocks, each once."""
-    lines = [line for block in FENCED.findall(README) for line in block.splitlines()]
+    lines = [line for language, block in FENCED.findall(README) if not language for line in block.splitlines()]
     found = [shlex.split(line, comments=True) for line in lines if line.startswith(f"python -m {program} ")]
     return sorted({tuple(words[3:]) for words in found})
 

@@ -21,6 +21,7 @@ def test_the_wheel_runs_from_another_folder(tmp_path):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"alchemy", "tasks", "hydra_plugins"}
     assert "alchemy/conf/experiment/mirage.yaml" in names
     assert "tasks/cipher.py" in names
+    assert {"alchemy/py.typed", "alchemy/__init__.pyi", "alchemy/data/__init__.pyi"} < set(names)
 
     installed = tmp_path / "installed"
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", str(installed)]
