@@ -147,8 +147,9 @@ def heatmap(cells: pd.DataFrame, metric: str = "exact_match", part: str = "full"
         if value not in known:
             raise ValueError(f"{name}={value} is not drawn: use one of {', '.join(known)}")
     swept = [*cells.columns][: [*cells.columns].index("axis")]
+    legend = LEGEND if "format" in set(cells["axis"]) else LEGEND[:1]  # the second line is about noise
     with styled():
-        figure = draw_heatmap(cells, metric, part, "\n".join(LEGEND) if caption is None else caption, swept)
+        figure = draw_heatmap(cells, metric, part, "\n".join(legend) if caption is None else caption, swept)
     return displayed(figure)
 
 
