@@ -45,11 +45,11 @@ def place(group: str) -> Place:
     if group == "train":
         from alchemy.training.fit import Recipe
 
-        return Place("a recipe: alchemy.training.fit.Recipe", is_a(Recipe))
+        return Place("a recipe: alchemy.training.Recipe", is_a(Recipe))
     if group == "study":
         return Place(f"a study: a function of {STUDY[0]}, and its own settings", is_study, STUDY)
     assert group == "model", group
-    return Place("a model: a class like alchemy.models.transformer.Transformer", is_form, MODEL)
+    return Place("a model: a class like alchemy.models.Transformer", is_form, MODEL)
 
 
 def is_a(kind: Any) -> Callable[[Any], bool]:
