@@ -13,7 +13,7 @@ from tests.helpers.worlds import ROOT
 FILES = [path for top in ("alchemy", "tasks", "hydra_plugins") for path in sorted((ROOT / top).rglob("*.py"))]
 WINGS = sorted(path.name for path in (ROOT / "alchemy").iterdir() if (path / "__init__.py").exists())
 STUDIES = sorted(path.stem for path in (ROOT / "alchemy" / "studies").iterdir() if not path.stem.startswith("_"))
-LONGEST = {"file": 400, "function": 60}  # lines
+LONGEST = {"file": 400, "function": 70}  # lines
 
 
 def test_imports_keep_to_their_contracts():
@@ -54,4 +54,5 @@ def test_the_map_names_every_wing_and_every_file():
     for wing in WINGS:
         assert re.search(rf"^\s*{wing}/", map_, re.M), f"{wing} is not in the README's map"
     for name in re.findall(r"^\s*(\w+)/  ", map_.partition("```")[2].partition("```")[0], re.M):
-        assert name in (*WINGS, "alchemy", "tasks", "conf", "tests", "outputs", "docs", "benchmarks", "hydra_plugins")
+        others = ("tasks", "conf", "tests", "outputs", "docs", "benchmarks", "examples", "hydra_plugins")
+        assert name in (*WINGS, "alchemy", *others)

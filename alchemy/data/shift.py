@@ -60,7 +60,7 @@ def asking(train: Distribution, compositions: tuple[Composition, ...]) -> Distri
     return replace(train, compositions=compositions, shares=(), chains=tuple(chains))
 
 
-def compose(task: Task, level: int) -> Distribution:
+def isolate(task: Task, level: int) -> Distribution:
     """One composition alone, whatever training has: levels from 1 count all of them, short ones first (with two rules
     F1, F2, F1F1, F1F2, ...). In a configuration they go by their names. Raises ValueError for training itself.
     """
@@ -170,7 +170,7 @@ def corrupt(task: Task, level: int, kind: str = "hybrid", domain: str = "all") -
 
 AXES: dict[str, Callable[[Task, int], Distribution]] = {
     "task": recompose,
-    "composition": compose,
+    "composition": isolate,
     "element": renew,
     "places": move,
     "atoms": swap,

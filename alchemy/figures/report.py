@@ -22,23 +22,22 @@ from alchemy.errors import COMMAND, Parser
 from alchemy.figures.diagnosis_bars import KINDS
 from alchemy.figures.findings import Rows, breaks, how, moved, rows_of, sentences, settings_of
 from alchemy.figures.heatmap import AXIS_ROWS, LEVEL_NAMES
+from alchemy.figures.studies import own
 from alchemy.results.compare import differences
 from alchemy.results.examples import SHOWN, examples
 from alchemy.results.files import write_aside
 from alchemy.results.records import COORDINATES, job_folder
-from alchemy.results.runs import Results, read
-from alchemy.studies.reasoning_tax import page as tax_page
-from alchemy.studies.reasoning_tax import trajectories as tax
+from alchemy.results.runs import Results, read_results
 
 SHADES = 64
 DIGITS = 4
 
 
-def write(results: Results, out: Path | None = None, before: Results | None = None) -> Path:
+def write_report(results: Results, out: Path | None = None, before: Results | None = None) -> Path:
     """Writes the page of these results, or of what moved since those `before`, whole; returns its path."""
     out = out or results.folder / ("report.html" if before is None else "compare.html")
-    alone = before is None and tax.taxed(results.table)
-    write_aside(out, tax_page.page(results) if alone else page(content(results, before, out)))
+    paged = own(results, "page") if before is None else None
+    write_aside(out, paged.page(results) if paged else page(content(results, before, out)))
     return out
 
 
@@ -188,7 +187,7 @@ def compare(words: list[str]) -> int:
 
 def page_of(folders: list[Path], out: Path | None) -> int:
     """Writes the page of one folder, or of two, and says which jobs are not on it; 1 if there are such."""
-    *before, results = map(read, folders)
+    *before, results = map(read_results, folders)
     for which in (*before, results):
         if not which.good:
             raise ValueError(
@@ -197,5 +196,5 @@ def page_of(folders: list[Path], out: Path | None) -> int:
     failures = [said for which in (*before, results) for said in which.failures()]
     for said in failures:
         print(f"alchemy: {said}", file=sys.stderr)
-    print(write(results, out, *before))
+    print(write_report(results, out, *before))
     return int(bool(failures))

@@ -32,7 +32,7 @@ from alchemy.runs.targets import named_in
 STOPPING = 2  # seconds that a run is given to stop by itself
 
 
-def export(words: list[str]) -> int:
+def export_file(words: list[str]) -> int:
     """The exit code of `export`, 0, when the rows are written."""
     chosen = asked("export", words)
     with whole(chosen.out):
@@ -43,7 +43,7 @@ def export(words: list[str]) -> int:
     return written(chosen.out)
 
 
-def score(words: list[str]) -> int:
+def score_file(words: list[str]) -> int:
     """The exit code of `score`, 0, when the scores are written."""
     chosen = asked("score", words)
     with whole(chosen.out):
@@ -51,7 +51,7 @@ def score(words: list[str]) -> int:
     return written(chosen.out)
 
 
-def load(words: list[str]) -> int:
+def load_file(words: list[str]) -> int:
     """The exit code of `load`: that of the run, or 0 when the completions are written."""
     chosen = asked("load", words)
     if not chosen.model:

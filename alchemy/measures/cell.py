@@ -13,8 +13,8 @@ from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift, describe
 from alchemy.data.task import Distribution, Task, draw
 from alchemy.measures.diagnosis import KINDS, Diagnosis, diagnose
-from alchemy.measures.discrepancy import discrepancy
-from alchemy.measures.replay import replay
+from alchemy.measures.discrepancy import discrepancies
+from alchemy.measures.replay import replay_oracle
 from alchemy.measures.scores import METRICS, Scores, distinct, score
 from alchemy.models.decoding import complete
 from alchemy.models.transformer import Transformer
@@ -22,6 +22,7 @@ from alchemy.results.cells import Cell, Rows, Values
 from alchemy.results.records import Record
 from alchemy.stats.intervals import row_error, share
 
+UNITS = {"problems": "count", "novelty": "count", "length_gap": "tokens"}  # all else are shares
 NAMED = 6  # compositions, at most, that a cell names as executed
 RESAMPLED = 100  # times that corpus BLEU is computed on rows drawn again
 
@@ -50,7 +51,7 @@ def measure(
     batch = draw(task, where, count, stream(seed, "test"))
     clean = draw(task, replace(where, noise=None), count, stream(seed, "test"))
     completion = complete(model, batch, temperature, stream(seed, "sampling"))
-    gold, replayed = batch.completion(), replay(task, clean)
+    gold, replayed = batch.completion(), replay_oracle(task, clean)
     has_chain = (batch.role == Role.CHAIN).any()
     values: Values = {}
     for whose, rows in (("", completion), ("replay_", replayed)):
@@ -63,7 +64,7 @@ def measure(
     executed = [("tie" if c is None else called[c], rows) for c, rows in found.executed().items()]
     values["executed"] = {name: share(rows) for name, rows in executed[: 1 + NAMED]}
     values["replay"] = {"rate": share(same(completion, replayed))}
-    values["discrepancy"] = discrepancy(task, where, batch)
+    values["discrepancy"] = discrepancies(task, where, batch)
     right = same(completion, gold)
     clear = untouched(batch, clean)
     values["prompt"] = {"untouched": share(clear), "problems": (float(len(np.unique(clean.tokens, axis=0))), 0.0)}
@@ -133,4 +134,4 @@ def records(
     at |= {"setting": describe(task, shift.at(task, level))}
     for part, metrics in values.items():
         for metric, (value, error) in metrics.items():
-            yield Record(metric, value, error, count, at | {"part": part})
+            yield Record(metric, value, error, count, at | {"part": part}, UNITS.get(metric, "share"))

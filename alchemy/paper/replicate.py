@@ -14,9 +14,9 @@ from time import monotonic
 
 from alchemy.errors import Parser
 from alchemy.paper.claims import LARGE
+from alchemy.results.code import code_digest
 from alchemy.results.digests import read_json, write_json
 from alchemy.results.jobs import jobs
-from alchemy.results.store import MEASURING, TRAINING
 from alchemy.runs.plan import given
 from alchemy.runs.settings import CONF, HERE
 
@@ -132,10 +132,10 @@ def finished(done: Path, quick: bool) -> Path | None:
 
 def key(name: str, quick: bool) -> str:
     """A digest of all that decides an experiment's numbers: its settings, and the code below the figures."""
-    modules = {*TRAINING, *MEASURING, "alchemy.results.records", "alchemy.runs.plan", "alchemy.runs.job"}
-    code = [HERE.parent / f"{module.replace('.', '/')}.py" for module in sorted(modules)]
-    code += [*sorted((HERE / "studies").rglob("*.py")), *sorted((HERE.parent / "tasks").glob("*.py"))]
+    studies = [f"alchemy.studies.{path.stem}" for path in sorted((HERE / "studies").glob("*.py"))]
+    worlds = [f"tasks.{path.stem}" for path in sorted((HERE.parent / "tasks").glob("*.py"))]
+    code = code_digest("alchemy.runs.job", "alchemy.runs.plan", "alchemy.results.records", *studies, *worlds)
     settings = [path for path in sorted(CONF.rglob("*.yaml")) if "experiment" not in path.parts]
     own = [CONF / "experiment" / "paper" / f"{part}.yaml" for part in (name, "base")]
-    content = b"\0".join(path.read_bytes() for path in (*code, *settings, *own))
-    return hashlib.sha256(content + bytes([quick])).hexdigest()[:24]
+    content = b"\0".join(path.read_bytes() for path in (*settings, *own))
+    return hashlib.sha256(content + code.encode() + bytes([quick])).hexdigest()[:24]

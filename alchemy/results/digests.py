@@ -1,14 +1,11 @@
-"""Digests of contents, of files and of code; and records in JSON that know their own.
+"""Digests of contents and of files; and records in JSON that know their own (code.py has those of code).
 
 A record is bound to what it says: `read_json` gives back what `write_json` wrote, or raises Damaged. What a record is
 *for* (a model's settings, a cell's key) stands in it too, and whoever reads it compares that.
 """
 
-import ast
 import hashlib
 import json
-from collections.abc import Iterator
-from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -31,50 +28,6 @@ def sha256(path: Path) -> str:
     """Of a file of any size, which is not held in memory."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def code_digest(*modules: str) -> str:
-    """Digest of the source of modules, so that no model and no result outlives the code that made it."""
-    sources = [Path(str(find_spec(name).origin)).read_bytes() for name in modules]  # type: ignore[union-attr]
-    return hashlib.sha256(b"\0".join(sources)).hexdigest()
-
-
-def used_by(*modules: str) -> tuple[str, ...]:
-    """These modules, all of their own packages that they import, directly or not, and what those import of the lab."""
-    own = {name.partition(".")[0] for name in modules}
-    found: list[str] = []
-    more = [*modules]
-    while more:
-        name = more.pop(0)
-        if name in found:
-            continue
-        found.append(name)
-        if name.partition(".")[0] in own:
-            more += [one for one in imports_of(name) if one.partition(".")[0] in (*own, "alchemy") and is_module(one)]
-    return tuple(found)
-
-
-def imports_of(module: str) -> Iterator[str]:
-    """Dotted names of all that a module imports, anywhere in it; also of what may be a module or be in one."""
-    spec = find_spec(module)
-    assert spec is not None, module
-    for node in ast.walk(ast.parse(Path(str(spec.origin)).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            package = spec.parent if spec.submodule_search_locations is None else module
-            name = resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
-            yield name
-            yield from (f"{name}.{alias.name}" for alias in node.names)
-
-
-def is_module(name: str) -> bool:
-    """Whether this is the name of a module that is a file of Python."""
-    try:
-        spec = find_spec(name)
-    except (ImportError, ValueError, AttributeError):
-        return False
-    return spec is not None and str(spec.origin).endswith(".py")
 
 
 def write_json(path: Path, content: dict[str, Any], indent: int | None = 1) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from alchemy.errors import shortened
 from alchemy.results.jobs import jobs, variants
-from alchemy.results.records import apart, load, summarise
+from alchemy.results.table import apart, load, summarise
 
 NAMED = 60  # letters at most of compositions that a caption names one by one
 
@@ -32,6 +32,12 @@ class Results:
     def apart(self) -> list[str]:
         """The columns that keep cells apart besides shift, part and metric."""
         return apart(self.table)
+
+    @property
+    def study(self) -> str:
+        """The module of the study that all jobs ran, as their settings name it; "" if they ran several."""
+        named = {run["study"]["_target_"].rpartition(".")[0] for run in self.good.values()}
+        return named.pop() if len(named) == 1 else ""
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -68,8 +74,14 @@ def command(run: dict[str, Any]) -> str:
     return f"python -m alchemy {shlex.join(words)}"
 
 
-def read(folder: Path) -> Results:
-    """The results in a run's or sweep's folder. Raises ValueError if it is none, or a file in it cannot be read."""
+def read_results(folder: str | Path) -> Results:
+    """The results of a finished run or sweep: `table` has a row a record, `cells` a row a cell with its interval.
+
+    `folder` is the run's, such as outputs/mirage/TIME. Raises ValueError if it is none, or a file in it cannot be read.
+
+    >>> read_results("outputs/mirage/2026-01-01_00-00-00-000000").cells  # doctest: +SKIP
+    """
+    folder = Path(folder)
     runs = jobs(folder)
     failed = {number: run for number, run in runs.items() if run.get("status") != "ok"}
     good = {number: run for number, run in runs.items() if number not in failed}

@@ -15,40 +15,6 @@ from alchemy.results.files import write_aside
 Settings = dict[str, Any]
 
 PAUSE = 30.0  # seconds between two times that a training is put down
-ROWS = (
-    "alchemy.data.batch",
-    "alchemy.data.noise",
-    "alchemy.data.seeds",
-    "alchemy.data.shift",
-    "alchemy.data.task",
-    "alchemy.data.tokenizer",
-    "alchemy.data.vocabulary",
-)
-TRAINING = (
-    *ROWS,
-    "alchemy.models.attention",
-    "alchemy.models.attention_kernels",
-    "alchemy.models.decoding",
-    "alchemy.models.transformer",
-    "alchemy.training.packing",
-    "alchemy.training.fit",
-)  # the code that decides weights
-MEASURING = (
-    *ROWS,
-    "alchemy.models.attention",
-    "alchemy.models.attention_kernels",
-    "alchemy.models.decoding",
-    "alchemy.models.transformer",
-    "alchemy.measures.replay",
-    "alchemy.data.compositions",
-    "alchemy.data.answers",
-    "alchemy.measures.diagnosis",
-    "alchemy.measures.trace",
-    "alchemy.measures.discrepancy",
-    "alchemy.measures.scores",
-    "alchemy.stats.intervals",
-    "alchemy.measures.cell",
-)  # and that decides scores
 
 
 class ModelRecord(TypedDict):
@@ -75,9 +41,26 @@ class TrainingRecord(TypedDict):
 
 def fingerprint(settings: Settings) -> str:
     """16 hex digits of everything that decides a model's weights: task, model, recipe, seed, code, device, precision,
-    threads, tokens.
+    threads, tokens. A class counts by its name and its code, wherever it stands.
     """
-    return digest(settings, 16)
+    return digest(by_name(settings), 16)
+
+
+def weights_digest(model: Any) -> str:
+    """The SHA-256 of a model's weights, as model.json has that of the weights beside it."""
+    from safetensors.torch import save
+
+    return hashlib.sha256(save(model.state_dict())).hexdigest()
+
+
+def by_name(settings: Any) -> Any:
+    """The same settings, where each `_target_` is the last of its dotted names."""
+    if isinstance(settings, dict):
+        named = {key: by_name(value) for key, value in settings.items()}
+        if isinstance(target := named.get("_target_"), str):
+            named["_target_"] = target.rpartition(".")[2]
+        return named
+    return [by_name(value) for value in settings] if isinstance(settings, list | tuple) else settings
 
 
 @dataclass

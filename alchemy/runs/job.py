@@ -10,11 +10,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib import import_module
 from math import nan
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -27,9 +26,12 @@ from alchemy.results.files import write_aside
 from alchemy.results.jobs import SWEEP
 from alchemy.results.provenance import provenance
 from alchemy.results.records import COORDINATES, Record, write
-from alchemy.runs.plan import Plan, plan, predicted
+from alchemy.runs.plan import Plan, plan, predicted, study_of
 from alchemy.runs.settings import words_of
 from alchemy.runs.track import Job, Tell, Told, tracking
+
+if TYPE_CHECKING:
+    from alchemy.results.cells import Cells
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ PATIENCE = 10.0  # seconds that a model's lock is waited for without a word
 
 def job(cfg: DictConfig) -> float:
     """Runs one job in the folder that Hydra made for it, and writes run.json at its end, whatever happens. Returns its
-    distance from `hunt`, NaN if it failed: what a sweeper that searches, such as Optuna's, makes small.
+    distance from `target`, NaN if it failed: what a sweeper that searches, such as Optuna's, makes small.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -79,10 +81,8 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     """Trains or loads the model, runs the study, writes records.jsonl; returns the facts for run.json."""
     import torch
 
+    from alchemy.measures.bench import Bench
     from alchemy.results import store
-    from alchemy.results.cells import Cells
-    from alchemy.results.digests import code_digest, digest
-    from alchemy.results.store import MEASURING
     from alchemy.runs.progress import progress
 
     torch.set_num_threads(cfg.threads)
@@ -91,13 +91,10 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
     with tracking(cfg.track, told) as tell:
         record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
-    study = cfg.study._target_.rpartition(".")[0]
-    code = code_digest(*MEASURING, *todo.worlds, study, *getattr(import_module(study), "MADE_OF", ()))
-    key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
-    cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
+    cells = kept_cells(todo, record)
     model = store.Trained(todo.model, models / record["fingerprint"])
     with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
-        records = list(todo.study(todo.task, model, cfg.seed, todo.shifts, cells, show))
+        records = list(todo.study(Bench(todo.task, model, cfg.seed, todo.shifts, cells, show)))
     proof = write(folder / "records.jsonl", records)
     log.info("job %d: seed %d, measured", number, cfg.seed)
     train = todo.task.train
@@ -109,10 +106,26 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "count": cfg.study.get("count"),
         "records": proof,
         "rows_of": files_of(todo, cells),
-        "distance": abs(last_levels(todo, records) - cfg.hunt),
+        "distance": abs(last_levels(todo, records) - cfg.target),
         "seed": cfg.seed,
-        **predicted(cfg),
+        "study": OmegaConf.to_container(cfg.study, resolve=True),
+        "predictions": predicted(cfg),
     }
+
+
+def kept_cells(todo: Plan, record: dict[str, Any]) -> Cells:
+    """The cells of a job's study that were measured before, and where new ones are kept. `record` is its model's."""
+    from alchemy.results.cells import Cells
+    from alchemy.results.code import code_digest
+    from alchemy.results.digests import digest
+
+    cfg = todo.cfg
+    settings: Any = OmegaConf.to_container(cfg.study, resolve=True)
+    unmeasured = getattr(study_of(cfg), "UNMEASURED", ())
+    decides = {name: value for name, value in settings.items() if name not in ("_target_", *unmeasured)}
+    code = code_digest(todo.study.func.__module__, *todo.worlds)
+    key = digest([decides, cfg.seed, record["sha256"], code], 64)
+    return Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
 
 
 def last_levels(todo: Plan, records: list[Record]) -> float:
@@ -163,7 +176,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
             except Damaged as error:
                 log.warning("%s; the model is trained anew", error)
         partial = store.Partial(models / f".{home.name}.partial")
-        facts = train(todo, what, row, Told(partial, tell))
+        facts = train_or_resume(todo, what, row, Told(partial, tell))
         partial.close(home, todo.model, todo.settings, facts)
         return store.load(home, todo.model, todo.settings)
 
@@ -197,17 +210,17 @@ def untrained(todo: Plan, what: str) -> dict[str, Any]:
     return record | {"sha256": digest(files), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
 
 
-def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
+def train_or_resume(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
     """Trains `todo.model` from fresh weights, or from what lies on its desk; returns what there is to say of it."""
     from alchemy.runs.progress import progress
-    from alchemy.training.fit import Unusable, begin, fit
+    from alchemy.training.fit import Unusable, begin, fit_model
 
     seed, mark = todo.settings["seed"], todo.recipe.mark
     with progress(f"{what}, training", row) as show, settings_at("train", vars(todo.recipe)):
 
         def checked() -> list[Any]:
             begin(todo.model, seed)
-            return fit(
+            return fit_model(
                 todo.task,
                 todo.model,
                 todo.recipe,

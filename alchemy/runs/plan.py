@@ -1,12 +1,14 @@
 """What one job is to do, built from its configuration and checked whole before anything is trained or written."""
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,20 +18,20 @@ from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, Shift, describe, number_of
 from alchemy.data.task import Task, draw, span
-from alchemy.results.digests import code_digest, sha256, used_by
-from alchemy.results.store import TRAINING
+from alchemy.results.code import code_digest
+from alchemy.results.digests import sha256
 from alchemy.runs.build import build, build_model
 from alchemy.runs.settings import BUILT, audit, resolved
 from alchemy.runs.targets import named, place, verify
 from alchemy.runs.track import available
-from alchemy.stats.predictions import BASES, design
+from alchemy.stats.predictions import predictions
 
 log = logging.getLogger(__name__)
 
 KINDS_OF_A_RUN: dict[str, type] = dict.fromkeys(("seed", "threads", "workers"), int)
 KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output", "track"), str) | {
     "force": bool,
-    "hunt": float,
+    "target": float,
 }
 # The least and the most of a setting: beyond, a machine hangs or dies without a word.
 BOUNDS: dict[str, tuple[float | None, float]] = {
@@ -50,7 +52,6 @@ BOUNDS: dict[str, tuple[float | None, float]] = {
     "model.heads": (1, 10_000),
 }
 FARTHEST = 10_000  # levels from training
-NEED_TRAINING = ("recovery", "trajectory", "reasoning_tax")  # studies that train further, or look back at the training
 LONGEST_NAME = 4  # rules of a composition that is asked for by name
 
 
@@ -59,12 +60,13 @@ class Plan:
     """What a job is to do, checked whole before anything is trained or written."""
 
     task: Task
-    model: Any  # an untrained Transformer, or one from elsewhere
+    model: Any = field(repr=False)  # an untrained Transformer, or one from elsewhere
     recipe: Any  # how to train it; None for one from elsewhere
-    study: Callable[..., Any]
+    study: partial[Any]
     shifts: tuple[Shift, ...]
-    settings: dict[str, Any]  # what decides the model's weights
-    worlds: tuple[str, ...]  # the modules of the task
+    settings: dict[str, Any] = field(repr=False)  # what decides the model's weights
+    worlds: tuple[str, ...]  # the modules that the task is named in
+    cfg: DictConfig = field(repr=False)  # all settings of the job
 
 
 def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
@@ -84,15 +86,15 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
             raise ValueError(f"{name}={value} is too small: set {name} to {least} or more")
         if isinstance(value, int | float) and value > most:
             raise ValueError(f"{name}={shown(value)} is too large: set {name} to {most} or less")
-    if not 0 <= cfg.hunt <= 1:
-        raise ValueError(f"hunt={cfg.hunt} must be an exact match, from 0 to 1")
+    if not 0 <= cfg.target <= 1:
+        raise ValueError(f"target={cfg.target} must be an exact match, from 0 to 1")
     if any(not part.strip(".") or len(part.encode()) > 255 or "${" in part for part in cfg.name.split("/")):
         raise ValueError(
             f"name={shown(cfg.name)} cannot name a folder: use letters, digits and _, and / for a folder in it"
         )
     for group in BUILT:
         verify(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
-    design(predicted(cfg))
+    predicted(cfg)
 
 
 def places_of(cfg: DictConfig, name: str) -> list[str]:
@@ -121,23 +123,19 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
         look(task, None if hasattr(model, "made_of") else recipe, **study.keywords)
     needs_room(task, model, "task.length", "training", task.train)
     draw(task, task.train, 1, stream(0, "plan"), "valid")  # a file may have no problem on that side
-    shifts = tuple(
-        replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
-        for shift in chosen_shifts(task, cfg.shift)
-    )
+    shifts = possible_shifts(task, model, cfg.shift)
     nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
     mentioned = [target.rpartition(".")[0] for target in named(OmegaConf.to_container(cfg.task))]
-    used = used_by(*dict.fromkeys([type(task).__module__, *mentioned, *nested]))
-    worlds = tuple(name for name in used if name not in TRAINING)
+    worlds = tuple(dict.fromkeys([type(task).__module__, *mentioned, *nested]))
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
-    code = {"code": code_digest(*TRAINING, *worlds)}
+    code = {"code": code_digest("alchemy.training.fit", type(model).__module__, *worlds)}
     if source := cfg.task.get("source"):
         made_by["source"] = sha256(Path(source))
     settings = groups | made_by | code
     if files := getattr(model, "made_of", None):
-        recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
-    return Plan(task, model, recipe, study, shifts, settings, worlds)
+        recipe, settings = None, from_elsewhere(settings, files, study_of(cfg), (type(model).__module__, *worlds))
+    return Plan(task, model, recipe, study, shifts, settings, worlds, cfg)
 
 
 def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: bool) -> Any:
@@ -156,34 +154,35 @@ def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: b
         return build_model(task, cfg.model, cfg.tokens, cfg.precision, known)
 
 
-def predicted(cfg: DictConfig) -> dict[str, Any]:
-    """What was predicted of a study, where its arms are compared, and what bases must have; nothing, if nothing was.
-    Raises ValueError for what a base cannot be asked for.
+def study_of(cfg: DictConfig) -> ModuleType:
+    """The module or package of a study, as its settings name it, once they are verified."""
+    return import_module(str(cfg.study._target_).rpartition(".")[0])
+
+
+def predicted(cfg: DictConfig) -> list[dict[str, Any]]:
+    """What was predicted of a study, as plain settings; empty, if nothing was. Raises ValueError for predictions, or
+    settings that they stand beside, which the study does not know (its `design`, if it has one, says so).
     """
-    asked = resolved(cfg, "base") or {}
-    if not isinstance(asked, dict) or set(asked) - set(BASES):
-        raise ValueError(f"base={asked} must be shares by name, such as {{bits: 0.8, slow: 0.6}}, or null")
-    check("base", asked, dict[str, float])
-    if not cfg.predictions:
-        return {}
-    told = OmegaConf.to_container(cfg.predictions, resolve=True)
+    told = OmegaConf.to_container(cfg.predictions, resolve=True) if cfg.predictions else {}
     check("predictions", told, dict[str, dict])
-    match = cfg.study.get("match") or {}
-    matches = {f"match_{name}": value for name, value in match.items() if not str(name).startswith("_")}
-    base = {f"base_{name}": value for name, value in asked.items()}
-    return {"predictions": [*cast(dict[str, Any], told).values()], **matches, **base}
+    listed = [*cast(dict[str, Any], told).values()]
+    if look := getattr(study_of(cfg), "design", None):
+        look(listed, resolved(cfg, "study"))
+    else:
+        predictions(listed)
+    return listed
 
 
 def from_elsewhere(
-    settings: dict[str, Any], files: dict[str, str], study: DictConfig, code: tuple[str, ...]
+    settings: dict[str, Any], files: dict[str, str], study: ModuleType, code: tuple[str, ...]
 ) -> dict[str, Any]:
     """What decides a model that is not trained here: its files, not where they lie, the library that reads them, and
     no recipe and no seed.
 
     Raises ValueError for a study that needs the training.
     """
-    name = study._target_.split(".")[-2]
-    if name in NEED_TRAINING:
+    if getattr(study, "NEEDS_TRAINING", False):
+        name = study.__name__.rpartition(".")[2]
         raise ValueError(f"study={name} needs a model that is trained here, and model=hf is not: use study=degradation")
     if settings["tokens"] != "symbols":
         raise ValueError("tokens=pieces is for models that are trained here, and model=hf is not: leave tokens out")
@@ -192,7 +191,17 @@ def from_elsewhere(
     return kept | {"model": where, "files": files, "library": version("transformers"), "code": code_digest(*code)}
 
 
-def has(task: Task, model: Any, cfg: DictConfig, shift: Shift, level: int) -> bool:
+def possible_shifts(task: Task, model: Any, node: DictConfig) -> tuple[Shift, ...]:
+    """The shifts that `node`, settings as those under `shift`, asks for, with the levels that the world has. Raises
+    ValueError, as `chosen_shifts` and `has` do.
+    """
+    return tuple(
+        replace(shift, levels=tuple(level for level in shift.levels if has(task, model, node, shift, level)))
+        for shift in chosen_shifts(task, node)
+    )
+
+
+def has(task: Task, model: Any, node: DictConfig, shift: Shift, level: int) -> bool:
     """Whether the world has problems at a level of a shift, and the model room for them.
 
     Raises ValueError if not, unless all axes were asked for and the world simply lacks this level, which is logged.
@@ -201,7 +210,7 @@ def has(task: Task, model: Any, cfg: DictConfig, shift: Shift, level: int) -> bo
         where = shift.at(task, level)
         draw(task, where, 1, stream(0, "plan"))
     except ValueError as error:
-        if cfg.shift.axis != "all" or cfg.shift.levels is not None or level == 0:
+        if node.axis != "all" or node.levels is not None or level == 0:
             raise
         log.warning("left out: %s", error)
         return False

@@ -23,7 +23,7 @@ from alchemy.data.task import Task
 from alchemy.runs import moved
 
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-STUDY = ("task", "trained", "seed", "shifts", "known", "report")  # what a study is handed, before its own settings
+STUDY = ("bench",)  # what a study is handed, before its own settings
 MODEL = ("vocabulary_size", "vocabulary")
 SPECIAL = ("_args_", "_recursive_", "_convert_", "_partial_", "_target_")
 
@@ -46,11 +46,11 @@ def place(group: str) -> Place:
     if group == "train":
         from alchemy.training.fit import Recipe
 
-        return Place("a recipe: alchemy.training.fit.Recipe", is_a(Recipe))
+        return Place("a recipe: alchemy.training.Recipe", is_a(Recipe))
     if group == "study":
-        return Place(f"a study: a function of {', '.join(STUDY)}, and its own settings", is_study, STUDY)
+        return Place(f"a study: a function of {STUDY[0]}, and its own settings", is_study, STUDY)
     assert group == "model", group
-    return Place("a model: a class like alchemy.models.transformer.Transformer", is_form, MODEL)
+    return Place("a model: a class like alchemy.models.Transformer", is_form, MODEL)
 
 
 def is_a(kind: Any) -> Callable[[Any], bool]:

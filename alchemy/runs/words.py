@@ -33,9 +33,9 @@ WORDS = {
     "compare": Word("write the page of what moved from one sweep to another", "alchemy.figures.report", "compare"),
     "query": Word("ask all runs below a folder, as one table", "alchemy.results.query", elsewhere="--export FILE"),
     "rerun": Word("train and measure a job anew: is it the same?", "alchemy.runs.rerun", elsewhere="TMPDIR=DIR"),
-    "export": Word("write rows of a composition in the published schema", INTEROP, "export"),
-    "score": Word("score a file of predictions, as the released scorer and as the paper", INTEROP, "score"),
-    "load": Word("train on a published file and test, or complete it with a stored model", INTEROP, "load"),
+    "export": Word("write rows of a composition in the published schema", INTEROP, "export_file"),
+    "score": Word("score a file of predictions, as the released scorer and as the paper", INTEROP, "score_file"),
+    "load": Word("train on a published file and test, or complete it with a stored model", INTEROP, "load_file"),
     "export-model": Word("write a stored model as a checkpoint of transformers", INTEROP, "export_model"),
     "export-tasks": Word("write the cells of a run as tasks of the lm-evaluation-harness", INTEROP, "export_tasks"),
     "paper": Word(

@@ -8,7 +8,7 @@ import torch
 from alchemy.data.shift import corrupt
 from alchemy.results import cells as cells_of
 from alchemy.results import store
-from alchemy.results.digests import Damaged, code_digest, digest, read_json, write_json
+from alchemy.results.digests import Damaged, digest, read_json, write_json
 from tests.helpers.worlds import tiny_model
 
 CELL = cells_of.Cell({"full": {"exact_match": (0.5, 0.01)}})
@@ -234,10 +234,11 @@ def test_a_record_is_what_was_written(tmp_path):
             read_json(path)
 
 
-def test_the_measuring_code_is_part_of_a_cell():
-    mine = code_digest("tasks.cipher", "alchemy.studies.degradation")
-    assert mine == code_digest("tasks.cipher", "alchemy.studies.degradation")
-    assert mine != code_digest("tasks.cipher", "alchemy.training.fit")
+def test_a_class_counts_by_its_name_wherever_it_stands():
+    here = {**SETTINGS, "model": {"_target_": "alchemy.models.Transformer", "of": [{"_target_": "a.B"}]}}
+    there = {**SETTINGS, "model": {"_target_": "Transformer", "of": [{"_target_": "c.d.B"}]}}
+    other = {**SETTINGS, "model": {"_target_": "alchemy.models.Llama", "of": [{"_target_": "a.B"}]}}
+    assert store.fingerprint(here) == store.fingerprint(there) != store.fingerprint(other)
 
 
 @pytest.mark.parametrize("content", ["{}", '{"full": 1}', "[]", '{"full": {}}'])

@@ -11,10 +11,11 @@ from omegaconf import OmegaConf
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
 from alchemy.data.task import draw, in_side
+from alchemy.measures.bench import Bench
 from alchemy.results.cells import Cells
 from alchemy.results.store import Partial, Trained
 from alchemy.studies import recovery, trajectory
-from alchemy.training.fit import Recipe, fit
+from alchemy.training.fit import Recipe, fit_model
 from tasks.diverse import diverse
 from tests.helpers.recipes import QUICK
 from tests.helpers.worlds import ROOT, tiny_model
@@ -23,7 +24,7 @@ SHIFTS = (Shift("composition", (0, 12)),)  # F3F3
 
 
 def study(task, trained, known, **knobs):
-    return list(recovery.run(task, trained, 0, SHIFTS, known, lambda *at: None, count=64, **knobs))
+    return list(recovery.run(Bench(task, trained, 0, SHIFTS, known, lambda *at: None), count=64, **knobs))
 
 
 def test_recovery_learns_what_it_is_shown_and_leaves_the_model_alone(cipher, tmp_path):
@@ -79,13 +80,13 @@ def test_fewer_rows_are_the_first_of_more_and_of_the_training_side(cipher):
 def test_a_trajectory_measures_every_snapshot(cipher, tmp_path):
     partial, model = Partial(tmp_path / "part"), tiny_model(cipher)
     recipe = Recipe(**{**QUICK, "steps": 32, "check_every": 2, "mark": None, "snapshots": 3})
-    fit(cipher, model, recipe, 0, lambda at: None, partial)
+    fit_model(cipher, model, recipe, 0, lambda at: None, partial)
     facts = {"rows": 512, "parameters": 1, "exact_match": 0.0, "checks": []}
     partial.close(tmp_path / "home", model, {}, facts)
     trained = Trained(model, tmp_path / "home")
     told = []
     records = list(
-        trajectory.run(cipher, trained, 0, SHIFTS, Cells(tmp_path, "key"), lambda *at: told.append(at), count=32)
+        trajectory.run(Bench(cipher, trained, 0, SHIFTS, Cells(tmp_path, "key"), lambda *at: told.append(at)), count=32)
     )
     assert sorted({record.at["rows"] for record in records}) == [32, 128, 512]
     assert [done for done, *_ in told] == [1, 2, 3, 4, 5, 6]

@@ -34,7 +34,7 @@ from alchemy.results import store
 from alchemy.results.digests import seal
 from alchemy.results.jobs import proof_of
 from alchemy.results.query import select
-from alchemy.results.runs import read
+from alchemy.results.runs import read_results
 from alchemy.results.store import Partial
 from alchemy.runs.build import build
 from alchemy.runs.job import last_levels
@@ -55,7 +55,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 GALLERY = (ROOT / "docs" / "gallery" / "README.md").read_text(encoding="utf-8")
 TEXTS = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in [ROOT / "README.md"]}
 TEXTS |= {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/**/*.md"))}
-FENCED = re.compile(r"^```\n(.*?)^```$", re.S | re.M)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 
 
 def composed(*words):
@@ -65,7 +65,7 @@ def composed(*words):
 
 def shown():
     """The words after `python -m alchemy` of every command in the README's blocks, each once."""
-    lines = [line for block in FENCED.findall(README) for line in block.splitlines()]
+    lines = [line for language, block in FENCED.findall(README) if not language for line in block.splitlines()]
     found = [shlex.split(line, comments=True) for line in lines if line.startswith("python -m alchemy ")]
     return sorted({tuple(words[3:]) for words in found})
 
@@ -121,7 +121,7 @@ def test_a_command_for_other_tools_is_taken():
 
 def test_the_question_of_the_readme_has_its_answer(tmp_path):
     make(tmp_path, scores=(0.1, 0.2))
-    (tmp_path / "cells.csv").write_text(read(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
+    (tmp_path / "cells.csv").write_text(read_results(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
     seal(tmp_path / "cells.csv", proof_of(tmp_path))
     [where] = [words[words.index("--where") + 1] for words in shown() if "--where" in words]
     found = select(tmp_path, where)
@@ -155,7 +155,7 @@ def test_make_does_what_the_readme_says():
         ).stdout.rstrip()
 
     assert done("heatmap").endswith("-m alchemy experiment=mirage")
-    assert done("headline").endswith("-m alchemy experiment=headline")
+    assert done("headline").endswith("-m alchemy experiment=reasoning_tax/headline")
     assert done("paper", "quick=true", "large=true").endswith("-m alchemy paper quick=true large=true")
     assert done("paper").endswith("-m alchemy paper quick=false large=false")
     assert done("bench", "rounds=3", "compare=OLD.json").endswith("-m benchmarks rounds=3 compare=OLD.json")
@@ -189,7 +189,7 @@ def test_the_gallery_has_every_picture_and_a_command_for_each_section():
 def test_the_defaults_are_those_that_are_told():
     cfg = composed()
     assert (cfg.train.loss, cfg.study.temperature, cfg.model.context, cfg.tokens) == ("completion", 0, 64, "symbols")
-    assert (cfg.workers, cfg.hunt, cfg.track, cfg.study.count, cfg.output) == (2, 0.5, "none", 2000, "outputs")
+    assert (cfg.workers, cfg.target, cfg.track, cfg.study.count, cfg.output) == (2, 0.5, "none", 2000, "outputs")
     assert cfg.study._target_ == "alchemy.studies.degradation.run"
     assert {shift.axis for shift in plan(cfg).shifts} == {"task", "element", "length", "steps", "format"}
     assert "one model, all five shifts" in README
@@ -202,16 +202,16 @@ def test_the_defaults_are_those_that_are_told():
 
 def test_the_experiments_are_as_large_as_they_are_said_to_be():
     sizes = {}
-    for name in ("headline", "diversity", "paper/base"):
+    for name in ("reasoning_tax/headline", "diversity", "paper/base"):
         swept = OmegaConf.load(CONF / "experiment" / f"{name}.yaml").hydra.sweeper.params
         sizes[name] = {key: str(values).split(",") for key, values in swept.items()}
-    arms, seeds = sizes["headline"]["arm"], sizes["headline"]["seed"]
+    arms, seeds = sizes["reasoning_tax/headline"]["arm"], sizes["reasoning_tax/headline"]["seed"]
     assert (len(arms) * len(seeds), 2 * len(seeds)) == (30, 10)  # one arm has a base of its own
     assert "# 30 jobs on 10 models" in TEXTS[next(path for path in TEXTS if path.name == "headline.md")]
     assert sizes["paper/base"]["seed"] == ["0", "1", "2"]
     assert sizes["diversity"]["task.compositions"][::6] == ["1", "56"]
     assert set(LARGE) < set(paper.MINUTES) == {path.stem for path in CONF.glob("experiment/paper/*.yaml")} - {"base"}
-    base = composed("experiment=headline").base
+    base = composed("experiment=reasoning_tax/headline").study.base
     assert (base.bits, base.slow) == (0.8, 0.6)
 
 

@@ -12,6 +12,7 @@ from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES
 from alchemy.data.task import Distribution, draw, in_side, problems_of, sample
 from alchemy.data.vocabulary import PAD
+from alchemy.results.code import used_by
 from alchemy.runs.plan import composition_level, plan
 from alchemy.runs.targets import named
 from alchemy.training.fit import fresh
@@ -197,7 +198,7 @@ def test_the_code_of_nested_worlds_is_part_of_a_plan_and_of_its_fingerprint(monk
     digested = []
     monkeypatch.setattr("alchemy.runs.plan.code_digest", lambda *modules: digested.extend(modules) or "code")
     plan(settings("shift.axis=task", "shift.levels=[0]"))
-    assert {Facts.__module__, Arithmetic.__module__} <= set(digested)
+    assert {Facts.__module__, Arithmetic.__module__} <= set(used_by(*digested))
 
 
 def test_training_begins_with_more_chains_and_goes_on_as_it_is_said_to():
