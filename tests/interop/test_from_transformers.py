@@ -19,9 +19,10 @@ from hydra import compose, initialize_config_dir
 
 from alchemy.__main__ import answer as main
 from alchemy.data.noise import Noise
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import corrupt
-from alchemy.data.task import Distribution, draw
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import END, PAD, UNKNOWN
 from alchemy.interop import to_transformers as checkpoint
 from alchemy.models.decoding import complete

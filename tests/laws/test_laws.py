@@ -12,9 +12,10 @@ from numpy.testing import assert_array_equal
 from alchemy.data.answers import verify
 from alchemy.data.batch import Role, left_justify
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.data.sampling import draw, in_side, problems_of, render, span
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, asking, corrupt
-from alchemy.data.task import draw, in_side, problems_of, render, span, terse
+from alchemy.data.task import terse
 from alchemy.data.vocabulary import ANSWER, END, PAD
 from alchemy.models.decoding import complete, follows_gold, to_tensor
 from alchemy.training.packing import counted, loss_of, targets

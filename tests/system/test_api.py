@@ -249,7 +249,7 @@ def grown(table):
     for rows in (100, 1000):
         for row in table[table["metric"] == "exact_match"].to_dict("records"):
             at = {name: row[name] for name in ("axis", "kind", "domain", "level", "setting", "part", "seed")}
-            yield al.Record(row["metric"], row["value"], row["error"], row["count"], at | {"rows": rows})
+            yield al.Record(row["metric"], row["value"], row["error"], row["count"], at | {"rows": rows}, row["unit"])
 
 
 def test_a_finished_folder_is_read(tmp_path):

@@ -8,9 +8,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from alchemy.__main__ import answer as main
+from alchemy.data.sampling import draw, in_side
 from alchemy.data.seeds import stream
 from alchemy.data.shift import lengthen
-from alchemy.data.task import Distribution, draw, in_side
+from alchemy.data.task import Distribution
 from tasks.cipher import Cipher
 from tests.helpers.worlds import ROOT
 
