@@ -42,7 +42,7 @@ ONCE = ("sixteen", "stopped", "memory", "64")
 
 
 SURVIVING = ["outcomes", "write_parquet", "write_aside", "write_json", "fingerprint", "code_digest", "provenance"]
-SURVIVING += ["put_down", "acquire", "load", "__contains__"]
+SURVIVING += ["save", "acquire", "load", "__contains__"]
 CHECKING = (("plan", "examine"), ("store", "read"), ("cells", "read"))  # by file and function
 
 

@@ -117,7 +117,7 @@ def exposure(task: Terse, facts: Batch) -> NDArray[np.float64]:
     return task.exposure(facts.tokens[:, :length]) if isinstance(task, Exposed) else np.ones(len(facts))
 
 
-def even(task: Terse, facts: Batch, rng: np.random.Generator) -> Batch:
+def subsample_uniform(task: Terse, facts: Batch, rng: np.random.Generator) -> Batch:
     """Those of `facts`, drawn as often as training asks about them, that are left if all are to be alike."""
     often = exposure(task, facts)
     return facts[rng.random(len(facts)) < often.min() / often]

@@ -55,7 +55,7 @@ class Cache:
 
 
 class Block(nn.Module):
-    """One layer: attention, then a feed-forward layer, each on the normalised stream and added back to it."""
+    """One layer: attention, then a feed-forward layer, each on the normalised residual stream and added back to it."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -67,19 +67,19 @@ class Block(nn.Module):
         self.feed_in = nn.Linear(width, 4 * width)
         self.feed_out = nn.Linear(4 * width, width)
 
-    def forward(self, stream: Tensor, layer: int, angles: Tensor | None, cache: Cache | None) -> Tensor:
-        B, T, D = stream.shape
-        mixed = self.attention_in(self.attention_norm(stream)).view(B, T, 3, self.heads, D // self.heads)
+    def forward(self, residual: Tensor, layer: int, angles: Tensor | None, cache: Cache | None) -> Tensor:
+        B, T, D = residual.shape
+        mixed = self.attention_in(self.attention_norm(residual)).view(B, T, 3, self.heads, D // self.heads)
         if angles is not None:
             mixed = torch.cat([rotate(mixed[:, :, :2], angles[:, None, None]), mixed[:, :, 2:]], dim=2)
         if cache is not None:
             cache.store(layer, mixed)
         attended = cache.attend(layer, mixed[:, 0, 0]) if cache is not None and cache.length else attend(mixed)
-        stream = stream + self.attention_out(attended.reshape(B, T, D))
-        return stream + self.feed(self.feed_norm(stream))
+        residual = residual + self.attention_out(attended.reshape(B, T, D))
+        return residual + self.feed(self.feed_norm(residual))
 
-    def feed(self, stream: Tensor) -> Tensor:
-        return self.feed_out(functional.gelu(self.feed_in(stream)))
+    def feed(self, residual: Tensor) -> Tensor:
+        return self.feed_out(functional.gelu(self.feed_in(residual)))
 
 
 class LlamaBlock(Block):
@@ -95,8 +95,8 @@ class LlamaBlock(Block):
         self.feed_in = nn.Linear(width, 2 * feed, bias=False)  # the gate, and what it lets through
         self.feed_out = nn.Linear(feed, width, bias=False)
 
-    def feed(self, stream: Tensor) -> Tensor:
-        gate, value = self.feed_in(stream).chunk(2, dim=-1)
+    def feed(self, residual: Tensor) -> Tensor:
+        gate, value = self.feed_in(residual).chunk(2, dim=-1)
         return self.feed_out(functional.silu(gate) * value)
 
 
@@ -125,7 +125,9 @@ class Transformer(nn.Module):
         self.context, self.heads, self.width = context, heads, width
         self.spread = SPREAD
         self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
-        self.precision: Precision = "float32"  # of its layers' products; weights, stream and logits are float32
+        self.precision: Precision = (
+            "float32"  # of its layers' products; weights, residual stream and logits are float32
+        )
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.places = nn.Embedding(context, width) if positions in ("learned", "both") else None
         self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
@@ -144,28 +146,28 @@ class Transformer(nn.Module):
         """(B, T) ids to (B, T, V) logits; with a cache, the tokens go on from those it holds, one at a time."""
         return self.logits(self.hidden(tokens, cache))
 
-    def arithmetic(self) -> AbstractContextManager:
+    def autocast(self) -> AbstractContextManager:
         """What to compute its layers in: with products in bfloat16, where its precision says so."""
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.tokens.weight.device.type, torch.bfloat16)
 
     def hidden(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """(B, T) ids to the normalised stream (B, T, D) that `logits` reads."""
+        """(B, T) ids to the normalised residual stream (B, T, D) that `logits` reads."""
         start = cache.length if cache else 0
         end = start + tokens.shape[1]
         assert end <= self.context, f"{end} tokens do not fit model.context={self.context}"
         assert start == 0 or end == start + 1, "a filled cache takes one token at a time"
-        stream = self.tokens(tokens)
+        residual = self.tokens(tokens)
         if self.places is not None:
-            stream = stream + self.places.weight[start:end]
+            residual = residual + self.places.weight[start:end]
         angles = None if self.angles is None else self.angles[start:end]
-        with self.arithmetic():
+        with self.autocast():
             for layer, block in enumerate(self.blocks):
-                stream = block(stream, layer, angles, cache)
+                residual = block(residual, layer, angles, cache)
         if cache:
             cache.length = end
-        return self.norm(stream)
+        return self.norm(residual)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.tokens.weight)
@@ -221,7 +223,7 @@ def rotate(states: Tensor, angles: Tensor) -> Tensor:
 
 def initialise(model: Transformer, rng: np.random.Generator) -> None:
     """Fresh weights in place, from `rng` alone: normal with deviation 0.02, divided by sqrt(2 L) where a layer writes
-    into the stream; biases zero, norms one. Source: GPT-2's initialisation.
+    into the residual stream; biases zero, norms one. Source: GPT-2's initialisation.
     """
     with torch.no_grad():
         for name, weights in model.named_parameters():

@@ -14,7 +14,7 @@ from alchemy.results.files import write_aside
 
 Settings = dict[str, Any]
 
-PAUSE = 30.0  # seconds between two times that a training is put down
+PAUSE = 30.0  # seconds between two times that a training is saved
 
 
 class ModelRecord(TypedDict):
@@ -31,7 +31,7 @@ class ModelRecord(TypedDict):
 
 
 class TrainingRecord(TypedDict):
-    """What training.json says of a training that was put down, besides its checksum."""
+    """What training.json says of an unfinished training that was saved, besides its checksum."""
 
     name: str  # of the folder that it lies in
     sha256: str  # of training.safetensors
@@ -67,7 +67,7 @@ def by_name(settings: Any) -> Any:
 class Partial:
     """A model in training: what it needs to go on, and its snapshots, in a folder that becomes the model's own.
 
-    What is put down within PAUSE seconds of the last time is not written.
+    What is saved within PAUSE seconds of the last time is not written.
     """
 
     folder: Path
@@ -96,7 +96,7 @@ class Partial:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.kept = {}
 
-    def put_down(self, state: dict[str, Any], checks: list[dict[str, Any]]) -> None:
+    def save(self, state: dict[str, Any], checks: list[dict[str, Any]]) -> None:
         from safetensors.torch import save
 
         if monotonic() - self.last < PAUSE:

@@ -29,7 +29,7 @@ from alchemy.results.provenance import provenance
 from alchemy.results.records import COORDINATES, Record, write
 from alchemy.runs.plan import Plan, plan, predicted, study_of
 from alchemy.runs.settings import words_of
-from alchemy.runs.track import Job, Tell, Told, tracking
+from alchemy.runs.track import Job, Reporting, Tell, tracking
 
 if TYPE_CHECKING:
     from alchemy.results.cells import Cells
@@ -177,7 +177,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
             except Damaged as error:
                 log.warning("%s; the model is trained anew", error)
         partial = store.Partial(models / f".{home.name}.partial")
-        facts = train_or_resume(todo, what, row, Told(partial, tell))
+        facts = train_or_resume(todo, what, row, Reporting(partial, tell))
         partial.close(home, todo.model, todo.settings, facts)
         return store.load(home, todo.model, todo.settings)
 
@@ -211,8 +211,8 @@ def untrained(todo: Plan, what: str) -> dict[str, Any]:
     return record | {"sha256": digest(files), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
 
 
-def train_or_resume(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
-    """Trains `todo.model` from fresh weights, or from what lies on its desk; returns what there is to say of it."""
+def train_or_resume(todo: Plan, what: str, row: int, checkpointer: Reporting) -> dict[str, Any]:
+    """What there is to say of a training of `todo.model`, from fresh weights or from where it was stopped."""
     from alchemy.runs.progress import progress
     from alchemy.training.fit import Unusable, begin, fit_model
 
@@ -227,14 +227,14 @@ def train_or_resume(todo: Plan, what: str, row: int, desk: Told) -> dict[str, An
                 todo.recipe,
                 seed,
                 lambda at: show(at.step, todo.recipe.steps, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}"),
-                desk,
+                checkpointer,
             )
 
         try:
             checks = checked()
         except Unusable as error:
             log.warning("%s, training: %s; it is begun anew", what, error)
-            desk.clear()
+            checkpointer.clear()
             checks = checked()
     last = checks[-1]
     log.info("%s, training: %d rows in %.0f s, exact match %.4f", what, last.rows, last.seconds, last.exact_match)

@@ -155,26 +155,26 @@ def said_of(track: str, error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
-    """The desk of a training (alchemy.training.fit) whose checks, those it goes on from and new ones, are all told."""
+class Reporting:
+    """A checkpointer that also reports every check to a tracker, including those restored on resume."""
 
-    desk: Any
+    checkpointer: Any
     tell: Tell
 
     def resume(self) -> tuple[dict[str, Any], list[Check]] | None:
-        found = self.desk.resume()
+        found = self.checkpointer.resume()
         self.tell(found[1] if found else [])
         return found
 
-    def put_down(self, state: dict[str, Any], checks: list[Check]) -> None:
-        self.desk.put_down(state, checks)
+    def save(self, state: dict[str, Any], checks: list[Check]) -> None:
+        self.checkpointer.save(state, checks)
         self.tell(checks)
 
     def snapshot(self, rows: int, weights: dict[str, Any]) -> None:
-        self.desk.snapshot(rows, weights)
+        self.checkpointer.snapshot(rows, weights)
 
     def clear(self) -> None:
-        self.desk.clear()
+        self.checkpointer.clear()
 
 
 class TensorBoard:

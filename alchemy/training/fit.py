@@ -89,13 +89,13 @@ class Progress:
     seconds: float
 
 
-class Desk(Protocol):
-    """Where a training puts down what it needs to go on, and its snapshots; `alchemy.results.store.Partial` is one."""
+class Checkpointer(Protocol):
+    """Where a training saves what it needs to go on, and its snapshots; `alchemy.results.store.Partial` is one."""
 
     def resume(self) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]] | None:
-        """What was last put down: the state of model and optimiser, and the checks so far."""
+        """What was last saved: the state of model and optimiser, and the checks so far."""
 
-    def put_down(self, state: dict[str, torch.Tensor], checks: list[dict[str, Any]]) -> None: ...
+    def save(self, state: dict[str, torch.Tensor], checks: list[dict[str, Any]]) -> None: ...
 
     def snapshot(self, rows: int, weights: dict[str, torch.Tensor]) -> None: ...
 
@@ -131,7 +131,7 @@ def next_token(model: Transformer, recipe: Recipe, source: Source, steps: int) -
 
 
 class Unusable(ValueError):
-    """What lies on a desk is not the state of this training."""
+    """What was saved is not the state of this training."""
 
 
 def begin(model: Transformer, seed: int) -> None:
@@ -145,15 +145,15 @@ def fit_model(
     recipe: Recipe,
     seed: int,
     report: Callable[[Progress], None],
-    desk: Desk | None = None,
+    checkpointer: Checkpointer | None = None,
     objective: Objective | None = None,
     held_out: Batch | None = None,
 ) -> list[Progress]:
     """Trains `model` in place until `recipe.mark` or the last step; returns every check, each reported as it comes.
 
     The rows are a pure function of task, recipe and seed, and one thread gives one result, bit for bit, also when it
-    was stopped and goes on from what lies on its `desk`. Fine-tuning gives its own `objective`, the losses of so many
-    steps, and `held_out` problems to check on. Weights that ask for no gradient stay as they are. Raises ValueError,
+    was stopped and goes on from what its `checkpointer` has. Fine-tuning gives its own `objective`, the losses of so
+    many steps, and `held_out` problems to check on. Weights that ask for no gradient stay as they are. Raises ValueError,
     which begins with the setting of the recipe to change, for a loss that is no number.
     """
     if held_out is None:
@@ -162,7 +162,7 @@ def fit_model(
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, fused=True, **settings)  # type: ignore[arg-type]
     checks: list[Progress] = []
-    if desk and (found := desk.resume()):
+    if checkpointer and (found := checkpointer.resume()):
         checks = taken_up(model, optimizer, *found)
     source = fresh(task, seed, len(checks), recipe.check_every * recipe.batch)
     before = checks[-1].seconds if checks else 0.0
@@ -187,10 +187,10 @@ def fit_model(
         right = float(follows_gold(model, held_out).mean())
         seconds = before + perf_counter() - begun
         checks.append(Progress(done, done * recipe.batch, mean, right, seconds))
-        if desk and recipe.keeps(done):
-            desk.snapshot(done * recipe.batch, model.state_dict())
-        if desk:
-            desk.put_down(state_of(model, optimizer), [asdict(check) for check in checks])
+        if checkpointer and recipe.keeps(done):
+            checkpointer.snapshot(done * recipe.batch, model.state_dict())
+        if checkpointer:
+            checkpointer.save(state_of(model, optimizer), [asdict(check) for check in checks])
         report(checks[-1])
     return checks
 
@@ -218,7 +218,7 @@ def taken_up(
         steps = {int(value) for name, value in state.items() if name.endswith(".step")}
         forms = [{name: (its.shape, its.dtype) for name, its in some.items()} for some in (given, expected)]
         if forms[0] != forms[1] or steps != {checks[-1].step}:
-            raise Unusable("a training that was put down is not this one")
+            raise Unusable("a training that was saved is not this one")
         load_state(model, optimizer, state)
     except (RuntimeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise error if isinstance(error, Unusable) else Unusable(f"a training cannot go on ({error})") from error

@@ -19,12 +19,12 @@ from alchemy.measures.knowledge import (
     ask,
     asked,
     by_exposure,
-    even,
     halves,
     questions,
     rates,
     split,
     stored_bits,
+    subsample_uniform,
     values_of,
 )
 from alchemy.models.decoding import Opening, complete, first_rule
@@ -347,12 +347,12 @@ def test_facts_are_all_alike_however_often_they_are_asked_about():
     """Of 32 entities by Zipf's law, drawn 6,000 times: thinned, each stated fact is about as frequent as any other."""
     task = replace(WORLD, worlds=(replace(WORLD.worlds[0], zipf=1.0), WORLD.worlds[1]))
     drawn = questions(task, RECALLED, 6000, stream(0, "facts"), "train", 0.0)
-    left = even(task, drawn, stream(0, "even"))
+    left = subsample_uniform(task, drawn, stream(0, "even"))
     before, after = (np.unique(rows.tokens, axis=0, return_counts=True)[1] for rows in (drawn, left))
     assert len(before) == len(after)
     assert before.max() > 8 * before.min()
     assert after.max() < 3 * after.min()
-    assert len(even(WORLD, drawn, stream(0, "even"))) == len(drawn)  # where all are asked about alike
+    assert len(subsample_uniform(WORLD, drawn, stream(0, "even"))) == len(drawn)  # where all are asked about alike
 
 
 def test_bits_of_facts_seen_often_and_seldom_by_hand():
@@ -410,7 +410,7 @@ def test_facts_are_thinned_by_how_often_they_are_asked_about():
     tokens = np.array([[7, RULE]] * 4000 + [[8, RULE]] * 1000, np.int16)
     role = np.array([[Role.ELEMENT, Role.TRANSFORMATION]] * 5000, np.int8)
     facts = Batch(tokens, role, np.full((5000, 2), -1, np.int8))
-    left = even(Known(), facts, stream(0, "even")).tokens[:, 0]
+    left = subsample_uniform(Known(), facts, stream(0, "even")).tokens[:, 0]
     assert (left == 8).sum() == 1000
     assert (left == 7).sum() == pytest.approx(1000, abs=120)
     bits = by_exposure(Known(), facts, np.where(tokens[:, 0] == 7, 3.0, 1.0))

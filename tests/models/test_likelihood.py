@@ -149,7 +149,7 @@ def test_equal_models_do_not_differ_and_no_divergence_is_negative():
     assert (divergence(SHARP, near, batch) > -1e-5).all()
 
 
-class Told(torch.nn.Module):
+class Reporting(torch.nn.Module):
     """A model that holds symbols likely at given rates, whatever it reads."""
 
     def __init__(self, rates):
@@ -163,7 +163,7 @@ class Told(torch.nn.Module):
 
 def test_the_divergence_is_the_forward_one_by_hand():
     batch = rows(4, chains=0.0)
-    base, model = Told([0.5, 0.5]), Told([0.9, 0.1])
+    base, model = Reporting([0.5, 0.5]), Reporting([0.9, 0.1])
     forward = 0.5 * log(0.5 / 0.9) + 0.5 * log(0.5 / 0.1)
     backward = 0.9 * log(0.9 / 0.5) + 0.1 * log(0.1 / 0.5)
     tokens = completed(batch).sum(axis=1)
@@ -175,7 +175,7 @@ def test_the_divergence_is_the_forward_one_by_hand():
 
 def test_what_the_base_never_says_is_no_divergence():
     batch = rows(4, chains=0.0)
-    found = divergence(Told([1.0, 0.0]), Told([0.25, 0.75]), batch)
+    found = divergence(Reporting([1.0, 0.0]), Reporting([0.25, 0.75]), batch)
     assert_allclose(found, log(4) * completed(batch).sum(axis=1), rtol=1e-5)
 
 

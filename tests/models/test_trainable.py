@@ -11,7 +11,7 @@ from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import corrupt
 from alchemy.data.vocabulary import PAD
-from alchemy.internals.weights import parts
+from alchemy.internals.weights import Portion, parts
 from alchemy.models.decoding import complete
 from alchemy.models.trainable import LowRank, choose_trainable, merge
 from alchemy.models.transformer import Llama, Transformer, initialise
@@ -109,7 +109,7 @@ def test_halves_are_all_layers_together_and_those_that_are_restored(layers):
     model = fresh("gpt", layers)
     restored = parts(model, rng())
     lower, upper = (names(model, choose_trainable(model, which, rng())) for which in ("lower", "upper"))
-    assert (lower, upper) == (restored["lower"], restored["upper"])
+    assert (lower, upper) == (restored[Portion("lower")], restored[Portion("upper")])
     assert not lower & upper
     assert lower | upper == {name for name, _ in model.named_parameters() if name.startswith("blocks.")}
 

@@ -84,7 +84,7 @@ def test_a_failed_save_leaves_nothing(tmp_path, cipher):
 def test_a_training_lies_ready_where_it_was_stopped(tmp_path, cipher, monkeypatch):
     monkeypatch.setattr(store, "PAUSE", 0)
     state, checks = tiny_model(cipher).state_dict(), [{"step": 3}]
-    store.Partial(tmp_path / "part").put_down(state, checks)
+    store.Partial(tmp_path / "part").save(state, checks)
     found, its = store.Partial(tmp_path / "part").resume()
     assert its == checks
     assert all(torch.equal(found[name], state[name]) for name in state)
@@ -119,7 +119,7 @@ def test_the_snapshots_of_a_training_that_goes_on_are_known_again(tmp_path, ciph
     monkeypatch.setattr(store, "PAUSE", 0)
     first = store.Partial(tmp_path / "part")
     first.snapshot(64, tiny_model(cipher).state_dict())
-    first.put_down(tiny_model(cipher).state_dict(), [])
+    first.save(tiny_model(cipher).state_dict(), [])
     again = store.Partial(tmp_path / "part")
     assert again.resume() is not None
     assert again.kept == first.kept != {}

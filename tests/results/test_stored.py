@@ -288,7 +288,7 @@ def test_a_training_that_was_put_down_goes_on_only_where_it_is_its_own(sweep, mo
         (good, dict([*state.items()][1:])),
     ):
         shutil.rmtree(home, ignore_errors=True)
-        partial.put_down(its, checks)
+        partial.save(its, checks)
         assert save(its)
         assert sweep.again(0) == sweep.records[0]
         assert (home / "model.safetensors").read_bytes() == weights

@@ -326,7 +326,7 @@ def test_a_training_is_put_down_every_half_minute(tmp_path, monkeypatch):
     written = []
     for second in (29.0, 31.0, 59.0, 62.0):
         now[0] = second
-        partial.put_down({}, [{"step": int(second)}])
+        partial.save({}, [{"step": int(second)}])
         file = tmp_path / "part" / "training.json"
         written.append(json.loads(file.read_text())["checks"][0]["step"] if file.exists() else None)
     assert written == [None, 31, 31, 62]

@@ -36,8 +36,8 @@ def test_one_seed_gives_the_same_bits(cipher):
     assert not torch.equal(first, bits(cipher, 1))
 
 
-class Desk:
-    """A desk that is interrupted when `until` checks lie on it."""
+class Checkpointer:
+    """A checkpointer that is interrupted when `until` checks lie on it."""
 
     def __init__(self, until=None):
         self.until, self.kept, self.taken = until, None, {}
@@ -45,7 +45,7 @@ class Desk:
     def resume(self):
         return self.kept
 
-    def put_down(self, state, checks):
+    def save(self, state, checks):
         self.kept = ({name: value.clone() for name, value in state.items()}, checks)
         if len(checks) == self.until:
             raise KeyboardInterrupt
@@ -59,21 +59,21 @@ def test_a_stopped_training_goes_on_to_the_same_bits(cipher, padding):
     recipe = Recipe(**{**QUICK, "steps": 20, "mark": None, "padding": padding})
     whole, parts = tiny_model(cipher), tiny_model(cipher)
     straight = fit_model(cipher, whole, recipe, 0, lambda at: None)
-    desk = Desk(until=2)
+    checkpointer = Checkpointer(until=2)
     with pytest.raises(KeyboardInterrupt):
-        fit_model(cipher, parts, recipe, 0, lambda at: None, desk)
-    desk.until, again = None, tiny_model(cipher, seed=5)
-    resumed = fit_model(cipher, again, recipe, 0, lambda at: None, desk)
+        fit_model(cipher, parts, recipe, 0, lambda at: None, checkpointer)
+    checkpointer.until, again = None, tiny_model(cipher, seed=5)
+    resumed = fit_model(cipher, again, recipe, 0, lambda at: None, checkpointer)
     assert [(c.step, c.loss, c.exact_match) for c in resumed] == [(c.step, c.loss, c.exact_match) for c in straight]
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
 
 def test_snapshots_are_spread_over_the_training(cipher):
-    desk, model = Desk(), tiny_model(cipher)
+    checkpointer, model = Checkpointer(), tiny_model(cipher)
     recipe = Recipe(**{**QUICK, "steps": 64, "check_every": 2, "mark": None, "snapshots": 6})
-    fit_model(cipher, model, recipe, 0, lambda at: None, desk)
-    assert list(desk.taken) == [32, 64, 128, 256, 512, 1024]
-    assert all(torch.equal(desk.taken[1024][name], value) for name, value in model.state_dict().items())
+    fit_model(cipher, model, recipe, 0, lambda at: None, checkpointer)
+    assert list(checkpointer.taken) == [32, 64, 128, 256, 512, 1024]
+    assert all(torch.equal(checkpointer.taken[1024][name], value) for name, value in model.state_dict().items())
 
 
 def test_padding_to_the_context_changes_no_gradient(cipher):

@@ -25,7 +25,16 @@ from alchemy.models.transformer import Transformer
 from alchemy.results.cells import Cell
 from alchemy.results.records import Record
 from alchemy.studies.reasoning_tax.coordinates import Part, unit
-from alchemy.studies.reasoning_tax.exam import Exam, Found, exam, loss, moved, progress, restoration, start
+from alchemy.studies.reasoning_tax.evaluation import (
+    EvaluationSet,
+    Found,
+    evaluation_set,
+    loss,
+    moved,
+    progress,
+    restoration,
+    start,
+)
 from alchemy.training.fit import Objective, Progress, Recipe, Source, fit_model
 from alchemy.training.objectives import anchored, in_turn, reinforced, replayed, supervised
 from alchemy.training.policy_gradient import Policy
@@ -101,7 +110,7 @@ def run(
 def measured(bench: Bench, arm: Arm, match: Match, count: int, every: int, relearn: Recipe) -> Cell:
     """All that is measured of an arm, by step and part, written as JSON."""
     task, model, seed = bench.task, bench.model, bench.seed
-    questions = exam(task, model, count, seed)
+    questions = evaluation_set(task, model, count, seed)
     if arm.keep == "anchor_facts" or replay_share(arm.keep):  # knowledge is of facts that the arm does not show
         questions = questions.unshown()
     course = Course(questions, match, every, bench.report, arm.recipe.steps)
@@ -151,7 +160,7 @@ def check(
 class Course:
     """What is measured while an arm is taught: by step, and copies of the model at the first step past each match."""
 
-    exam: Exam
+    evaluation: EvaluationSet
     match: Match
     every: int
     report: Callable[[int, int, str], None]
@@ -164,13 +173,13 @@ class Course:
 
     def look(self, step: int, model: Transformer) -> None:
         """Measures whole where it is time to, or where a match is passed."""
-        rate, far = moved(self.exam, model)
+        rate, far = moved(self.evaluation, model)
         passed = {name for name, value in (("opening", rate), ("kl", far)) if value >= getattr(self.match, name)}
         fresh = passed - set(self.matched) if step else set()
         if step % self.every == 0 or step == self.steps or fresh or abs(rate - self.last) >= SHOWN:
-            values = progress(self.exam, model)
+            values = progress(self.evaluation, model)
             if step == 0:
-                values |= start(self.exam)
+                values |= start(self.evaluation)
             if self.rewards:
                 values[Part("update")]["reward"] = (float(np.mean(self.rewards)), 0.0)
             self.found[step], self.last = values, rate
@@ -182,7 +191,7 @@ class Course:
 
 def teach(course: Course, arm: Arm, seed: int) -> None:
     """Fine-tunes a copy of the base, looking at it after every step."""
-    base = course.exam.base
+    base = course.evaluation.base
     model = deepcopy(base)
     course.look(0, model)
     choose_trainable(model, TRAINS.get(arm.keep, "all"), stream(seed, "trainable"))
@@ -195,13 +204,13 @@ def teach(course: Course, arm: Arm, seed: int) -> None:
         course.look(check.step, plain)
 
     with settings_at("study.recipe", vars(arm.recipe)):
-        held_out = course.exam.problems[:1]
-        fit_model(course.exam.task, model, arm.recipe, seed, look, objective=objective, held_out=held_out)
+        held_out = course.evaluation.problems[:1]
+        fit_model(course.evaluation.task, model, arm.recipe, seed, look, objective=objective, held_out=held_out)
 
 
 def lesson(course: Course, arm: Arm, seed: int) -> Objective:
     """The losses of an arm, with what is added to keep knowledge; both are known."""
-    task, base, recipe = course.exam.task, course.exam.base, arm.recipe
+    task, base, recipe = course.evaluation.task, course.evaluation.base, arm.recipe
     steps = tuple(composition for composition in asked(task)[1] if len(composition) > 1)
     rng = {name: stream(seed, "lesson", name) for name in ("samples", "rewards", "anchor", "replay")}
 

@@ -22,7 +22,7 @@ from alchemy.models.transformer import Llama
 from alchemy.results.store import Trained
 from alchemy.studies.reasoning_tax import study as reasoning_tax
 from alchemy.studies.reasoning_tax.coordinates import Part
-from alchemy.studies.reasoning_tax.exam import exam, loss, moved, progress, restoration, start
+from alchemy.studies.reasoning_tax.evaluation import evaluation_set, loss, moved, progress, restoration, start
 from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED, Match, first_half, relearnt
 from alchemy.training.fit import fit_model
 from alchemy.training.objectives import supervised
@@ -64,7 +64,7 @@ def again_of(questions, model):
 
 @pytest.fixture(scope="module")
 def questions():
-    return exam(WORLD, trained(), 120, 0)
+    return evaluation_set(WORLD, trained(), 120, 0)
 
 
 def taught_by(source):
@@ -108,7 +108,7 @@ def test_the_base_has_not_moved_from_itself(questions):
 
 def test_bits_of_facts_that_are_asked_about_often_and_seldom():
     people = replace(WORLD.worlds[0], zipf=1.0)
-    some = exam(replace(WORLD, worlds=(people, WORLD.worlds[1])), trained(), 200, 0)
+    some = evaluation_set(replace(WORLD, worlds=(people, WORLD.worlds[1])), trained(), 200, 0)
     found = {name: value for name, (value, _) in reported(some, trained())["knowledge"].items()}
     assert set(found) == {*KNOWLEDGE, "bits_head", "bits_tail"}
     first = {tuple(names) for names in WORLD.ours[0][people.people[:7]].tolist()}  # 1/8 of a sum of 4.06 is the mean
@@ -211,7 +211,7 @@ def test_a_model_that_cannot_be_asked_is_told_so(change, words):
     sizes = {"context": CONTEXT, "layers": 2} | change
     model = Llama(len(WORLD.vocabulary), heads=2, width=16, ffn=16, **sizes)
     with pytest.raises(ValueError, match=words):
-        exam(WORLD, model, 4, 0)
+        evaluation_set(WORLD, model, 4, 0)
 
 
 # ---- the study

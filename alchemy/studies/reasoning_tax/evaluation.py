@@ -24,13 +24,13 @@ from alchemy.measures.knowledge import (
     ask,
     asked,
     by_exposure,
-    even,
     halves,
     questions,
     rates,
     slow,
     split,
     stored_bits,
+    subsample_uniform,
     values_of,
 )
 from alchemy.measures.trace import RECALL, trace_steps
@@ -45,7 +45,7 @@ Found = dict[Part, dict[str, tuple[float, float]]]  # by part and metric, value 
 
 
 @dataclass(frozen=True)
-class Exam:
+class EvaluationSet:
     """The questions of one seed: `facts` that training stated, often or not, all alike; `problems` of several steps on
     the test side, those of `unseen` compositions and of `deeper` ones; `written` and `facts_written`, what `base` makes
     of problems and facts at temperature 1; `second`, which facts are of the half that is never taught again.
@@ -69,7 +69,7 @@ class Exam:
     def unaided(self) -> NDArray[np.float64]:
         return unaided(self.base, self.problems, self.task.vocabulary.first_atom)
 
-    def unshown(self) -> "Exam":
+    def unshown(self) -> "EvaluationSet":
         """The same with those facts alone that are never taught again."""
         some = self.second
         return replace(self, facts=self.facts[some], facts_written=self.facts_written[some], second=some[some])
@@ -78,7 +78,7 @@ class Exam:
         return opening(model, batch, self.task.vocabulary.first_atom)
 
 
-def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
+def evaluation_set(task: Terse, base: Transformer, count: int, seed: int) -> EvaluationSet:
     """`count` questions of each kind. Raises ValueError where the world lacks one, or the model cannot read it."""
     recalled, computed = asked(task)
     longest = max(map(len, computed), default=0)
@@ -93,9 +93,9 @@ def exam(task: Terse, base: Transformer, count: int, seed: int) -> Exam:
     deeper = tuple({(*steps[i], steps[i][0]) for i in rng.integers(0, len(steps), 200) if len(steps[i]) == longest})
     needs_room(task, base, deeper)
     drawn = stream(seed, "facts")
-    facts = even(task, questions(task, recalled, 8 * count, drawn, "train", 0.0), drawn)[:count]
+    facts = subsample_uniform(task, questions(task, recalled, 8 * count, drawn, "train", 0.0), drawn)[:count]
     problems = questions(task, tuple(steps), count, stream(seed, "problems"), "test", 1.0)
-    return Exam(
+    return EvaluationSet(
         task,
         base,
         facts,
@@ -121,26 +121,26 @@ def needs_room(task: Terse, base: Transformer, deeper: tuple[Composition, ...]) 
         )
 
 
-def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
+def moved(evaluation: EvaluationSet, model: Transformer) -> tuple[float, float]:
     """How far fine-tuning has come, cheaply, for every step: the mean rate of opening a chain on problems, at
     temperature 1, and the forward KL to the base, in nats a completion.
     """
-    return float(exam.opening(model, exam.problems)[:, 0].mean()), float(
-        divergence(exam.base, model, exam.written).mean()
+    return float(evaluation.opening(model, evaluation.problems)[:, 0].mean()), float(
+        divergence(evaluation.base, model, evaluation.written).mean()
     )
 
 
-def progress(exam: Exam, model: Transformer) -> Found:
+def progress(evaluation: EvaluationSet, model: Transformer) -> Found:
     """By part and metric, value and standard error over the rows: what `model` can, knows, and has moved."""
-    bits = stored_bits(exam.task, model, exam.facts)
-    before, after = exam.base.state_dict(), model.state_dict()
-    worked, recalled = slow(exam.task, model, exam.problems), slow(exam.task, model, exam.facts)
-    computed = ask(exam.task, model, exam.problems, worked)
-    knows = ask(exam.task, model, exam.facts, recalled)
-    told = chain(exam.task, exam.base, exam.problems, worked, exam.unaided)
+    bits = stored_bits(evaluation.task, model, evaluation.facts)
+    before, after = evaluation.base.state_dict(), model.state_dict()
+    worked, recalled = slow(evaluation.task, model, evaluation.problems), slow(evaluation.task, model, evaluation.facts)
+    computed = ask(evaluation.task, model, evaluation.problems, worked)
+    knows = ask(evaluation.task, model, evaluation.facts, recalled)
+    told = chain(evaluation.task, evaluation.base, evaluation.problems, worked, evaluation.unaided)
     free = {
-        name: share(verify(exam.task, batch, complete(model, batch)))
-        for name, batch in (("ood", exam.unseen), ("deeper", exam.deeper))
+        name: share(verify(evaluation.task, batch, complete(model, batch)))
+        for name, batch in (("ood", evaluation.unseen), ("deeper", evaluation.deeper))
     }
     moves = {portion: {"norm": (value, 0.0)} for portion, value in change(before, after).items()}
     every = moves.pop(Portion("all"))
@@ -150,22 +150,22 @@ def progress(exam: Exam, model: Transformer) -> Found:
             "fast": share(computed.fast),
             "slow": share(computed.slow),
             "opens": share(computed.chained),
-            "opening": mean(exam.opening(model, exam.problems)[:, 0]),
+            "opening": mean(evaluation.opening(model, evaluation.problems)[:, 0]),
             **free,
         },
         Part("knowledge"): {
             "bits": mean(bits),
-            **by_exposure(exam.task, exam.facts, bits),
-            "opening": mean(exam.opening(model, exam.facts)[:, 0]),
+            **by_exposure(evaluation.task, evaluation.facts, bits),
+            "opening": mean(evaluation.opening(model, evaluation.facts)[:, 0]),
             **rates(knows),
         },
         Part("chain"): {
             **{name: mean(rows) for name, rows in told.items()},
-            "ki_recall": share(knowledge_index(trace_steps(exam.task, exam.facts, recalled), RECALL)),
+            "ki_recall": share(knowledge_index(trace_steps(evaluation.task, evaluation.facts, recalled), RECALL)),
         },
         Part("update"): {
-            "kl": mean(divergence(exam.base, model, exam.written)),
-            "kl_facts": mean(divergence(exam.base, model, exam.facts_written)),
+            "kl": mean(divergence(evaluation.base, model, evaluation.written)),
+            "kl_facts": mean(divergence(evaluation.base, model, evaluation.facts_written)),
             **every,
             "changed": (changed(before, after), 0.0),
         },
@@ -173,13 +173,13 @@ def progress(exam: Exam, model: Transformer) -> Found:
     }
 
 
-def start(exam: Exam) -> Found:
+def start(evaluation: EvaluationSet) -> Found:
     """What the base says of the threshold above which chains are opened greedily; the rate of chains that it was
     trained on, of problems of several steps; and the bits that a fact has at most.
     """
-    effective, rate = threshold(exam.opening(exam.base, exam.problems))
-    found = {"v_eff": effective, "p_star": rate, "p_cot": chained(exam.task)}
-    found |= {"capacity": log2(values_of(exam.facts, exam.task.vocabulary.first_atom))}
+    effective, rate = threshold(evaluation.opening(evaluation.base, evaluation.problems))
+    found = {"v_eff": effective, "p_star": rate, "p_cot": chained(evaluation.task)}
+    found |= {"capacity": log2(values_of(evaluation.facts, evaluation.task.vocabulary.first_atom))}
     return {Part("threshold"): {name: (value, 0.0) for name, value in found.items()}}
 
 
@@ -192,54 +192,59 @@ def chained(task: Terse) -> float:
     return float(np.average(np.array(chains)[several], weights=np.array(shares)[several]))
 
 
-def loss(exam: Exam, model: Transformer, again: Transformer, control: Transformer) -> dict[str, tuple[float, float]]:
+def loss(
+    evaluation: EvaluationSet, model: Transformer, again: Transformer, control: Transformer
+) -> dict[str, tuple[float, float]]:
     """What the loss of knowledge consists of, on the half of the facts that is not taught again, in accuracy, and in
     bits of fast answers. `again` is `model`, and `control` the base, that was taught the other half again: what this
     costs the control (`control_bits`) is no doing of the arm.
     """
-    rest = exam.facts[exam.second]
-    found = split(exam.known[exam.second], *(ask(exam.task, one, rest) for one in (model, again, control)))
+    rest = evaluation.facts[evaluation.second]
+    found = split(
+        evaluation.known[evaluation.second], *(ask(evaluation.task, one, rest) for one in (model, again, control))
+    )
     before, after, later, other = (  # of all facts, so that each is of the same number of values
-        float(stored_bits(exam.task, one, exam.facts)[exam.second].mean()) for one in (exam.base, model, again, control)
+        float(stored_bits(evaluation.task, one, evaluation.facts)[evaluation.second].mean())
+        for one in (evaluation.base, model, again, control)
     )
     found |= {"lost_bits": before - after, "storage_bits": other - later, "control_bits": before - other}
     found |= {"latent_bits": found["lost_bits"] - found["storage_bits"]}
     return {name: (value, 0.0) for name, value in found.items()}
 
 
-def restoration(exam: Exam, model: Transformer, seed: int, match: str) -> Found:
+def restoration(evaluation: EvaluationSet, model: Transformer, seed: int, match: str) -> Found:
     """For each portion of the weights, as parts restore and graft of `match`: the share of lost `bits` that comes back
     and the share of the `gain` that stays when it goes back to the base, with `free` accuracy on problems; and what of
     both the base gets when it is given the portion. The gain is in the logit of opening a chain; `halfway` is the whole
     change halved.
     """
-    first, last = standing(exam, exam.base), standing(exam, model)
+    first, last = standing(evaluation, evaluation.base), standing(evaluation, model)
     found: Found = {}
-    for part, portion, other in patched(exam, model, seed):
-        bits, logit = standing(exam, other)
+    for part, portion, other in patched(evaluation, model, seed):
+        bits, logit = standing(evaluation, other)
         lost, gained = first[0] - last[0], last[1] - first[1]
         back = ratio(first[0] - bits if part == "graft" else bits - last[0], lost)
         here = {"bits": (back, 0.0), "gain": (ratio(logit - first[1], gained), 0.0)}
         if part == "restore":
-            here["free"] = share(verify(exam.task, exam.problems, complete(other, exam.problems)))
+            here["free"] = share(verify(evaluation.task, evaluation.problems, complete(other, evaluation.problems)))
         found[Part(part, match, *portion)] = here
     return found
 
 
-def patched(exam: Exam, model: Transformer, seed: int) -> Iterator[tuple[str, Portion, Transformer]]:
+def patched(evaluation: EvaluationSet, model: Transformer, seed: int) -> Iterator[tuple[str, Portion, Transformer]]:
     """Each portion put back to the base (restore), then each grafted onto it (graft)."""
     every = parts(model, stream(seed, "halves"))
     for portion, names in every.items():
-        yield "restore", portion, mixed(exam.base, model, names)
-    yield "restore", Portion("halfway"), mixed(exam.base, model, every[Portion("all")], 0.5)
+        yield "restore", portion, mixed(evaluation.base, model, names)
+    yield "restore", Portion("halfway"), mixed(evaluation.base, model, every[Portion("all")], 0.5)
     for portion, names in every.items():
-        yield "graft", portion, mixed(model, exam.base, names)
+        yield "graft", portion, mixed(model, evaluation.base, names)
 
 
-def standing(exam: Exam, model: Transformer) -> tuple[float, float]:
+def standing(evaluation: EvaluationSet, model: Transformer) -> tuple[float, float]:
     """Mean bits of facts, and the mean logit of opening a chain on problems."""
-    rate = np.clip(exam.opening(model, exam.problems)[:, 0], 1e-9, 1 - 1e-9)
-    return float(stored_bits(exam.task, model, exam.facts).mean()), float(np.log(rate / (1 - rate)).mean())
+    rate = np.clip(evaluation.opening(model, evaluation.problems)[:, 0], 1e-9, 1 - 1e-9)
+    return float(stored_bits(evaluation.task, model, evaluation.facts).mean()), float(np.log(rate / (1 - rate)).mean())
 
 
 def ratio(part: float, whole: float) -> float:
