@@ -90,7 +90,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
     with tracking(cfg.track, told) as tell:
         record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
-    code = code_digest(todo.study.func.__module__, *todo.worlds)
+    code = code_digest(todo.study.func.__module__, *todo.worlds, *todo.axes)
     key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
     cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
     model = store.Trained(todo.model, models / record["fingerprint"])
