@@ -1,0 +1,61 @@
+"""Worlds and axes from files of options, with the numbers that a run has that chooses them."""
+
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from alchemy.data.shift import Shift
+from alchemy.data.task import Task
+from alchemy.runs.build import build, build_axes
+from alchemy.runs.mistakes import explain
+from alchemy.runs.settings import CONF, VERSION, audit, resolved
+from alchemy.testing.checks import Check, laws_of, laws_of_shift
+
+GROUPS = ("task", "experiment")  # of options that choose a world, or name axes of one's own
+
+
+def world(path: str | PathLike[str]) -> Task:
+    """The world of a file of options, task/NAME.yaml or experiment/NAME.yaml in a folder laid out like conf/.
+
+    Raises ValueError, in a sentence, for one that no run could use.
+
+        check_world(world("options/task/adding.yaml"))
+    """
+    return build("task", settings_of(Path(path)).task)
+
+
+def laws_in(path: Path, learnable: bool = False) -> Iterator[tuple[str, Check]]:
+    """The laws of the world of task/NAME.yaml, as `laws_of` gives them; or of the axes of one's own that
+    experiment/NAME.yaml has in `shift.own`, in the world that it chooses. Raises ValueError, as `world`.
+    """
+    cfg = settings_of(path)
+    task = build("task", cfg.task)
+    if group_of(path).name == "task":
+        yield from laws_of(task, learnable=learnable)
+    for axis, moves in build_axes(resolved(cfg, "shift.own")).items():
+        yield from laws_of_shift(Shift(axis, (), moves=moves), task)
+
+
+def group_of(path: Path) -> Path:
+    """The folder of the group that an option is of. Raises ValueError if it is of no group that has a world."""
+    for folder in path.resolve().parents:
+        if folder.name in GROUPS:
+            return folder
+    raise ValueError(f"{path} chooses no world: name a file in a folder {' or '.join(GROUPS)}")
+
+
+def settings_of(path: Path) -> DictConfig:
+    """All settings of a run with this option."""
+    group = group_of(path)
+    option = path.resolve().relative_to(group).with_suffix("")
+    words = [f"{group.name}={option}", f"hydra.searchpath=['file://{group.parent}']"]
+    try:
+        with initialize_config_dir(version_base=VERSION, config_dir=str(CONF)):
+            cfg = compose("config", words)
+        audit(cfg)
+    except Exception as error:
+        raise ValueError(explain(error)) from error
+    return cfg
