@@ -35,6 +35,19 @@ def begins_at_training(grounds: Grounds, shift: Shift) -> None:
     raise Broken(said, rows.row(0))
 
 
+@law(SHIFT_LAWS, "a level that the world lacks is refused in a sentence")
+def refuses_in_sentences(grounds: Grounds, shift: Shift) -> None:
+    for level, error in grounds.refused(shift):
+        said = f"level {level} is refused with {type(error).__name__}: {error}"
+        if level == 0:
+            raise Broken(f"{said}; but level 0 is training, which there always is")
+        if not isinstance(error, ValueError):
+            raise Broken(f"{said}; it must be a ValueError that says what to change")
+        named = f"shift.axis={shift.axis}" in str(error) or "task." in str(error)
+        if not named or len(str(error)) > LONGEST or not str(error).isprintable():
+            raise Broken(f"{said}; it must be one line, and name shift.axis={shift.axis} or the setting to change")
+
+
 @law(SHIFT_LAWS, "every level is a distribution of the world")
 def of_the_world(grounds: Grounds, shift: Shift) -> None:
     R = len(grounds.task.vocabulary.rules)
@@ -85,19 +98,6 @@ def task_is_new(grounds: Grounds, shift: Shift) -> None:
         for composition in known:
             row = grounds.draw(replace(where, compositions=(composition,), shares=(), chains=()), 1).row(0)
             raise Broken(f"level {level} has {grounds.task.spell(composition)}, which training has", row)
-
-
-@law(SHIFT_LAWS, "a level that the world lacks is refused in a sentence")
-def refuses_in_sentences(grounds: Grounds, shift: Shift) -> None:
-    for level, error in grounds.refused(shift):
-        said = f"level {level} is refused with {type(error).__name__}: {error}"
-        if level == 0:
-            raise Broken(f"{said}; but level 0 is training, which there always is")
-        if not isinstance(error, ValueError):
-            raise Broken(f"{said}; it must be a ValueError that says what to change")
-        named = f"shift.axis={shift.axis}" in str(error) or "task." in str(error)
-        if not named or len(str(error)) > LONGEST or not str(error).isprintable():
-            raise Broken(f"{said}; it must be one line, and name shift.axis={shift.axis} or the setting to change")
 
 
 @law(SHIFT_LAWS, "what a level says of itself is true")

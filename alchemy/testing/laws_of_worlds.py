@@ -39,6 +39,91 @@ def constant(grounds: Grounds) -> None:
         raise Broken("train gives another distribution when it is asked again")
 
 
+@law(WORLD_LAWS, "apply gives as many atoms, row by row, and changes nothing that it is given")
+def applied(grounds: Grounds) -> None:
+    task = grounds.task
+    rows = grounds.draw(task.train, 256, 0, "apply")
+    for numbers, elements, composition in problems_of(rows.batch, task.vocabulary):
+        shown, first = rows.row(int(numbers[0])), task.vocabulary.first_atom
+        given = elements.copy()
+        made = task.apply(composition[0], given)
+        rule = task.vocabulary.rules[composition[0]]
+        if not np.array_equal(given, elements):
+            raise Broken(f"apply writes {rule} into the element that it is given", shown)
+        if made.shape != elements.shape or made.min() < first or made.max() >= len(task.vocabulary):
+            raise Broken(f"apply makes of {elements.shape[1]} atoms by {rule} something else than as many", shown)
+        if not np.array_equal(task.apply(composition[0], elements[::-1].copy())[::-1], made):
+            raise Broken(f"what apply makes by {rule} hangs on the other rows beside it", shown)
+
+
+@law(WORLD_LAWS, "a row is the rendering of its own problem")
+def rendered(grounds: Grounds) -> None:
+    task, train = grounds.task, grounds.task.train
+    elements, which = task.problems(train, 300, stream(0, "rows"))
+    rows = Rows(task, render(task, train, elements, which), 0, 'problems for "rows", training')
+    for number in np.unique(which):
+        some = np.flatnonzero(which == number)
+        alone = task.render(elements[some[::-1]], train.compositions[number])[
+            ::-1
+        ]  # in the order in which they are not
+        held = np.ones(len(rows.batch), dtype=bool)
+        held[some] = alike(rows.batch[some], alone)
+        rows.need(held, "beside other problems it is written otherwise")
+
+
+def alike(rows: Batch, alone: Batch) -> NDArray[np.bool_]:
+    """(B,) whether rows are the same in tokens, roles and steps, whatever the width of their padding."""
+    held = np.ones(len(rows), dtype=bool)
+    for name, fill in (("tokens", PAD), ("role", Role.PAD), ("step", -1)):
+        ours, theirs = padded_alike(getattr(rows, name) - fill, getattr(alone, name) - fill)
+        held &= (ours == theirs).all(axis=1)
+    return held
+
+
+@law(WORLD_LAWS, "gold is what apply makes, of every rule and every step")
+def gold_is_applied(grounds: Grounds) -> None:
+    task = grounds.task
+    for where, name in every_rule(task):
+        try:
+            rows = grounds.draw(where, 64, 0, "rules", at=name)
+        except ValueError:
+            continue  # nobody can be asked that, and no row is written
+        rows.need(
+            verify(task, rows.batch, rows.batch.completion()), "the answer is not what apply makes of the element"
+        )
+        first = task.vocabulary.first_atom
+        for numbers, elements, composition in problems_of(rows.batch, task.vocabulary):
+            held = np.ones(len(rows.batch), dtype=bool)
+            for step in range(int(rows.batch.step[numbers].max(initial=-1)) + 1):
+                inside = (rows.batch.step[numbers] == step) & (rows.batch.tokens[numbers] >= first)
+                written = left_justify(rows.batch.tokens[numbers], inside)
+                made = follow(task, elements, composition[: step + 1])
+                held[numbers] = same(written, made) | ~inside.any(axis=1)
+                rows.need(held, f"step {step + 1} of the chain is not what apply makes of the one before")
+
+
+def every_rule(task: Task) -> list[tuple[Distribution, str]]:
+    """Training, and each rule alone and twice."""
+    train = task.train
+    alone = [(rule,) * k for rule in range(len(task.vocabulary.rules)) for k in (1, 2)]
+    return [(train, "training"), *((asking(train, (one,)), f"composition {task.spell(one)}") for one in alone)]
+
+
+@law(WORLD_LAWS, "a replay names what is asked for, and applies what it executes")
+def replayed(grounds: Grounds) -> None:
+    task = grounds.task
+    rows = grounds.draw(task.train, 64, 0, "replay")
+    for numbers, elements, composition in problems_of(rows.batch, task.vocabulary):
+        for executed in (composition[::-1], (composition[-1],) * len(composition)):
+            asked, other = task.render(elements, composition), task.render(elements, composition, executed)
+            shown = Rows(task, other, 0, f"replay of {task.spell(executed)}, for row {numbers[0]} of training")
+            shown.need(same(asked.prompt(), other.prompt()), "the prompt is another than that of what is asked for")
+            answer = left_justify(
+                other.tokens, (other.role == Role.ANSWER) & (other.tokens >= task.vocabulary.first_atom)
+            )
+            shown.need(same(answer, follow(task, elements, executed)), "the answer is not that of what is executed")
+
+
 @law(WORLD_LAWS, "noise never touches gold")
 def noise_spares_gold(grounds: Grounds) -> None:
     clean = grounds.draw(grounds.task.train, 256)
@@ -95,28 +180,6 @@ def one_side(grounds: Grounds) -> None:
     )
 
 
-@law(WORLD_LAWS, "a row is the rendering of its own problem")
-def rendered(grounds: Grounds) -> None:
-    task, train = grounds.task, grounds.task.train
-    elements, which = task.problems(train, 300, stream(0, "rows"))
-    rows = Rows(task, render(task, train, elements, which), 0, 'problems for "rows", training')
-    for number in np.unique(which):
-        some = np.flatnonzero(which == number)
-        alone = task.render(elements[some], train.compositions[number])
-        held = np.ones(len(rows.batch), dtype=bool)
-        held[some] = alike(rows.batch[some], alone)
-        rows.need(held, "among other problems it is written otherwise than alone")
-
-
-def alike(rows: Batch, alone: Batch) -> NDArray[np.bool_]:
-    """(B,) whether rows are the same in tokens, roles and steps, whatever the width of their padding."""
-    held = np.ones(len(rows), dtype=bool)
-    for name, fill in (("tokens", PAD), ("role", Role.PAD), ("step", -1)):
-        ours, theirs = padded_alike(getattr(rows, name) - fill, getattr(alone, name) - fill)
-        held &= (ours == theirs).all(axis=1)
-    return held
-
-
 @law(WORLD_LAWS, "training lacks what is held out")
 def held_out(grounds: Grounds) -> None:
     task, out = grounds.task, grounds.task.train.held_out
@@ -129,67 +192,6 @@ def held_out(grounds: Grounds) -> None:
         if composition in out.compositions:
             said = f"{task.spell(composition)} is held out, and training asks for it"
             raise Broken(said, rows.row(int(numbers[0])))
-
-
-@law(WORLD_LAWS, "gold is what apply makes, of every rule and every step")
-def gold_is_applied(grounds: Grounds) -> None:
-    task = grounds.task
-    for where, name in every_rule(task):
-        try:
-            rows = grounds.draw(where, 64, 0, "rules", at=name)
-        except ValueError:
-            continue  # nobody can be asked that, and no row is written
-        rows.need(
-            verify(task, rows.batch, rows.batch.completion()), "the answer is not what apply makes of the element"
-        )
-        first = task.vocabulary.first_atom
-        for numbers, elements, composition in problems_of(rows.batch, task.vocabulary):
-            held = np.ones(len(rows.batch), dtype=bool)
-            for step in range(int(rows.batch.step[numbers].max(initial=-1)) + 1):
-                inside = (rows.batch.step[numbers] == step) & (rows.batch.tokens[numbers] >= first)
-                written = left_justify(rows.batch.tokens[numbers], inside)
-                made = follow(task, elements, composition[: step + 1])
-                held[numbers] = same(written, made) | ~inside.any(axis=1)
-                rows.need(held, f"step {step + 1} of the chain is not what apply makes of the one before")
-
-
-def every_rule(task: Task) -> list[tuple[Distribution, str]]:
-    """Training, and each rule alone and twice."""
-    train = task.train
-    alone = [(rule,) * k for rule in range(len(task.vocabulary.rules)) for k in (1, 2)]
-    return [(train, "training"), *((asking(train, (one,)), f"composition {task.spell(one)}") for one in alone)]
-
-
-@law(WORLD_LAWS, "apply gives as many atoms, row by row, and changes nothing that it is given")
-def applied(grounds: Grounds) -> None:
-    task = grounds.task
-    rows = grounds.draw(task.train, 256, 0, "apply")
-    for numbers, elements, composition in problems_of(rows.batch, task.vocabulary):
-        shown, first = rows.row(int(numbers[0])), task.vocabulary.first_atom
-        given = elements.copy()
-        made = task.apply(composition[0], given)
-        rule = task.vocabulary.rules[composition[0]]
-        if not np.array_equal(given, elements):
-            raise Broken(f"apply writes {rule} into the element that it is given", shown)
-        if made.shape != elements.shape or made.min() < first or made.max() >= len(task.vocabulary):
-            raise Broken(f"apply makes of {elements.shape[1]} atoms by {rule} something else than as many", shown)
-        if not np.array_equal(task.apply(composition[0], elements[::-1].copy())[::-1], made):
-            raise Broken(f"what apply makes by {rule} hangs on the other rows beside it", shown)
-
-
-@law(WORLD_LAWS, "a replay names what is asked for, and applies what it executes")
-def replayed(grounds: Grounds) -> None:
-    task = grounds.task
-    rows = grounds.draw(task.train, 64, 0, "replay")
-    for numbers, elements, composition in problems_of(rows.batch, task.vocabulary):
-        for executed in (composition[::-1], (composition[-1],) * len(composition)):
-            asked, other = task.render(elements, composition), task.render(elements, composition, executed)
-            shown = Rows(task, other, 0, f"replay of {task.spell(executed)}, for row {numbers[0]} of training")
-            shown.need(same(asked.prompt(), other.prompt()), "the prompt is another than that of what is asked for")
-            answer = left_justify(
-                other.tokens, (other.role == Role.ANSWER) & (other.tokens >= task.vocabulary.first_atom)
-            )
-            shown.need(same(answer, follow(task, elements, executed)), "the answer is not that of what is executed")
 
 
 @law(WORLD_LAWS, "each composition has a name of its own")
