@@ -152,7 +152,7 @@ def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"{path}={shown(name)} cannot be imported ({reason}): correct it, and see that no file in this "
+            f"{path}={shown(name)} cannot be imported ({reason}): correct it, and see that no other file in this "
             f"folder is called {name.partition('.')[0]}.py"
         ) from error
     if not where.fits(target):

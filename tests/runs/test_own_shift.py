@@ -128,7 +128,8 @@ def test_what_is_no_distribution_is_told(module):
 
 
 def test_without_a_plus_it_is_told_on_the_command_line():
-    assert "shift.own" in said(["shift.own.narrow=shifts_of_mine.narrow"])
+    for words in ("shift.own.narrow=shifts_of_mine.narrow", "shift.own={narrow: shifts_of_mine.narrow}"):
+        assert said([words]).startswith("an axis of your own is put in with a +, such as +shift.own.narrow=")
 
 
 def test_a_stored_record_causes_no_import(trap, tmp_path):
