@@ -1,19 +1,18 @@
 """Whether a world, or a shift, keeps the laws of the lab: all of them at once, or one by one, as tests."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from alchemy.data.shift import AXES, Move, Shift
 from alchemy.data.task import Task
 from alchemy.testing import laws_of_modes  # noqa: F401 it writes its laws into the books of the others
 from alchemy.testing.grounds import Grounds, shift_of
+from alchemy.testing.law import Check
 from alchemy.testing.laws_of_shifts import SHIFT_LAWS
 from alchemy.testing.laws_of_worlds import WORLD_LAWS
 from alchemy.testing.learnable import LEARNABLE
 
 Axis = str | Move | Shift
-Check = Callable[[], None]
 
 
 def check_world(task: Task, axes: Iterable[Axis] = tuple(AXES), learnable: bool = False) -> None:
@@ -52,7 +51,7 @@ def laws_of(task: Task, axes: Iterable[Axis] = tuple(AXES), learnable: bool = Fa
     grounds = Grounds(task, named(task))
     for law in (*WORLD_LAWS, *[LEARNABLE][: int(learnable)]):
         if law.worlds(task):
-            yield law.name, partial(law, grounds)
+            yield law.name, Check(law, grounds)
     for axis in axes:
         yield from in_world(grounds, shift_of(axis))
 
@@ -65,7 +64,8 @@ def laws_of_shift(axis: Axis, task: Task) -> Iterator[tuple[str, Check]]:
 def in_world(grounds: Grounds, shift: Shift) -> Iterator[tuple[str, Check]]:
     for law in SHIFT_LAWS:
         if law.worlds(grounds.task) and law.axes(shift.axis):
-            yield f"{shift.axis}: {law.name}", partial(law, grounds, shift)
+            check = Check(law, grounds, (shift,))
+            yield str(check), check
 
 
 def named(task: Task) -> str:

@@ -35,6 +35,22 @@ class Law:
             raise LawBroken(self.name, of, said) from error
 
 
+@dataclass(frozen=True, repr=False)
+class Check:
+    """A law on its grounds, and of a law of shifts with its shift: called, it is looked at, as `Law` says."""
+
+    law: Law
+    grounds: Grounds
+    shifts: tuple[Shift, ...] = ()
+
+    def __call__(self) -> None:
+        __tracebackhide__ = True
+        self.law(self.grounds, *self.shifts)
+
+    def __repr__(self) -> str:
+        return ": ".join([*(shift.axis for shift in self.shifts), self.law.name])
+
+
 def anything(_: Any) -> bool:
     return True
 

@@ -124,8 +124,8 @@ def says_the_truth(grounds: Grounds, shift: Shift) -> None:
             held_out = [task.vocabulary.ids[atom] for atom in where.held_out.atoms]
             unseen = ((rows.batch.role == Role.ELEMENT) & np.isin(rows.batch.tokens, held_out)).sum(axis=1)
             rows.need(unseen == int(found[1] or 1), f"level {level} says {found[0]}, and an element has others")
-        if found := re.search(r"(\d+)%", words):
-            true = where.noise is not None and round(100 * where.noise.rate) == int(found[1])
+        if where.noise and (found := re.search(r"(\d+)%", words)):
+            true = round(100 * where.noise.rate) == int(found[1])
             rows.need(true, f"level {level} says {found[0]}, and its noise is {where.noise}")
 
 

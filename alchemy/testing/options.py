@@ -12,7 +12,8 @@ from alchemy.data.task import Task
 from alchemy.runs.build import build, build_axes
 from alchemy.runs.mistakes import explain
 from alchemy.runs.settings import CONF, VERSION, audit, resolved
-from alchemy.testing.checks import Check, laws_of, laws_of_shift
+from alchemy.testing.checks import laws_of, laws_of_shift
+from alchemy.testing.law import Check
 
 GROUPS = ("task", "experiment")  # of options that choose a world, or name axes of one's own
 

@@ -258,7 +258,7 @@ def broken(name, shift, task=ADDING):
         ("k = 1, 3", "level 1 says k = 1, 3, and a row asks for others"),
         ("2 unseen atoms", "level 1 says 2 unseen atoms, and an element has others"),
         ("unseen atom", "level 1 says unseen atom, and an element has others"),
-        ("5%", "level 1 says 5%, and its noise is None"),
+        ("5%", None),  # of something else than noise
         ("", "level 1 says ''"),
         ("two\nlines", "level 1 says 'two"),
         ("five digits, l = 5", None),
@@ -273,6 +273,16 @@ def test_what_a_level_says_is_held_against_its_rows(words, said, monkeypatch):
     )
     found = broken("what a level says of itself is true", longer)
     assert (found is None) if said is None else found.startswith(said)
+
+
+def test_what_a_level_says_of_its_noise_is_true(monkeypatch):
+    def louder(task, level):
+        return replace(task.train, noise=Noise("modify", "all", 0.1)) if level == 1 else ending(level, task)
+
+    monkeypatch.setitem(
+        globals(), "describe", lambda task, where: "5%" if where.noise else "longer" * (where.length > 4)
+    )
+    assert broken("what a level says of itself is true", louder).startswith("level 1 says 5%, and its noise is Noise(")
 
 
 def test_noise_of_a_shift_is_held_against_its_rate(monkeypatch):
