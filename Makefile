@@ -3,19 +3,24 @@
 PYTHON ?= python3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: heatmap headline paper bench test plain slow ray clean
+.PHONY: heatmap headline paper bench docs test plain slow ray clean
 
 heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
 
 headline: .venv/.ready
-	@.venv/bin/python -m alchemy experiment=headline
+	@.venv/bin/python -m alchemy experiment=reasoning_tax/headline
 
 paper: .venv/.ready
 	@.venv/bin/python -m alchemy.paper.replicate quick=$(or $(quick),false) large=$(or $(large),false)
 
 bench: .venv/.bench
 	@.venv/bin/python -m benchmarks $(if $(rounds),rounds=$(rounds)) $(if $(compare),compare=$(compare)) $(if $(only),only="$(only)")
+
+docs: .venv/.docs
+	@.venv/bin/python docs/pages.py
+	@.venv/bin/zensical build --strict --clean
+	@echo outputs/docs/site/index.html
 
 test: .venv/.ready
 	.venv/bin/ruff check .
@@ -27,7 +32,7 @@ plain: .venv/.ready # the same tests as a processor without AVX does them: other
 	ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41 NUMBA_CPU_NAME=generic \
 	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-slow: .venv/.slurm .venv/.browser .venv/.track .venv/.hf
+slow: .venv/.slurm .venv/.browser .venv/.track .venv/.hf .venv/.docs
 	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m slow
 
 ray: .venv-ray/.ready
@@ -51,4 +56,4 @@ ray: .venv-ray/.ready
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-ray outputs/* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-ray outputs/* .cache .mypy_cache .pytest_cache .ruff_cache

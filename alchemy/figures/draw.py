@@ -23,13 +23,11 @@ from alchemy.figures import report
 from alchemy.figures import sweep_map as maps
 from alchemy.figures.heatmap import PARTS, heatmap, rows_each
 from alchemy.figures.lettering import portions
+from alchemy.figures.studies import own
 from alchemy.results.digests import seal
 from alchemy.results.files import aside, write_aside
 from alchemy.results.jobs import proof_of
 from alchemy.results.runs import LEGEND, Results, read
-from alchemy.studies.reasoning_tax import page as tax_page
-from alchemy.studies.reasoning_tax import trajectories as tax
-from alchemy.studies.reasoning_tax.figure import headline
 
 FORMATS = ("png", "pdf", "svg")
 
@@ -57,8 +55,8 @@ def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]
     """Of every picture that the cells give, its name, how it is drawn, and which rows or panels it has where these are
     too many for one. Cells that are lacking are marked in the heatmaps.
     """
-    if tax.taxed(results.table):
-        yield "headline", lambda: headline(tax.of(results)), ""
+    if figure := own(results, "figure"):
+        yield from ((name, draw, "") for name, draw in figure.pictures(results))
         return
     cells, table, swept = results.cells, results.table, results.apart
     if over := studied(table, swept):
@@ -159,9 +157,10 @@ def finish(folder: Path, kind: str = "png") -> int:
             words, page = pages(results, failed)
             drawn, undrawn = draw_each(results, folder, kind)
             failed += [line for line in undrawn if not any(known in line for known in failed)]
-            if page and tax.taxed(results.table):
+            paged = own(results, "page")
+            if page and paged:
                 page = report.write(results)  # anew, now that there is the picture that is part of it
-            if words or not tax.taxed(results.table):
+            if words or not paged:
                 print(words or table_text(results.cells, results.apart))
             for line in left_out(results):
                 print(line)
@@ -183,7 +182,7 @@ def pages(results: Results, failed: list[str]) -> tuple[str | None, Path | None]
     """
     words = page = None
     try:
-        words = tax_page.write(results) if tax.taxed(results.table) else None
+        words = paged.tables(results) if (paged := own(results, "page")) else None
         page = report.write(results)
     except (ValueError, OSError) as error:
         failed.append(sentence(error))

@@ -8,7 +8,8 @@ import pandas as pd
 
 from alchemy.figures.diagnosis_bars import KINDS
 from alchemy.results.compare import Moves
-from alchemy.results.records import COORDINATES, apart
+from alchemy.results.records import COORDINATES
+from alchemy.results.table import apart
 
 HALF = 0.5
 LEAST = 0.01  # share from which an executed composition is named

@@ -23,13 +23,12 @@ from alchemy.errors import Parser, answering
 from alchemy.figures.diagnosis_bars import KINDS
 from alchemy.figures.findings import Rows, breaks, how, moved, rows_of, sentences, settings_of
 from alchemy.figures.heatmap import AXIS_ROWS, LEVEL_NAMES
+from alchemy.figures.studies import own
 from alchemy.results.compare import differences
 from alchemy.results.examples import SHOWN, examples
 from alchemy.results.files import write_aside
 from alchemy.results.records import COORDINATES, job_folder
 from alchemy.results.runs import Results, read
-from alchemy.studies.reasoning_tax import page as tax_page
-from alchemy.studies.reasoning_tax import trajectories as tax
 
 SHADES = 64
 DIGITS = 4
@@ -38,8 +37,8 @@ DIGITS = 4
 def write(results: Results, out: Path | None = None, before: Results | None = None) -> Path:
     """Writes the page of these results, or of what moved since those `before`, whole; returns its path."""
     out = out or results.folder / ("report.html" if before is None else "compare.html")
-    alone = before is None and tax.taxed(results.table)
-    write_aside(out, tax_page.page(results) if alone else page(content(results, before, out)))
+    paged = own(results, "page") if before is None else None
+    write_aside(out, paged.page(results) if paged else page(content(results, before, out)))
     return out
 
 

@@ -6,6 +6,7 @@ update sparsity after arXiv:2505.11711.
 
 from collections.abc import Mapping
 from copy import deepcopy
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,28 +18,38 @@ Weights = Mapping[str, torch.Tensor]
 HALVES = 3  # random halves that the named ones are held against
 
 
+class Portion(NamedTuple):
+    """Which of a model's weights: `weights` is layer (by its number, from 0), lower, upper (halves of the layers),
+    outside (of the layers), random (a half drawn, by the number of the draw) or all.
+    """
+
+    weights: str
+    layer: int | str = "-"
+    draw: int | str = "-"
+
+
 def layer_of(name: str) -> int | None:
     """The layer that a weight belongs to, None outside the layers."""
     words = name.split(".")
     return int(words[1]) if words[0] == "blocks" else None
 
 
-def parts(model: Transformer, rng: np.random.Generator) -> dict[str, frozenset[str]]:
-    """Names of weights by part: each layer, both halves of the layers, everything outside them, random halves of the
+def parts(model: Transformer, rng: np.random.Generator) -> dict[Portion, frozenset[str]]:
+    """Names of weights by portion: each layer, both halves of the layers, everything outside them, random halves of the
     layers' matrices, and all. Raises ValueError where no choice of matrices is about a half.
     """
     names = list(model.state_dict())
     layers = len(model.blocks)
     inside = [name for name in names if layer_of(name) is not None]
-    found = {f"layer_{layer}": {name for name in inside if layer_of(name) == layer} for layer in range(layers)}
+    found = {Portion("layer", layer): {name for name in inside if layer_of(name) == layer} for layer in range(layers)}
     for half, its in zip(("lower", "upper"), halves_of(layers), strict=True):
-        found[half] = {name for name in inside if layer_of(name) in its}
-    found["outside"] = set(names) - set(inside)
+        found[Portion(half)] = {name for name in inside if layer_of(name) in its}
+    found[Portion("outside")] = set(names) - set(inside)
     name_of = {id(weights): name for name, weights in model.named_parameters()}
     for number in range(HALVES):
-        found[f"random_{number}"] = {name_of[id(weights)] for weights in random_half(model, rng)}
-    found["all"] = set(names)
-    return {name: frozenset(some) for name, some in found.items()}
+        found[Portion("random", draw=number)] = {name_of[id(weights)] for weights in random_half(model, rng)}
+    found[Portion("all")] = set(names)
+    return {portion: frozenset(some) for portion, some in found.items()}
 
 
 def mixed(base: Transformer, trained: Transformer, part: frozenset[str], share: float = 1.0) -> Transformer:
@@ -54,12 +65,12 @@ def mixed(base: Transformer, trained: Transformer, part: frozenset[str], share: 
     return model
 
 
-def change(base: Weights, trained: Weights) -> dict[str, float]:
-    """|dW| / |W|, in Frobenius norms: of all weights (`norm`) and of each layer."""
-    squares: dict[str, list[float]] = {}
+def change(base: Weights, trained: Weights) -> dict[Portion, float]:
+    """|dW| / |W|, in Frobenius norms, of all weights and of each layer."""
+    squares: dict[Portion, list[float]] = {}
     for name, before in base.items():
         layer = layer_of(name)
-        for part in ("norm", *([] if layer is None else [f"layer_{layer}"])):
+        for part in (Portion("all"), *([] if layer is None else [Portion("layer", layer)])):
             moved, whole = squares.setdefault(part, [0.0, 0.0])
             moved += float((trained[name] - before).double().square().sum())
             squares[part] = [moved, whole + float(before.double().square().sum())]

@@ -22,6 +22,7 @@ from alchemy.results.cells import Cell, Rows, Values
 from alchemy.results.records import Record
 from alchemy.stats.intervals import row_error, share
 
+UNITS = {"problems": "count", "novelty": "count", "length_gap": "tokens"}  # all else are shares
 NAMED = 6  # compositions, at most, that a cell names as executed
 RESAMPLED = 100  # times that corpus BLEU is computed on rows drawn again
 
@@ -133,4 +134,4 @@ def records(
     at |= {"setting": shift.describe(task, level)}
     for part, metrics in values.items():
         for metric, (value, error) in metrics.items():
-            yield Record(metric, value, error, count, at | {"part": part})
+            yield Record(metric, value, error, count, at | {"part": part}, UNITS.get(metric, "share"))

@@ -19,7 +19,7 @@ from alchemy.errors import Parser, answering
 from alchemy.figures.draw import save, styled
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import jobs, variants
-from alchemy.results.records import apart, load
+from alchemy.results.table import apart, load
 from alchemy.stats.fits import LAWS, Array, Law, fit, verdict
 
 MEASURES = {  # measure: how its axis is labelled, and the axes whose shifts it grades

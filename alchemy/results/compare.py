@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alchemy.results.records import COORDINATES, apart, is_share, unnamed_are_none
+from alchemy.results.records import COORDINATES
+from alchemy.results.table import apart, fill_missing_compositions
 from alchemy.stats.intervals import difference
 
 Moves = dict[tuple[Any, ...], tuple[float, float, float]]
@@ -37,13 +38,14 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Moves:
             pairs.setdefault((len(values), len(found[0])), []).append((cell, values, within, *found))
     if not pairs:
         raise ValueError("the two have no cell in common: compare runs with the same shifts and levels")
+    bounded = {*after.loc[after["unit"] == "share", ["part", "metric"]].itertuples(index=False, name=None)}
     moves: Moves = {}
     for some in pairs.values():
         cells, *columns = zip(*some, strict=True)
         mine, errors, its, its_errors = (np.array(column) for column in columns)
         low, high = difference(mine, errors, its, its_errors)
         middle = mine.mean(axis=1) - its.mean(axis=1)
-        shares = np.array([is_share(*cell[-2:]) for cell in cells])
+        shares = np.array([cell[-2:] in bounded for cell in cells])
         low, high = (np.where(shares, np.clip(end, -1, 1), end) for end in (low, high))
         moves |= dict(zip(cells, zip(middle.tolist(), low.tolist(), high.tolist(), strict=True), strict=True))
     return moves
@@ -51,7 +53,7 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Moves:
 
 def grouped(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], tuple[list[float], list[float]]]:
     """By cell, each seed's value and standard error."""
-    table = unnamed_are_none(table.drop_duplicates([*keys, "seed"]), keys)
+    table = fill_missing_compositions(table.drop_duplicates([*keys, "seed"]), keys)
     found: dict[tuple[Any, ...], tuple[list[float], list[float]]] = {}
     columns = [table[key].tolist() for key in keys]
     for cell, value, error in zip(zip(*columns, strict=True), table["value"], table["error"], strict=True):

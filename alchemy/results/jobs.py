@@ -35,8 +35,17 @@ class HeldOut(TypedDict):
     compositions: NotRequired[tuple]
 
 
+class Study(TypedDict):
+    """The settings of a study, as run.json has them, and its own besides."""
+
+    _target_: str
+
+
 class Finished(TypedDict):
     """What the run.json of a job that ended well says, at least."""
+
+    study: dict[str, Any]
+    predictions: NotRequired[tuple[dict, ...]]
 
     overrides: tuple[str, ...]
     config_dir: NotRequired[str | None]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from alchemy.errors import shortened
 from alchemy.results.jobs import jobs, variants
-from alchemy.results.records import apart, load, summarise
+from alchemy.results.table import apart, load, summarise
 
 NAMED = 60  # letters at most of compositions that a caption names one by one
 
@@ -32,6 +32,12 @@ class Results:
     def apart(self) -> list[str]:
         """The columns that keep cells apart besides shift, part and metric."""
         return apart(self.table)
+
+    @property
+    def study(self) -> str:
+        """The module of the study that all jobs ran, as their settings name it; "" if they ran several."""
+        named = {run["study"]["_target_"].rpartition(".")[0] for run in self.good.values()}
+        return named.pop() if len(named) == 1 else ""
 
     @cached_property
     def cells(self) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from alchemy.results.files import write_aside
 from alchemy.results.jobs import SWEEP
 from alchemy.results.provenance import provenance
 from alchemy.results.records import COORDINATES, Record, write
-from alchemy.runs.plan import Plan, plan, predicted
+from alchemy.runs.plan import Plan, plan, predicted, study_of
 from alchemy.runs.settings import words_of
 from alchemy.runs.track import Job, Tell, Told, tracking
 
@@ -37,7 +37,7 @@ PATIENCE = 10.0  # seconds that a model's lock is waited for without a word
 
 def job(cfg: DictConfig) -> float:
     """Runs one job in the folder that Hydra made for it, and writes run.json at its end, whatever happens. Returns its
-    distance from `hunt`, NaN if it failed: what a sweeper that searches, such as Optuna's, makes small.
+    distance from `target`, NaN if it failed: what a sweeper that searches, such as Optuna's, makes small.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -78,6 +78,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     """Trains or loads the model, runs the study, writes records.jsonl; returns the facts for run.json."""
     import torch
 
+    from alchemy.measures.bench import Bench
     from alchemy.results import store
     from alchemy.results.cells import Cells
     from alchemy.results.code import code_digest
@@ -91,11 +92,14 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     with tracking(cfg.track, told) as tell:
         record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
     code = code_digest(todo.study.func.__module__, *todo.worlds, *todo.axes)
-    key = digest([OmegaConf.to_container(cfg.study, resolve=True), cfg.seed, record["sha256"], code], 64)
+    settings: Any = OmegaConf.to_container(cfg.study, resolve=True)
+    unmeasured = getattr(study_of(cfg), "UNMEASURED", ())
+    decides = {name: value for name, value in settings.items() if name not in ("_target_", *unmeasured)}
+    key = digest([decides, cfg.seed, record["sha256"], code], 64)
     cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
     model = store.Trained(todo.model, models / record["fingerprint"])
     with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
-        records = list(todo.study(todo.task, model, cfg.seed, todo.shifts, cells, show))
+        records = list(todo.study(Bench(todo.task, model, cfg.seed, todo.shifts, cells, show)))
     proof = write(folder / "records.jsonl", records)
     log.info("job %d: seed %d, measured", number, cfg.seed)
     train = todo.task.train
@@ -107,9 +111,10 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "count": cfg.study.get("count"),
         "records": proof,
         "rows_of": files_of(todo, cells),
-        "distance": abs(last_levels(todo, records) - cfg.hunt),
+        "distance": abs(last_levels(todo, records) - cfg.target),
         "seed": cfg.seed,
-        **predicted(cfg),
+        "study": settings,
+        "predictions": predicted(cfg),
     }
 
 

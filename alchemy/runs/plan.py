@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -24,14 +24,14 @@ from alchemy.runs.build import build, build_axes, build_model
 from alchemy.runs.settings import BUILT, audit, resolved
 from alchemy.runs.targets import named, place, verify
 from alchemy.runs.track import available
-from alchemy.stats.predictions import BASES, design
+from alchemy.stats.predictions import predictions
 
 log = logging.getLogger(__name__)
 
 KINDS_OF_A_RUN: dict[str, type] = dict.fromkeys(("seed", "threads", "workers"), int)
 KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "output", "track"), str) | {
     "force": bool,
-    "hunt": float,
+    "target": float,
 }
 # The least and the most of a setting: beyond, a machine hangs or dies without a word.
 BOUNDS: dict[str, tuple[float | None, float]] = {
@@ -52,7 +52,6 @@ BOUNDS: dict[str, tuple[float | None, float]] = {
     "model.heads": (1, 10_000),
 }
 FARTHEST = 10_000  # levels from training
-NEED_TRAINING = ("recovery", "trajectory", "reasoning_tax")  # studies that train further, or look back at the training
 LONGEST_NAME = 4  # rules of a composition that is asked for by name
 
 
@@ -86,8 +85,8 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
             raise ValueError(f"{name}={value} is too small: set {name} to {least} or more")
         if isinstance(value, int | float) and value > most:
             raise ValueError(f"{name}={shown(value)} is too large: set {name} to {most} or less")
-    if not 0 <= cfg.hunt <= 1:
-        raise ValueError(f"hunt={cfg.hunt} must be an exact match, from 0 to 1")
+    if not 0 <= cfg.target <= 1:
+        raise ValueError(f"target={cfg.target} must be an exact match, from 0 to 1")
     if any(not part.strip(".") or len(part.encode()) > 255 or "${" in part for part in cfg.name.split("/")):
         raise ValueError(
             f"name={shown(cfg.name)} cannot name a folder: use letters, digits and _, and / for a folder in it"
@@ -95,7 +94,7 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
     for group in BUILT:
         verify(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
     build_axes(resolved(cfg, "shift.own"), known)
-    design(predicted(cfg))
+    predicted(cfg)
 
 
 def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = False) -> Plan:
@@ -130,7 +129,7 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
         made_by["source"] = sha256(Path(source))
     settings = groups | made_by | code
     if files := getattr(model, "made_of", None):
-        recipe, settings = None, from_elsewhere(settings, files, cfg.study, (type(model).__module__, *worlds))
+        recipe, settings = None, from_elsewhere(settings, files, study_of(cfg), (type(model).__module__, *worlds))
     axes = tuple(dict.fromkeys(map(axis_module, shifts)))
     return Plan(task, model, recipe, study, shifts, settings, worlds, axes)
 
@@ -151,34 +150,35 @@ def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: b
         return build_model(task, cfg.model, cfg.tokens, cfg.precision, known)
 
 
-def predicted(cfg: DictConfig) -> dict[str, Any]:
-    """What was predicted of a study, where its arms are compared, and what bases must have; nothing, if nothing was.
-    Raises ValueError for what a base cannot be asked for.
+def study_of(cfg: DictConfig) -> ModuleType:
+    """The module or package of a study, as its settings name it, once they are verified."""
+    return import_module(str(cfg.study._target_).rpartition(".")[0])
+
+
+def predicted(cfg: DictConfig) -> list[dict[str, Any]]:
+    """What was predicted of a study, as plain settings; empty, if nothing was. Raises ValueError for predictions, or
+    settings that they stand beside, which the study does not know (its `design`, if it has one, says so).
     """
-    asked = resolved(cfg, "base") or {}
-    if not isinstance(asked, dict) or set(asked) - set(BASES):
-        raise ValueError(f"base={asked} must be shares by name, such as {{bits: 0.8, slow: 0.6}}, or null")
-    check("base", asked, dict[str, float])
-    if not cfg.predictions:
-        return {}
-    told = OmegaConf.to_container(cfg.predictions, resolve=True)
+    told = OmegaConf.to_container(cfg.predictions, resolve=True) if cfg.predictions else {}
     check("predictions", told, dict[str, dict])
-    match = cfg.study.get("match") or {}
-    matches = {f"match_{name}": value for name, value in match.items() if not str(name).startswith("_")}
-    base = {f"base_{name}": value for name, value in asked.items()}
-    return {"predictions": [*cast(dict[str, Any], told).values()], **matches, **base}
+    listed = [*cast(dict[str, Any], told).values()]
+    if look := getattr(study_of(cfg), "design", None):
+        look(listed, resolved(cfg, "study"))
+    else:
+        predictions(listed)
+    return listed
 
 
 def from_elsewhere(
-    settings: dict[str, Any], files: dict[str, str], study: DictConfig, code: tuple[str, ...]
+    settings: dict[str, Any], files: dict[str, str], study: ModuleType, code: tuple[str, ...]
 ) -> dict[str, Any]:
     """What decides a model that is not trained here: its files, not where they lie, the library that reads them, and
     no recipe and no seed.
 
     Raises ValueError for a study that needs the training.
     """
-    name = study._target_.split(".")[-2]
-    if name in NEED_TRAINING:
+    if getattr(study, "NEEDS_TRAINING", False):
+        name = study.__name__.rpartition(".")[2]
         raise ValueError(f"study={name} needs a model that is trained here, and model=hf is not: use study=degradation")
     if settings["tokens"] != "symbols":
         raise ValueError("tokens=pieces is for models that are trained here, and model=hf is not: leave tokens out")

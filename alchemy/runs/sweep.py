@@ -201,7 +201,7 @@ def ended(config: DictConfig) -> bool:
 
 
 def distance(config: DictConfig) -> float:
-    """What run.json says of a job's distance from `hunt`; NaN if it failed."""
+    """What run.json says of a job's distance from `target`; NaN if it failed."""
     try:
         return read_json(folder_of(config) / "run.json").get("distance", nan)
     except (OSError, Damaged):  # it is told when the sweep ends

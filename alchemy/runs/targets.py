@@ -22,7 +22,7 @@ from alchemy.data.kinds import NAMES, check, shown
 from alchemy.data.task import Task
 
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-STUDY = ("task", "trained", "seed", "shifts", "known", "report")  # what a study is handed, before its own settings
+STUDY = ("bench",)  # what a study is handed, before its own settings
 MODEL = ("vocabulary_size", "vocabulary")
 SHIFT = ("task", "level")
 SPECIAL = ("_args_", "_recursive_", "_convert_", "_partial_", "_target_")
@@ -48,7 +48,7 @@ def place(group: str) -> Place:
 
         return Place("a recipe: alchemy.training.fit.Recipe", is_a(Recipe))
     if group == "study":
-        return Place(f"a study: a function of {', '.join(STUDY)}, and its own settings", is_study, STUDY)
+        return Place(f"a study: a function of {STUDY[0]}, and its own settings", is_study, STUDY)
     if group == "shift":
         return Place(f"a shift: a function of {' and '.join(SHIFT)}, as in alchemy/data/shift.py", is_shift, SHIFT)
     assert group == "model", group

@@ -3,15 +3,14 @@
 Source: arXiv:2508.01191; the heatmap of where chain of thought breaks is drawn from these records.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from math import inf
 
-from alchemy.data.shift import Shift
 from alchemy.data.task import Task
-from alchemy.measures.cell import measure, records
-from alchemy.results.cells import Known
+from alchemy.measures.bench import Bench
+from alchemy.measures.cell import measure
 from alchemy.results.records import Record
-from alchemy.results.store import Trained
 from alchemy.training.fit import Recipe
 
 
@@ -21,26 +20,10 @@ def check(task: Task, training: Recipe | None, *, temperature: float, **_: objec
         raise ValueError(f"study.temperature={temperature} must be 0 (greedy) or more, such as 1.0")
 
 
-def run(
-    task: Task,
-    trained: Trained,
-    seed: int,
-    shifts: Sequence[Shift],
-    known: Known,
-    report: Callable[[int, int, str], None],
-    *,
-    count: int,
-    temperature: float,
-) -> Iterator[Record]:
-    """Records per shift and level, each over `count` held-out problems; completions are greedy at `temperature` 0.
-
-    Cells in `known` are not measured again, new ones are added to it; `report` is told how many cells are done, of
-    how many, and the last one's name.
-    """
-    cells = [(shift, level) for shift in shifts for level in shift.levels]
-    for done, (shift, level) in enumerate(cells, 1):
-        where = shift.at(task, level)
-        if where not in known:
-            known[where] = measure(task, trained.model, where, count, seed, temperature)
-        yield from records(task, shift, level, known[where].values, count, {"seed": seed})
-        report(done, len(cells), f"{shift.axis} {level}")
+def run(bench: Bench, *, count: int, temperature: float) -> Iterator[Record]:
+    """Records per shift and level, each over `count` held-out problems; completions are greedy at `temperature` 0."""
+    places = bench.places()
+    for done, place in enumerate(places, 1):
+        found = partial(measure, bench.task, bench.model, place.where, count, bench.seed, temperature)
+        yield from bench.cell(place, found, count)
+        bench.report(done, len(places), str(place))

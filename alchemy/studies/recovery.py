@@ -4,22 +4,24 @@ Source: arXiv:2508.01191, section 5.1 (the share lambda of all data) and 5.2 (th
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 from torch import Tensor
 
 from alchemy.data.batch import Batch, concatenate
 from alchemy.data.seeds import stream
-from alchemy.data.shift import Shift
 from alchemy.data.task import Distribution, Task, draw
-from alchemy.measures.cell import measure, records
+from alchemy.measures.bench import Bench, Place
+from alchemy.measures.cell import measure
 from alchemy.models.transformer import Transformer
-from alchemy.results.cells import Known
+from alchemy.results.cells import Cell
 from alchemy.results.records import Record
-from alchemy.results.store import Trained
 from alchemy.training.fit import Recipe, fit, next_token
+
+NEEDS_TRAINING = True  # it goes on with it
 
 log = logging.getLogger(__name__)
 
@@ -42,42 +44,40 @@ def check(
 
 
 def run(
-    task: Task,
-    trained: Trained,
-    seed: int,
-    shifts: Sequence[Shift],
-    known: Known,
-    report: Callable[[int, int, str], None],
-    *,
-    count: int,
-    rows: tuple[int, ...],
-    shares: tuple[float, ...],
-    recipe: Recipe,
+    bench: Bench, *, count: int, rows: tuple[int, ...], shares: tuple[float, ...], recipe: Recipe
 ) -> Iterator[Record]:
     """Records per shift, level and number of `rows` fine-tuned on (or share of all problems there), on held-out ones.
 
     The rows are different ones of the training side, the first of one order for each seed, so more rows contain
     fewer. Fine-tuning starts from a copy of the model each time, by `recipe`.
     """
-    cells = [(shift, level, amount) for shift in shifts for level in shift.levels for amount in (rows or shares)]
-    for done, (shift, level, amount) in enumerate(cells, 1):
-        where = shift.at(task, level)
-        number = int(amount if rows else amount * task.size(where))
-        here = known.under(rows=number)
-        if where not in here:
-            lesson = different(task, where, number, seed) if number else None
-            if lesson and len(lesson) < number:
-                what = f"{number} rows of {shift.axis} {level}, which has {len(lesson)}"
-                log.warning("left out: %s; lower study.rows or study.shares", what)
-                report(done, len(cells), what)
-                continue
-            model = tuned(task, trained.model, where, lesson, recipe, seed) if lesson else trained.model
-            here[where] = measure(task, model, where, count, seed)
-        at: dict[str, str | int | float] = {"seed": seed, "rows": number}
-        if shares:
-            at["share"] = amount
-        yield from records(task, shift, level, here[where].values, count, at)
-        report(done, len(cells), f"{shift.axis} {level}, {number} rows")
+    parts = [(place, amount) for place in bench.places() for amount in (rows or shares)]
+    for done, (place, amount) in enumerate(parts, 1):
+        number = int(amount if rows else amount * bench.task.size(place.where))
+        at = {"rows": number} | ({"share": amount} if shares else {})
+        name = f"{place}, {number} rows"
+        try:
+            found = partial(taught, bench, place, number, recipe, count)
+            yield from bench.under(rows=number).cell(place, found, count, **at)
+        except TooFew as error:
+            name = f"{number} rows of {place}, which has {error}"
+            log.warning("left out: %s; lower study.rows or study.shares", name)
+        bench.report(done, len(parts), name)
+
+
+class TooFew(ValueError):
+    """A Distribution has fewer different rows than are asked for: so many."""
+
+
+def taught(bench: Bench, place: Place, number: int, recipe: Recipe, count: int) -> Cell:
+    """What a copy of the model, fine-tuned on so many rows of a place, scores there. Raises TooFew."""
+    model = bench.model
+    if number:
+        lesson = different(bench.task, place.where, number, bench.seed)
+        if len(lesson) < number:
+            raise TooFew(len(lesson))
+        model = tuned(bench.task, model, place.where, lesson, recipe, bench.seed)
+    return measure(bench.task, model, place.where, count, bench.seed)
 
 
 def tuned(task: Task, model: Transformer, where: Distribution, lesson: Batch, recipe: Recipe, seed: int) -> Transformer:

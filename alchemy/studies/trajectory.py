@@ -3,15 +3,16 @@
 It measures the snapshots that training kept (train.snapshots), as the degradation study measures the model at its end.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 
-from alchemy.data.shift import Shift
 from alchemy.data.task import Task
-from alchemy.measures.cell import measure, records
-from alchemy.results.cells import Known
+from alchemy.measures.bench import Bench
+from alchemy.measures.cell import measure
 from alchemy.results.records import Record
-from alchemy.results.store import Trained
 from alchemy.training.fit import Recipe
+
+NEEDS_TRAINING = True  # it looks back at it
 
 
 def check(task: Task, training: Recipe | None, **_: object) -> None:  # noqa: ARG001
@@ -20,25 +21,12 @@ def check(task: Task, training: Recipe | None, **_: object) -> None:  # noqa: AR
         raise ValueError("study=trajectory needs snapshots of the training: set train.snapshots, such as 24")
 
 
-def run(
-    task: Task,
-    trained: Trained,
-    seed: int,
-    shifts: Sequence[Shift],
-    known: Known,
-    report: Callable[[int, int, str], None],
-    *,
-    count: int,
-) -> Iterator[Record]:
+def run(bench: Bench, *, count: int) -> Iterator[Record]:
     """Records per snapshot, shift and level, with the coordinate `rows`: training rows seen."""
-    snapshots = trained.snapshots()
-    cells = [(shift, level) for shift in shifts for level in shift.levels]
+    snapshots, places = bench.trained.snapshots(), bench.places()
     for number, (rows, path) in enumerate(snapshots.items()):
-        model = trained.at(path)
-        here = known.under(rows=rows)
-        for done, (shift, level) in enumerate(cells, 1):
-            where = shift.at(task, level)
-            if where not in here:
-                here[where] = measure(task, model, where, count, seed)
-            yield from records(task, shift, level, here[where].values, count, {"seed": seed, "rows": rows})
-            report(number * len(cells) + done, len(snapshots) * len(cells), f"{rows:,} rows, {shift.axis} {level}")
+        model, here = bench.trained.at(path), bench.under(rows=rows)
+        for done, place in enumerate(places, 1):
+            found = partial(measure, bench.task, model, place.where, count, bench.seed)
+            yield from here.cell(place, found, count, rows=rows)
+            bench.report(number * len(places) + done, len(snapshots) * len(places), f"{rows:,} rows, {place}")

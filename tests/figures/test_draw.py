@@ -17,8 +17,9 @@ from alchemy.figures.lettering import broken, cut, fitted, told_apart, wide
 from alchemy.figures.sweep_map import numbers, phase
 from alchemy.results.digests import write_json
 from alchemy.results.jobs import jobs, variants
-from alchemy.results.records import load, summarise, write
+from alchemy.results.records import write
 from alchemy.results.runs import LEGEND, Results, caption_of, holes
+from alchemy.results.table import load, summarise
 from tests.helpers.made import RUN, make, records
 from tests.helpers.pictures import inside_and_apart, shown_texts
 
@@ -51,7 +52,7 @@ def test_one_seed_has_no_interval(sweep):
 
 
 def test_columns_of_cells_are_the_promised_ones(sweep):
-    promised = ["axis", "kind", "domain", "level", "part", "metric", "mean", "low", "high", "seeds", "count"]
+    promised = ["axis", "kind", "domain", "level", "part", "metric", "unit", "mean", "low", "high", "seeds", "count"]
     assert list(summarise(load(sweep, {0: {}})))[: len(promised)] == promised
 
 
@@ -187,7 +188,13 @@ def grown(rises, numbers=(1, 4, 16, 64), seeds=range(3)):
     for number in numbers:
         for seed in seeds:
             for record in records(seed, [("task", 0, 1.0), ("task", 1, rises(number))]):
-                facts = {"metric": record.metric, "value": record.value, "error": 0.001, "count": record.count}
+                facts = {
+                    "metric": record.metric,
+                    "unit": record.unit,
+                    "value": record.value,
+                    "error": 0.001,
+                    "count": record.count,
+                }
                 rows.append({"task.compositions": str(number), **record.at, **facts})
     return pd.DataFrame(rows)
 
@@ -241,7 +248,13 @@ def made_up(axes, seeds=(0, 1, 2), variants=({},), setting=lambda level: f"level
         for seed in seeds:
             at = [(axis, level, score(seed, level, variant)) for axis, levels in axes.items() for level in levels]
             for record in records(seed, at):
-                facts = {"metric": record.metric, "value": record.value, "error": record.error, "count": record.count}
+                facts = {
+                    "metric": record.metric,
+                    "unit": record.unit,
+                    "value": record.value,
+                    "error": record.error,
+                    "count": record.count,
+                }
                 says = {"setting": setting(record.at["level"])}
                 rows.append({"job": seed, **variant, **record.at, **says, **facts})
     return pd.DataFrame(rows)

@@ -12,8 +12,8 @@ from alchemy.figures.report import content, main, page
 from alchemy.results.compare import differences
 from alchemy.results.digests import write_json
 from alchemy.results.examples import stored
-from alchemy.results.records import summarise
 from alchemy.results.runs import read
+from alchemy.results.table import summarise
 from alchemy.stats.intervals import REPLICATES, difference, row_error
 from tests.helpers.made import change_records, change_run, make
 

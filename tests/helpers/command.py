@@ -17,11 +17,17 @@ def environment():
     return {**kept, "PYTHONPATH": str(ROOT), "HYDRA_FULL_ERROR": ""}
 
 
-def alchemy(folder, *words, module="alchemy"):
-    """Runs the command in `folder` as a process of its own."""
+def alchemy(folder, *words, module="alchemy", path=ROOT):
+    """Runs the command in `folder` as a process of its own; `path` has the lab."""
     command = [sys.executable, "-m", module, *words]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=environment(), timeout=600, check=False
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment() | {"PYTHONPATH": str(path)},
+        timeout=600,
+        check=False,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from alchemy.results.cells import write_parquet
 from alchemy.results.digests import digest, read_json, sha256, write_json
 from alchemy.results.records import Record, write
+from alchemy.studies.reasoning_tax.coordinates import Part, unit
 
 RUN = {
     "status": "ok",
@@ -20,6 +21,7 @@ RUN = {
     "seed": 0,
     "exact_match": 0.93,
     "reached": True,
+    "study": {"_target_": "alchemy.studies.degradation.run", "count": 10},
 }
 
 
@@ -29,17 +31,17 @@ def records(seed, values):
         at = {"axis": axis, "kind": kind, "domain": domain, "level": level, "setting": f"level {level}", "seed": seed}
         for part in ("full", "chain", "answer"):
             for metric in ("exact_match", "edit_distance"):
-                yield Record(metric, value, 0.0, 10, {**at, "part": part})
-                yield Record(metric, 0.25, 0.0, 10, {**at, "part": f"replay_{part}"})
+                yield Record(metric, value, 0.0, 10, {**at, "part": part}, "share")
+                yield Record(metric, 0.25, 0.0, 10, {**at, "part": f"replay_{part}"}, "share")
         for metric in ("untouched", "problems"):
-            yield Record(metric, value, 0.0, 10, {**at, "part": "prompt"})
-        yield Record("rate", 0.25, 0.0, 10, {**at, "part": "replay"})
+            yield Record(metric, value, 0.0, 10, {**at, "part": "prompt"}, "share")
+        yield Record("rate", 0.25, 0.0, 10, {**at, "part": "replay"}, "share")
         for kind, share in (("right", value), ("replayed", 1 - value), ("wrong_step", 0.0)):
-            yield Record(kind, share, 0.0, 10, {**at, "part": "diagnosis"})
-        yield Record("tie", 0.0, 0.0, 10, {**at, "part": "executed"})
+            yield Record(kind, share, 0.0, 10, {**at, "part": "diagnosis"}, "share")
+        yield Record("tie", 0.0, 0.0, 10, {**at, "part": "executed"}, "share")
         for whose, share in (("untouched", 0.9), ("touched", 0.1)):
-            yield Record(f"right_{whose}", share * value, 0.0, 10, {**at, "part": "prompt"})
-        yield Record("F1" if seed else "F2", 1.0, 0.0, 10, {**at, "part": "executed"})
+            yield Record(f"right_{whose}", share * value, 0.0, 10, {**at, "part": "prompt"}, "share")
+        yield Record("F1" if seed else "F2", 1.0, 0.0, 10, {**at, "part": "executed"}, "share")
 
 
 KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
@@ -96,11 +98,13 @@ def make(folder, scores=(0.5, 0.2, 0.8), overrides=(), moved=0.0, text=None, row
     return folder
 
 
+TAX = {"_target_": "alchemy.studies.reasoning_tax.run", "match": {"opening": 0.5, "kl": 0.5}}
 WORSE = {"foreign": 0.3}  # bits per fact that an arm loses at an opening rate of .5, beyond what its KL says
 EVALUATED = range(0, 44, 4)
 CLOSED = {"direct": 4.0, "random": 0.7, "unrelated": 0.5}  # arms that never open: bits lost per nat
-RESTORED = {"layer_0": 0.76, "layer_1": 0.19, "layer_2": 0.12, "layer_3": 0.03, "lower": 0.92, "upper": 0.14}
-RESTORED |= {"random_0": 0.19, "random_1": 0.38, "random_2": 0.5, "halfway": 0.72, "all": 1.0}
+RESTORED: dict[tuple, float] = {("layer", number): share for number, share in enumerate((0.76, 0.19, 0.12, 0.03))}
+RESTORED |= {("lower",): 0.92, ("upper",): 0.14, ("halfway",): 0.72, ("all",): 1.0}
+RESTORED |= {("random", "-", number): share for number, share in enumerate((0.19, 0.38, 0.5))}
 
 
 def course(arm, keep, seed, load, worse=WORSE):
@@ -140,11 +144,13 @@ def tax_records(seed, arms=("gold", "foreign", "rlvr"), keeps=("none",), load=0.
                 | {"nats": 1 + 6 * opening, "nats_step": 0.3 + 2 * opening}
                 | {"ki": 0.9 + 0.1 * opening + moved / 50, "ki_recall": 0.5},
                 "update": {"kl": kl, "kl_facts": kl / 5, "norm": 0.006 * kl}
-                | {"changed": (0.3 if arm == "rlvr" else 0.6) * (1 - np.exp(-kl))}
-                | {f"layer_{layer}": 0.006 * kl * (1 + 0.02 * layer) for layer in range(4)},
+                | {"changed": (0.3 if arm == "rlvr" else 0.6) * (1 - np.exp(-kl))},
             }
+            its = {Part(name): values for name, values in its.items()}
+            for layer in range(4):
+                its[Part("update", weights="layer", layer=layer)] = {"norm": 0.006 * kl * (1 + 0.02 * layer)}
             if step == 0:
-                its["threshold"] = {"v_eff": 7.5, "p_star": 1 / 8.5, "p_cot": 0.06, "capacity": 6.64, "load": load}
+                its[Part("threshold")] = {"v_eff": 7.5, "p_star": 1 / 8.5, "p_cot": 0.06, "capacity": 6.64}
             yield from told(its, place, step)
         for match, reached in (("opening", 0.5), ("kl", 0.5)):
             at = next((one for one in steps if one[1 if match == "opening" else 2] >= reached), None)
@@ -153,18 +159,22 @@ def tax_records(seed, arms=("gold", "foreign", "rlvr"), keeps=("none",), load=0.
                 split = {"f_loss": lost / 7, "o_loss": lost / 7 + 0.004 * at[2], "storage": 0.2 * lost / 7}
                 split |= {"latent": 0.8 * lost / 7, "overthinking": 0.004 * at[2] + off / 50, "format": 0.0}
                 split |= {"storage_bits": 0.2 * lost + off / 5, "latent_bits": 0.8 * lost, "lost_bits": lost}
-                restored = {f"bits:{name}": share + off + spread * rng.normal() for name, share in RESTORED.items()}
-                restored |= {f"gain:{name}": 1 - 0.4 * share for name, share in RESTORED.items()}
-                yield from told({f"split@{match}": split, f"restore@{match}": restored}, place, at[0])
+                back = {portion: share + off + spread * rng.normal() for portion, share in RESTORED.items()}
+                its = {Part("restore", match, *portion): {"bits": share} for portion, share in back.items()}
+                for portion, share in RESTORED.items():
+                    its[Part("restore", match, *portion)]["gain"] = 1 - 0.4 * share
+                yield from told({Part("split", match): split} | its, place, at[0])
 
 
 def told(its, place, step):
     for part, values in its.items():
         for metric, value in values.items():
-            yield Record(metric, float(value), 0.01, 1500, {**place, "step": step, "part": part})
+            yield Record(
+                metric, float(value), 0.01, 1500, {**place, "step": step, **part._asdict()}, unit(part.part, metric)
+            )
 
 
-def make_tax(folder, seeds=(0, 1, 2), predictions=(), unloaded=True, keeps=("none",), **arms):
+def make_tax(folder, seeds=(0, 1, 2), predictions=(), unloaded=True, keeps=("none",), base=None, **arms):
     """A sweep over seeds of the study of the reasoning tax, with these predictions in its run.json."""
     for number, seed in enumerate(seeds):
         home = folder / str(number)
@@ -175,5 +185,5 @@ def make_tax(folder, seeds=(0, 1, 2), predictions=(), unloaded=True, keeps=("non
         lines += tax_records(seed, ("gold",), load=0.02) if unloaded else []
         proof = write(home / "records.jsonl", lines)
         run = {**RUN, "records": proof, "overrides": [f"seed={seed}"], "seed": seed, "predictions": [*predictions]}
-        write_json(home / "run.json", run | {"match_opening": 0.5, "match_kl": 0.5})
+        write_json(home / "run.json", run | {"study": TAX | {"base": base}})
     return folder

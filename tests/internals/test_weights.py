@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from alchemy.data.seeds import stream
-from alchemy.internals.weights import change, changed, layer_of, mixed, parts
+from alchemy.internals.weights import Portion, change, changed, layer_of, mixed, parts
 from alchemy.models.transformer import Llama, Transformer, initialise
 from tests.helpers.knowing import untrained
 
-HALVES = ("random_0", "random_1", "random_2")
+HALVES = tuple(Portion("random", draw=number) for number in range(3))
+NAMED = ("lower", "upper", "outside", "all")
 
 
 def pair(form="llama", layers=4):
@@ -38,7 +39,7 @@ def same(one, other, names=None):
 def test_restoring_all_is_the_base_and_nothing_the_trained(form):
     base, trained = pair(form)
     before = {name: value.clone() for name, value in trained.state_dict().items()}
-    everything = parts(base, stream(0, "halves"))["all"]
+    everything = parts(base, stream(0, "halves"))[Portion("all")]
     assert same(mixed(base, trained, everything), base)
     assert same(mixed(base, trained, frozenset()), trained)
     assert same(mixed(trained, base, everything), trained)  # the graft of all
@@ -71,12 +72,14 @@ def test_parts_partition_the_weights(form, layers):
     model = pair(form, layers)[0]
     found = parts(model, stream(0, "halves"))
     names = sorted(model.state_dict())
-    assert sorted([*found["lower"], *found["upper"], *found["outside"]]) == names
-    each = [name for layer in range(layers) for name in found[f"layer_{layer}"]]
-    assert sorted([*each, *found["outside"]]) == names == sorted(found["all"])
-    assert found["lower"] == frozenset().union(*(found[f"layer_{layer}"] for layer in range(layers // 2)))
-    assert set(found) == {*(f"layer_{layer}" for layer in range(layers)), "lower", "upper", "outside", "all", *HALVES}
-    outside = {name.split(".")[0] for name in found["outside"]}
+    assert sorted([*found[Portion("lower")], *found[Portion("upper")], *found[Portion("outside")]]) == names
+    each = [name for layer in range(layers) for name in found[Portion("layer", layer)]]
+    assert sorted([*each, *found[Portion("outside")]]) == names == sorted(found[Portion("all")])
+    assert found[Portion("lower")] == frozenset().union(
+        *(found[Portion("layer", layer)] for layer in range(layers // 2))
+    )
+    assert set(found) == {*(Portion("layer", layer) for layer in range(layers)), *map(Portion, NAMED), *HALVES}
+    outside = {name.split(".")[0] for name in found[Portion("outside")]}
     assert outside == ({"tokens", "norm", "output"} if form == "llama" else {"tokens", "places", "norm"})
 
 
@@ -110,7 +113,9 @@ def test_change_by_hand():
         "blocks.1.feed_in.weight": torch.tensor([[1.0, 4.0]]),
         "blocks.1.feed_norm.weight": torch.tensor([3.0]),
     }
-    assert change(base, trained) == pytest.approx({"norm": (34 / 170) ** 0.5, "layer_0": 3 / 12, "layer_1": 5.0})
+    assert change(base, trained) == pytest.approx(
+        {Portion("all"): (34 / 170) ** 0.5, Portion("layer", 0): 3 / 12, Portion("layer", 1): 5.0}
+    )
     assert set(change(base, base).values()) == {0.0}
 
 

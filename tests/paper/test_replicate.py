@@ -76,9 +76,12 @@ def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path, monkeypatch):
         for level in range(5):
             at = {"axis": "places", "kind": "-", "domain": "-", "level": level, "setting": str(level), "seed": seed}
             measures = {"novelty": level, "length_gap": 0, "total_variation": level > 0, "alignment": 1 - level / 7}
-            rows += [Record(name, float(value), 0, 9, at | {"part": "discrepancy"}) for name, value in measures.items()]
+            rows += [
+                Record(name, float(value), 0, 9, at | {"part": "discrepancy"}, "share")
+                for name, value in measures.items()
+            ]
             scores = {"exact_match": 2.0**-level, "edit_distance": (level * 7 + seed * 3) % 5 / 5}
-            rows += [Record(name, value, 0, 9, at | {"part": "full"}) for name, value in scores.items()]
+            rows += [Record(name, value, 0, 9, at | {"part": "full"}, "share") for name, value in scores.items()]
         write_json(folder / "run.json", run | {"records": write(folder / "records.jsonl", rows)})
     said = laws.report([tmp_path], tmp_path)
     assert "exponential: kappa = 0.693" in said[0]

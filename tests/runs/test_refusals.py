@@ -63,7 +63,9 @@ def test_a_target_is_honoured_at_no_setting_of_an_option(option, trap):
         assert not trap(), path
 
 
-@pytest.mark.parametrize("words", [[], pytest.param(["experiment=headline"], marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize(
+    "words", [[], pytest.param(["experiment=reasoning_tax/headline"], marks=pytest.mark.slow)], ids=str
+)
 def test_a_target_is_honoured_at_no_other_setting(words, trap):
     cfg = composed(*words)
     plain = {str(key): value for key, value in OmegaConf.to_container(cfg).items() if key != "hydra"}
@@ -262,7 +264,10 @@ def test_the_command_for_a_failed_job_has_the_folder_of_its_options(tmp_path):
         ("train.loss={_target_: sys.exit}", "train.loss._target_ has no place there"),
         ("train.loss={a: 1}", "train.loss={'a': 1} must be text"),
         ("+shift.grid.lenght=[1]", "shift.grid.lenght is not a setting: did you mean shift.grid.length?"),
-        ("base={bitz: 1}", "base={'bitz': 1} must be shares by name"),
+        (
+            "task=mixture model=small study=reasoning_tax +study.base.bitz=1",
+            "study.base={'bitz': 1} must be shares by name",
+        ),
         ("study=reasoning_tax", "use task=mixture"),
         ("task=mixture model=small study=reasoning_tax study.arm=gould", "study.arm=gould is unknown"),
         ("task=mixture model=small study=reasoning_tax study.keep=lowre", "study.keep=lowre is unknown"),
@@ -276,7 +281,7 @@ def test_the_command_for_a_failed_job_has_the_folder_of_its_options(tmp_path):
         ("study.temperature=-1.5", "study.temperature=-1.5 must be 0 (greedy) or more"),
         ("study.temperature=nan", "study.temperature=nan is no number"),
         ("study.temperature=inf", "study.temperature=inf must be 0"),
-        ("hunt=nan", "hunt=nan must be an exact match"),
+        ("target=nan", "target=nan must be an exact match"),
         ("device=cuda", "device=cuda needs a GPU"),
         ("device=meta", "use cpu or cuda"),
         ("threads=100000", "threads=100000 is too large"),
@@ -322,4 +327,4 @@ def test_a_sentence_is_short_and_keeps_its_beginning_and_its_advice():
 
 def test_a_composed_default_passes():
     audit(composed())
-    audit(composed("experiment=headline", "arm=gold"))
+    audit(composed("experiment=reasoning_tax/headline", "arm=reasoning_tax/gold"))

@@ -9,6 +9,7 @@ from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
 from alchemy.data.task import draw
 from alchemy.measures import cell as measure
+from alchemy.measures.bench import Bench
 from alchemy.measures.scores import PARTS
 from alchemy.results.store import Trained
 from alchemy.studies import degradation
@@ -22,7 +23,7 @@ NOBODY = Trained(None, Path("nowhere"))
 
 def study(cipher, seed, shifts, known, count, told=None):
     report = (lambda *at: told.append(at)) if told is not None else (lambda *at: None)
-    return degradation.run(cipher, NOBODY, seed, shifts, known, report, count=count, temperature=0.0)
+    return degradation.run(Bench(cipher, NOBODY, seed, shifts, known, report), count=count, temperature=0.0)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_other_seeds_measure_other_problems(cipher, monkeypatch):
     for seed in (0, 1):
         list(
             degradation.run(
-                cipher, NOBODY, seed, SHIFTS[:1], {}, lambda done, total, cell: None, temperature=0.0, count=40
+                Bench(cipher, NOBODY, seed, SHIFTS[:1], {}, lambda done, total, cell: None), temperature=0.0, count=40
             )
         )
     assert not np.array_equal(rows[0], rows[2])

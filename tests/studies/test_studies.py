@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
 from alchemy.data.task import draw, in_side
+from alchemy.measures.bench import Bench
 from alchemy.results.cells import Cells
 from alchemy.results.store import Partial, Trained
 from alchemy.studies import recovery, trajectory
@@ -23,7 +24,7 @@ SHIFTS = (Shift("composition", (0, 12)),)  # F3F3
 
 
 def study(task, trained, known, **knobs):
-    return list(recovery.run(task, trained, 0, SHIFTS, known, lambda *at: None, count=64, **knobs))
+    return list(recovery.run(Bench(task, trained, 0, SHIFTS, known, lambda *at: None), count=64, **knobs))
 
 
 def test_recovery_learns_what_it_is_shown_and_leaves_the_model_alone(cipher, tmp_path):
@@ -85,7 +86,7 @@ def test_a_trajectory_measures_every_snapshot(cipher, tmp_path):
     trained = Trained(model, tmp_path / "home")
     told = []
     records = list(
-        trajectory.run(cipher, trained, 0, SHIFTS, Cells(tmp_path, "key"), lambda *at: told.append(at), count=32)
+        trajectory.run(Bench(cipher, trained, 0, SHIFTS, Cells(tmp_path, "key"), lambda *at: told.append(at)), count=32)
     )
     assert sorted({record.at["rows"] for record in records}) == [32, 128, 512]
     assert [done for done, *_ in told] == [1, 2, 3, 4, 5, 6]

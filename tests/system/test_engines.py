@@ -43,7 +43,7 @@ def test_a_killed_ray_worker_is_replaced(undisturbed, tmp_path):
 def test_optuna_hunts_for_the_level_at_which_a_shift_breaks(tmp_path):
     words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2"]
     words += ["hydra.sweeper.direction=minimize", "shift.levels=range(1,7)", "shift.axis=format", "shift.kind=insert"]
-    words += ["seed=0", "study.count=200", "hunt=0.3"]
+    words += ["seed=0", "study.count=200", "target=0.3"]
     done = alchemy(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     [best] = (tmp_path / "outputs").rglob("optimization_results.yaml")

@@ -153,7 +153,7 @@ def test_make_does_what_the_readme_says():
         ).stdout.rstrip()
 
     assert done("heatmap").endswith("-m alchemy experiment=mirage")
-    assert done("headline").endswith("-m alchemy experiment=headline")
+    assert done("headline").endswith("-m alchemy experiment=reasoning_tax/headline")
     assert done("paper", "quick=true", "large=true").endswith("-m alchemy.paper.replicate quick=true large=true")
     assert done("paper").endswith("-m alchemy.paper.replicate quick=false large=false")
     assert done("bench", "rounds=3", "compare=OLD.json").endswith("-m benchmarks rounds=3 compare=OLD.json")
@@ -187,7 +187,7 @@ def test_the_gallery_has_every_picture_and_a_command_for_each_section():
 def test_the_defaults_are_those_that_are_told():
     cfg = composed()
     assert (cfg.train.loss, cfg.study.temperature, cfg.model.context, cfg.tokens) == ("completion", 0, 64, "symbols")
-    assert (cfg.workers, cfg.hunt, cfg.track, cfg.study.count, cfg.output) == (2, 0.5, "none", 2000, "outputs")
+    assert (cfg.workers, cfg.target, cfg.track, cfg.study.count, cfg.output) == (2, 0.5, "none", 2000, "outputs")
     assert cfg.study._target_ == "alchemy.studies.degradation.run"
     assert {shift.axis for shift in plan(cfg).shifts} == {"task", "element", "length", "steps", "format"}
     assert "one model, all five shifts" in README
@@ -200,16 +200,16 @@ def test_the_defaults_are_those_that_are_told():
 
 def test_the_experiments_are_as_large_as_they_are_said_to_be():
     sizes = {}
-    for name in ("headline", "diversity", "paper/base"):
+    for name in ("reasoning_tax/headline", "diversity", "paper/base"):
         swept = OmegaConf.load(CONF / "experiment" / f"{name}.yaml").hydra.sweeper.params
         sizes[name] = {key: str(values).split(",") for key, values in swept.items()}
-    arms, seeds = sizes["headline"]["arm"], sizes["headline"]["seed"]
+    arms, seeds = sizes["reasoning_tax/headline"]["arm"], sizes["reasoning_tax/headline"]["seed"]
     assert (len(arms) * len(seeds), 2 * len(seeds)) == (30, 10)  # one arm has a base of its own
     assert "# 30 jobs on 10 models" in TEXTS[next(path for path in TEXTS if path.name == "headline.md")]
     assert sizes["paper/base"]["seed"] == ["0", "1", "2"]
     assert sizes["diversity"]["task.compositions"][::6] == ["1", "56"]
     assert set(LARGE) < set(paper.MINUTES) == {path.stem for path in CONF.glob("experiment/paper/*.yaml")} - {"base"}
-    base = composed("experiment=headline").base
+    base = composed("experiment=reasoning_tax/headline").study.base
     assert (base.bits, base.slow) == (0.8, 0.6)
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -13,14 +14,19 @@ from tests.helpers.worlds import ROOT
 
 @pytest.mark.slow
 def test_the_wheel_runs_from_another_folder(tmp_path):
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True, timeout=120)
+    build = [sys.executable, "-m", "build", "--sdist", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist")]
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True, timeout=120)
     wheel = next((tmp_path / "dist").glob("shift_alchemy-*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"alchemy", "tasks", "hydra_plugins"}
     assert "alchemy/conf/experiment/mirage.yaml" in names
     assert "tasks/cipher.py" in names
+    assert "alchemy/py.typed" in names
+    [licence] = [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+    assert zipfile.ZipFile(wheel).read(licence) == (ROOT / "LICENSE").read_bytes()
+    with tarfile.open(next((tmp_path / "dist").glob("shift_alchemy-*.tar.gz"))) as source:
+        assert {"LICENSE", "CITATION.cff"} <= {name.partition("/")[2] for name in source.getnames()}
 
     installed = tmp_path / "installed"
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", str(installed)]

@@ -1,5 +1,11 @@
-"""What becomes of knowledge when a model that knows facts is taught to reason about computing alone."""
+"""What becomes of knowledge when a model that knows facts is taught to reason about computing alone?
 
-from alchemy.studies.reasoning_tax.study import Match, run
+Source: the question is that of arXiv:2506.02126 and 2507.18178; the design is the lab's own (see study.py).
+"""
 
-__all__ = ["Match", "run"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+NEEDS_TRAINING = True  # its arms go on with it
+UNMEASURED = ("base", "label")  # settings that decide no number: changing them measures nothing again

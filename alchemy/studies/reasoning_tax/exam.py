@@ -16,7 +16,7 @@ from alchemy.data.answers import verify
 from alchemy.data.batch import Batch
 from alchemy.data.seeds import stream
 from alchemy.data.task import Composition, Distribution, Terse, span
-from alchemy.internals.weights import change, changed, mixed, parts
+from alchemy.internals.weights import Portion, change, changed, mixed, parts
 from alchemy.measures.information import chain, knowledge_index, unaided
 from alchemy.measures.knowledge import (
     Answers,
@@ -36,9 +36,11 @@ from alchemy.measures.trace import RECALL, trace
 from alchemy.models.decoding import complete
 from alchemy.models.likelihood import divergence, opening, threshold
 from alchemy.models.transformer import Transformer
-from alchemy.results.cells import Values
 from alchemy.stats.intervals import mean, share
+from alchemy.studies.reasoning_tax.coordinates import Part
 from alchemy.training.objectives import sampled
+
+Found = dict[Part, dict[str, tuple[float, float]]]  # by part and metric, value and standard error
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def moved(exam: Exam, model: Transformer) -> tuple[float, float]:
     )
 
 
-def progress(exam: Exam, model: Transformer) -> Values:
+def progress(exam: Exam, model: Transformer) -> Found:
     """By part and metric, value and standard error over the rows: what `model` can, knows, and has moved."""
     bits = stored_bits(exam.task, model, exam.facts)
     before, after = exam.base.state_dict(), model.state_dict()
@@ -139,8 +141,10 @@ def progress(exam: Exam, model: Transformer) -> Values:
         name: share(verify(exam.task, batch, complete(model, batch)))
         for name, batch in (("ood", exam.unseen), ("deeper", exam.deeper))
     }
+    moves = {portion: {"norm": (value, 0.0)} for portion, value in change(before, after).items()}
+    every = moves.pop(Portion("all"))
     return {
-        "procedural": {
+        Part("procedural"): {
             "free": share(computed.free),
             "fast": share(computed.fast),
             "slow": share(computed.slow),
@@ -148,33 +152,34 @@ def progress(exam: Exam, model: Transformer) -> Values:
             "opening": mean(exam.opening(model, exam.problems)[:, 0]),
             **free,
         },
-        "knowledge": {
+        Part("knowledge"): {
             "bits": mean(bits),
             **by_exposure(exam.task, exam.facts, bits),
             "opening": mean(exam.opening(model, exam.facts)[:, 0]),
             **rates(knows),
         },
-        "chain": {
+        Part("chain"): {
             **{name: mean(rows) for name, rows in told.items()},
             "ki_recall": share(knowledge_index(trace(exam.task, exam.facts, recalled), RECALL)),
         },
-        "update": {
+        Part("update"): {
             "kl": mean(divergence(exam.base, model, exam.written)),
             "kl_facts": mean(divergence(exam.base, model, exam.facts_written)),
-            **{name: (value, 0.0) for name, value in change(before, after).items()},
+            **every,
             "changed": (changed(before, after), 0.0),
         },
+        **{Part("update", "-", *portion): values for portion, values in moves.items()},
     }
 
 
-def start(exam: Exam) -> Values:
+def start(exam: Exam) -> Found:
     """What the base says of the threshold above which chains are opened greedily; the rate of chains that it was
     trained on, of problems of several steps; and the bits that a fact has at most.
     """
     effective, rate = threshold(exam.opening(exam.base, exam.problems))
     found = {"v_eff": effective, "p_star": rate, "p_cot": chained(exam.task)}
     found |= {"capacity": log2(values_of(exam.facts, exam.task.vocabulary.first_atom))}
-    return {"threshold": {name: (value, 0.0) for name, value in found.items()}}
+    return {Part("threshold"): {name: (value, 0.0) for name, value in found.items()}}
 
 
 def chained(task: Terse) -> float:
@@ -201,34 +206,33 @@ def loss(exam: Exam, model: Transformer, again: Transformer, control: Transforme
     return {name: (value, 0.0) for name, value in found.items()}
 
 
-def restoration(exam: Exam, model: Transformer, seed: int) -> dict[str, tuple[float, float]]:
-    """For each part of the weights: the share of lost bits that comes back and the share of the gain that stays when
-    it goes back to the base (bits:, gain:, free:); and what of both the base gets when it is given the part (graft_).
-    The gain is in the logit of opening a chain; `halfway` is the whole change halved.
+def restoration(exam: Exam, model: Transformer, seed: int, match: str) -> Found:
+    """For each portion of the weights, as parts restore and graft of `match`: the share of lost `bits` that comes back
+    and the share of the `gain` that stays when it goes back to the base, with `free` accuracy on problems; and what of
+    both the base gets when it is given the portion. The gain is in the logit of opening a chain; `halfway` is the whole
+    change halved.
     """
     first, last = standing(exam, exam.base), standing(exam, model)
-    found: dict[str, tuple[float, float]] = {}
-    for name, other, free in patched(exam, model, seed):
+    found: Found = {}
+    for part, portion, other in patched(exam, model, seed):
         bits, logit = standing(exam, other)
-        grafted = name.startswith("graft_")
         lost, gained = first[0] - last[0], last[1] - first[1]
-        back = ratio(first[0] - bits if grafted else bits - last[0], lost)
-        kept = ratio(logit - first[1], gained)
-        prefix, part = ("graft_", name.removeprefix("graft_")) if grafted else ("", name)
-        found |= {f"{prefix}bits:{part}": (back, 0.0), f"{prefix}gain:{part}": (kept, 0.0)}
-        found |= {f"free:{part}": free} if free else {}
+        back = ratio(first[0] - bits if part == "graft" else bits - last[0], lost)
+        here = {"bits": (back, 0.0), "gain": (ratio(logit - first[1], gained), 0.0)}
+        if part == "restore":
+            here["free"] = share(verify(exam.task, exam.problems, complete(other, exam.problems)))
+        found[Part(part, match, *portion)] = here
     return found
 
 
-def patched(exam: Exam, model: Transformer, seed: int) -> Iterator[tuple[str, Transformer, tuple[float, float] | None]]:
-    """Each part put back to the base, with free accuracy on problems, and each part grafted onto it."""
+def patched(exam: Exam, model: Transformer, seed: int) -> Iterator[tuple[str, Portion, Transformer]]:
+    """Each portion put back to the base (restore), then each grafted onto it (graft)."""
     every = parts(model, stream(seed, "halves"))
-    back = [(name, mixed(exam.base, model, part)) for name, part in every.items()]
-    back += [("halfway", mixed(exam.base, model, every["all"], 0.5))]
-    for name, other in back:
-        yield name, other, share(verify(exam.task, exam.problems, complete(other, exam.problems)))
-    for name, part in every.items():
-        yield f"graft_{name}", mixed(model, exam.base, part), None
+    for portion, names in every.items():
+        yield "restore", portion, mixed(exam.base, model, names)
+    yield "restore", Portion("halfway"), mixed(exam.base, model, every[Portion("all")], 0.5)
+    for portion, names in every.items():
+        yield "graft", portion, mixed(model, exam.base, names)
 
 
 def standing(exam: Exam, model: Transformer) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The headline figure: what reasoning training does to knowledge, in six panels, each with its controls."""
 
+from collections.abc import Callable, Iterator
 from math import isnan
 from typing import Any
 
@@ -11,10 +12,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from alchemy.figures.lettering import broken, columns, cut, shown
+from alchemy.results.runs import Results
 from alchemy.stats.contrasts import Contrast
+from alchemy.studies.reasoning_tax.coordinates import Column, column
 from alchemy.studies.reasoning_tax.panels import layers, openings, retention
 from alchemy.studies.reasoning_tax.style import KEEPS, SMALL, WIDE, arms_of, mean_of, style, title, under
-from alchemy.studies.reasoning_tax.trajectories import Tax, over_seeds
+from alchemy.studies.reasoning_tax.trajectories import Tax, of, over_seeds
 from alchemy.studies.reasoning_tax.verdicts import basis, keep_of, lost_bits, points, r2_by_seed
 
 Array = NDArray[np.float64]
@@ -27,6 +30,11 @@ PARTS = {  # of the loss, in words, grey and hatch
 BROAD = 13.0  # inches
 SAID = 6  # runs that are left out, named one by one
 SHOWN = (("0.2", "arms that the curve is of"), ("none", "others, not fitted"))
+
+
+def pictures(results: Results) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """The pictures of this study's results: their names, and how each is drawn."""
+    yield "headline", lambda: headline(of(results))
 
 
 def headline(tax: Tax) -> Figure:
@@ -71,7 +79,7 @@ def legend(figure: Figure, tax: Tax) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=number, fontsize=9)
 
 
-def course(tax: Tax, load: float, arm: str, columns: tuple[str, str]) -> Array:
+def course(tax: Tax, load: float, arm: str, columns: tuple[Column, Column]) -> Array:
     """(N, 2) the mean over seeds of two columns, by step; a seed that was not measured where another was counts with
     the line between its own steps.
     """
@@ -84,18 +92,18 @@ def course(tax: Tax, load: float, arm: str, columns: tuple[str, str]) -> Array:
 
 def plane(above: Any, below: Any, tax: Tax) -> None:
     """Above, bits kept over the opening rate; below, greedy accuracy over it, which flips long before."""
-    opening, target = "procedural.opening", tax.design.matches["opening"]
-    for ax, column in ((above, "knowledge.bits"), (below, "procedural.free")):
+    opening, target = column("procedural", "opening"), tax.design.matches["opening"]
+    for ax, what in ((above, column("knowledge", "bits")), (below, column("procedural", "free"))):
         for arm in arms_of(tax):
             _, colour, dash = style(tax, arm)
             for run in tax.of(tax.load, arm).values():
-                ax.plot(run.of(opening), run.of(column), dash, color=colour, lw=0.6, alpha=0.55)
-            ax.plot(*course(tax, tax.load, arm, (opening, column)).T, dash, color=colour, lw=2, alpha=0.9)
+                ax.plot(run.of(opening), run.of(what), dash, color=colour, lw=0.6, alpha=0.55)
+            ax.plot(*course(tax, tax.load, arm, (opening, what)).T, dash, color=colour, lw=2, alpha=0.9)
         ax.axvline(target, color="0.4", lw=1, ls=":")
         ax.set_xlim(-0.02, 1.02)
     unloaded = min(tax.loads)
     for arm in arms_of(tax, unloaded)[: unloaded < tax.load]:
-        line = course(tax, unloaded, arm, (opening, "knowledge.bits"))
+        line = course(tax, unloaded, arm, (opening, column("knowledge", "bits")))
         above.plot(*line.T, color=style(tax, arm)[1], lw=1.6, ls=(0, (6, 2)))
         words = f"control: load {unloaded:g}"
         near = line[np.abs(line[:, 0] - 0.2).argmin()]  # where the lines of arms are still together
@@ -107,7 +115,7 @@ def plane(above: Any, below: Any, tax: Tax) -> None:
         f"compared at {target:g}", (target, 0.02), (4, 0), xycoords=("data", "axes fraction"), size=SMALL, color="0.3",
         textcoords="offset points",
     )  # fmt: skip
-    p_star = tax.world(lambda run: run.last("threshold.p_star")).estimate
+    p_star = tax.world(lambda run: run.last(column("threshold", "p_star"))).estimate
     if not isnan(p_star):
         below.axvline(p_star, color="black", lw=1, ls="--")
         below.annotate("p*", (p_star, 0.06), (4, 0), size=SMALL, textcoords="offset points")
@@ -124,7 +132,7 @@ def plane_words(tax: Tax) -> str:
     target = tax.design.matches["opening"]
     lost = [mean_of(tax, arm, lambda run: lost_bits(tax, run, "opening")) for arm in arms_of(tax)]
     reached = [found.estimate for found in lost if found.seeds]
-    base = tax.world(lambda run: run.base("knowledge.bits")).estimate
+    base = tax.world(lambda run: run.base(column("knowledge", "bits"))).estimate
     if not reached:
         return f"No arm opens chains at {target:g}"
     span = f"{min(reached):.2f}" + f" to {max(reached):.2f}" * (len(reached) > 1)
@@ -139,13 +147,13 @@ def preserved(ax: Any, tax: Tax) -> None:
     for load, arm, keep in tax.rows:
         if load != tax.load or keep == "none":
             continue
-        bits = over_seeds(tax.by_seed(load, arm, keep, lambda run: tax.at(run, "opening", "knowledge.bits")))
+        bits = over_seeds(tax.by_seed(load, arm, keep, lambda run: tax.at(run, "opening", column("knowledge", "bits"))))
         side = 0.012 * (arms_of(tax).index(arm) % 3) if arm in tax.arms() else 0.0
         x = tax.design.matches["opening"] + 0.035 * (keeps.index(keep) - (len(keeps) - 1) / 2) + side
         colour, face = style(tax, arm)[1], style(tax, arm)[1]
         if not bits.seeds:
-            bits = over_seeds(tax.by_seed(load, arm, keep, lambda run: run.last("knowledge.bits")))
-            x = over_seeds(tax.by_seed(load, arm, keep, lambda run: run.last("procedural.opening"))).estimate
+            bits = over_seeds(tax.by_seed(load, arm, keep, lambda run: run.last(column("knowledge", "bits"))))
+            x = over_seeds(tax.by_seed(load, arm, keep, lambda run: run.last(column("procedural", "opening")))).estimate
             face = "white"
         marker = KEEPS.get(keep, (keep, "*"))[1]
         ax.plot(x, bits.estimate, marker, mfc=face, mec=colour if face == "white" else "white", ms=7, zorder=6)
@@ -254,4 +262,4 @@ def components(ax: Any, tax: Tax) -> None:
 
 def split(tax: Tax, arm: str, match: str, part: str) -> Contrast:
     """A component of the loss at a matched checkpoint."""
-    return mean_of(tax, arm, lambda run: run.last(f"split@{match}.{part}"))
+    return mean_of(tax, arm, lambda run: run.last(column("split", part, match)))

@@ -1,4 +1,4 @@
-"""The page and the tables of a study of fine-tuning arms: its figure, its verdicts, and each arm at matched gain.
+"""The page and the tables of this study: its figure, its verdicts, and each arm at matched gain.
 
 One file without anything from elsewhere, as all pages of the lab; the tables are those of table.csv and verdicts.csv.
 """
@@ -33,7 +33,7 @@ WORDS = {
 }
 
 
-def write(results: Results) -> str:
+def tables(results: Results) -> str:
     """Writes table.csv and verdicts.csv into the results' folder; returns the verdicts as a short text."""
     tax = of(results)
     judged = verdicts(tax)

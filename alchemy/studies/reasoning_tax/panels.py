@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from alchemy.figures.lettering import cut, shown
 from alchemy.stats.contrasts import Contrast
+from alchemy.studies.reasoning_tax.coordinates import NONE, column
 from alchemy.studies.reasoning_tax.style import (
     SMALL,
     WIDE,
@@ -22,11 +23,12 @@ from alchemy.studies.reasoning_tax.style import (
     whisker,
 )
 from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax, over_seeds
-from alchemy.studies.reasoning_tax.verdicts import kept, onset, returned
+from alchemy.studies.reasoning_tax.verdicts import kept, onset, put_back, returned
 
 Array = NDArray[np.float64]
-COMMAND = "python -m alchemy experiment=headline_full"  # measures several loads
+COMMAND = "python -m alchemy experiment=reasoning_tax/headline_full"  # measures several loads
 HALVES = ("lower", "upper")
+Portion = tuple[str, Any]  # which weights, and of a layer its number
 
 
 def layers(above: Any, below: Any, tax: Tax) -> None:
@@ -55,13 +57,13 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
             va="top",
             transform=above.transAxes,
         )
-        for x, name in enumerate(names):
+        for x, (name, layer) in enumerate(names):
             place = x + (side - (len(arms) - 1) / 2) * 0.4
-            bar(below, place, mean_of(tax, arm, partial(returned, match="opening", name=name)), colour)
-            stays = mean_of(tax, arm, partial(gain_kept, name=name))
+            bar(below, place, mean_of(tax, arm, partial(returned, match="opening", weights=name, layer=layer)), colour)
+            stays = mean_of(tax, arm, partial(gain_kept, weights=name, layer=layer))
             below.plot(place, stays.estimate, "D", ms=4, mfc="white", mec=colour, mew=1.1, zorder=5)
-            if name.startswith("layer_"):
-                moved = mean_of(tax, arm, partial(moved_by, tax, name))
+            if name == "layer":
+                moved = mean_of(tax, arm, partial(moved_by, tax, layer))
                 bar(above, place, moved, colour)
             if name == "random":
                 draws = number_of_draws(tax, arm)
@@ -70,43 +72,40 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
     below.set_ylim(max(low, -0.6), min(high, 1.6))  # intervals of two seeds may go far beyond
     below.axhline(0, color="0.3", lw=0.8)
     below.axhline(1, color="0.6", lw=0.8, ls=":")
-    under(below, [name.removeprefix("layer_") for name in names], WIDE)
+    under(below, [str(layer) if name == "layer" else name for name, layer in names], WIDE)
     below.set_xlabel("set back to the base: a layer, a half; a random half, or all halfway", size=SMALL)
     below.set_ylabel("share of lost bits returned;\n◇ of the gain kept", size=9)
     above.set_ylabel("weights\nmoved, %", size=9)
     above.tick_params(labelbottom=False)
-    lower, upper = (mean_of(tax, arms[0], partial(returned, match="opening", name=name)) for name in HALVES)
+    lower, upper = (mean_of(tax, arms[0], partial(returned, match="opening", weights=name)) for name in HALVES)
     title(above, "d", f"{arms[0]}: lower half returns {percent(lower)}, upper {percent(upper)}")
 
 
-def restored(tax: Tax, arm: str) -> list[str]:
+def restored(tax: Tax, arm: str) -> list[Portion]:
     """What was restored in an arm, in the order of the panel: layers, halves, and the controls."""
-    part = "restore@opening.bits:"
     runs = tax.of(tax.load, arm).values()
-    named = {name.removeprefix(part) for run in runs for name in run.values if name.startswith(part)}
-    single = sorted((name for name in named if name.startswith("layer_")), key=lambda name: int(name[6:]))
-    halves = [name for name in (*HALVES, "halfway") if name in named]
-    drawn = ["random"] if any(name.startswith("random_") for name in named) else []
-    return [*single, *halves[:2], *drawn, *halves[2:]]
+    where = {one.where for run in runs for one in run.values if one.metric == "bits"}
+    found = {(its.weights, its.layer) for its in where if (its.part, its.match) == ("restore", "opening")}
+    order = ("layer", *HALVES, "random", "halfway")
+    return sorted((its for its in found if its[0] in order), key=lambda its: (order.index(its[0]), its[1]))
 
 
-def moved_by(tax: Tax, name: str, run: Run) -> float:
+def moved_by(tax: Tax, layer: int, run: Run) -> float:
     """How far a layer moved at the matched opening, in percent of its weights' norm."""
-    return 100 * tax.at(run, "opening", f"update.{name}")
+    return 100 * tax.at(run, "opening", column("update", "norm", NONE, "layer", layer))
 
 
-def gain_kept(run: Run, name: str) -> float:
-    """The share of the gain in chain-opening logit that stays when `name` is restored."""
-    part = "restore@opening.gain:"
-    names = [one for one in run.values if one.startswith(f"{part}random_")] if name == "random" else [part + name]
-    return float(np.mean([run.last(one) for one in names])) if names else nan
+def gain_kept(run: Run, weights: str, layer: int | str) -> float:
+    """The share of the gain in chain-opening logit that stays when some weights are restored."""
+    columns = put_back(run, "opening", "gain", weights, layer)
+    return float(np.mean([run.last(one) for one in columns])) if columns else nan
 
 
 def number_of_draws(tax: Tax, arm: str) -> list[float]:
     """What each random half returned, the mean over seeds."""
-    part = "restore@opening.bits:random_"
-    names = sorted({name for run in tax.of(tax.load, arm).values() for name in run.values if name.startswith(part)})
-    return [mean_of(tax, arm, partial(Run.last, column=name)).estimate for name in names]
+    runs = tax.of(tax.load, arm).values()
+    found = {one for run in runs for one in put_back(run, "opening", "bits", "random")}
+    return [mean_of(tax, arm, partial(Run.last, column=one)).estimate for one in sorted(found)]
 
 
 def bar(ax: Any, x: float, found: Contrast, colour: str) -> None:
@@ -119,7 +118,9 @@ def retention(ax: Any, tax: Tax) -> None:
     apart, where exposures vary. Each seed is a dot.
     """
     parts = {"bits": ("all facts", "o"), "bits_head": ("seen often", "^"), "bits_tail": ("seen rarely", "v")}
-    parts = {name: words for name, words in parts.items() if any(f"knowledge.{name}" in r.values for r in all_of(tax))}
+    parts = {
+        name: words for name, words in parts.items() if any(column("knowledge", name) in r.values for r in all_of(tax))
+    }
     if len(tax.loads) < 2 and len(parts) < 2:
         says(ax, f"One load, and every fact seen equally often.\nSeveral loads are measured by\n{COMMAND}")
         title(ax, "e", "What is kept by load: not measured")
@@ -130,11 +131,9 @@ def retention(ax: Any, tax: Tax) -> None:
     for arm in arms:
         _, colour, dash = style(tax, arm)
         for name, (_, marker) in parts.items():
-            seeds = {load: shares(tax, load, arm, f"knowledge.{name}") for load in tax.loads}
+            seeds = {load: shares(tax, load, arm, name) for load in tax.loads}
             seeds = {load: its for load, its in seeds.items() if its}
-            if not seeds or (
-                name == "bits" and any(shares(tax, load, arm, "knowledge.bits_head") for load in tax.loads)
-            ):
+            if not seeds or (name == "bits" and any(shares(tax, load, arm, "bits_head") for load in tax.loads)):
                 continue  # of an arm that sees some facts more often, these and the others are told apart
             if [*seeds] == [tax.load] and len(tax.loads) > 1 and arm not in ("gold", "rlvr", "zipf"):
                 continue
@@ -164,8 +163,8 @@ def all_of(tax: Tax) -> list[Run]:
     return [run for (load, _, keep, _), run in tax.runs.items() if load == tax.load and keep == "none"]
 
 
-def shares(tax: Tax, load: float, arm: str, column: str) -> Seeds:
-    return tax.by_seed(load, arm, "none", lambda run: kept(tax, run, "opening", column))
+def shares(tax: Tax, load: float, arm: str, metric: str) -> Seeds:
+    return tax.by_seed(load, arm, "none", lambda run: kept(tax, run, "opening", metric))
 
 
 def kept_words(means: dict[tuple[str, str], dict[float, Contrast]]) -> str:
@@ -183,12 +182,13 @@ def openings(ax: Any, tax: Tax) -> None:
     """The share of greedy completions that open a chain over the rate at temperature 1, each seed thin, and the
     predicted p* with its interval; were greedy decoding like sampling, all would lie on the diagonal.
     """
-    predicted = tax.world(lambda run: run.last("threshold.p_star"))
+    sampled, greedy = column("procedural", "opening"), column("procedural", "opens")
+    predicted = tax.world(lambda run: run.last(column("threshold", "p_star")))
     means = []
     for arm in arms_of(tax):
         _, colour, dash = style(tax, arm)
         for run in tax.of(tax.load, arm).values():
-            ax.plot(run.of("procedural.opening"), run.of("procedural.opens"), dash, color=colour, lw=0.9, alpha=0.7)
+            ax.plot(run.of(sampled), run.of(greedy), dash, color=colour, lw=0.9, alpha=0.7)
         found = mean_of(tax, arm, onset)
         if found.seeds:
             means.append(found.estimate)

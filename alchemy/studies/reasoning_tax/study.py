@@ -4,24 +4,26 @@ A copy of the model is fine-tuned by one `arm`, with or without something that i
 along the way. Source: the question is that of arXiv:2506.02126 and 2507.18178; the design is the lab's own.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import inf, isnan, log2
+from typing import Any
 
 import numpy as np
 
 from alchemy.data.batch import Batch
 from alchemy.data.seeds import stream
-from alchemy.data.shift import Shift
 from alchemy.data.task import SIXTEENTHS, Terse, draw
+from alchemy.measures.bench import Bench
 from alchemy.measures.knowledge import asked, halves, questions, values_of
 from alchemy.models.trainable import Which, choose, merge
 from alchemy.models.transformer import Transformer
-from alchemy.results.cells import Cell, Known, Values
+from alchemy.results.cells import Cell
 from alchemy.results.records import Record
-from alchemy.results.store import Trained
-from alchemy.studies.reasoning_tax.exam import Exam, exam, loss, moved, progress, restoration, start
+from alchemy.studies.reasoning_tax.coordinates import Part, unit
+from alchemy.studies.reasoning_tax.exam import Exam, Found, exam, loss, moved, progress, restoration, start
 from alchemy.training.fit import Objective, Progress, Recipe, Source, fit
 from alchemy.training.objectives import (
     anchored,
@@ -53,19 +55,28 @@ class Match:
     kl: float
 
 
+@dataclass(frozen=True)
+class Arm:
+    """How a copy of the base is fine-tuned: the name of the arm, what is to keep knowledge (`anchor` is the weight of a
+    KL to the base), the recipe, and the policy of arms that are rewarded.
+    """
+
+    name: str
+    keep: str
+    recipe: Recipe
+    policy: Policy
+    anchor: float
+
+
 def run(
-    task: Terse,
-    trained: Trained,
-    seed: int,
-    shifts: Sequence[Shift],
-    known: Known,
-    report: Callable[[int, int, str], None],
+    bench: Bench,
     *,
     count: int,
     arm: str,
-    shown: str,
+    label: str,
     keep: str,
     match: Match,
+    base: dict[str, float] | None,
     recipe: Recipe,
     policy: Policy,
     anchor: float,
@@ -74,43 +85,48 @@ def run(
 ) -> Iterator[Record]:
     """Records of one arm: its whole course, measured at least at every `every`-th step and wherever the opening rate
     has moved by SHOWN; and at the first step past each of `match`, what the loss of knowledge consists of, and what
-    restoring parts of the weights brings back. `relearn` teaches half of the facts again.
+    restoring parts of the weights brings back. `relearn` teaches half of the facts again. Every level is that of
+    training: what moves is the model.
     """
-    del shifts  # every level is training's: what moves is the model
-    if task.train not in known:
-        questions = exam(task, trained.model, count, seed)
-        if keep == "anchor_facts" or replay_share(keep):  # knowledge is of facts that the arm does not show
-            questions = questions.unshown()
-        course = Course(questions, match, every, report, recipe.steps)
-        teach(course, arm, keep, recipe, policy, anchor, seed)
-        taught = dict(course.found)
-        if course.matched:
-            control = relearnt(task, trained.model, relearn, seed)
-        for name, model in course.matched.items():
-            again = relearnt(task, model, relearn, seed)
-            parts = {f"split@{name}": loss(questions, model, again, control)}
-            if name == "opening":
-                parts["restore@opening"] = restoration(questions, model, seed)
-            taught[course.at[name]] = taught[course.at[name]] | parts
-        known[task.train] = Cell(
-            {f"{step} {part}": found for step, parts in taught.items() for part, found in parts.items()}
-        )
+    del base  # which seeds count is for the analysis
+    what = Arm(arm, keep, recipe, policy, anchor)
+    cell = bench.measured(bench.task.train, lambda: measured(bench, what, match, count, every, relearn))
     place: dict[str, str | int | float] = {
-        "seed": seed,
-        "arm": shown or arm,
+        "seed": bench.seed,
+        "arm": label or arm,
         "keep": keep,
-        "load": round(load(task, trained.model), 4),
+        "load": round(load(bench.task, bench.model), 4),
     }
     place |= {"axis": "-", "kind": "-", "domain": "-", "level": 0, "setting": ""}
-    for key, metrics in known[task.train].values.items():
-        step, _, part = key.partition(" ")
-        known_ones = {metric: found for metric, found in metrics.items() if not isnan(found[0])}  # of no row: no record
-        for metric, (value, error) in known_ones.items():
-            yield Record(metric, value, error, count, place | {"step": int(step), "part": part})
+    for key, metrics in cell.values.items():
+        at = json.loads(key)
+        for metric, (value, error) in metrics.items():
+            if not isnan(value):  # of no row: no record
+                yield Record(metric, value, error, count, place | at, unit(at["part"], metric))
+
+
+def measured(bench: Bench, arm: Arm, match: Match, count: int, every: int, relearn: Recipe) -> Cell:
+    """All that is measured of an arm, by step and part, written as JSON."""
+    task, model, seed = bench.task, bench.model, bench.seed
+    questions = exam(task, model, count, seed)
+    if arm.keep == "anchor_facts" or replay_share(arm.keep):  # knowledge is of facts that the arm does not show
+        questions = questions.unshown()
+    course = Course(questions, match, every, bench.report, arm.recipe.steps)
+    teach(course, arm, seed)
+    taught = {step: dict(found) for step, found in course.found.items()}
+    if course.matched:
+        control = relearnt(task, model, relearn, seed)
+    for name, other in course.matched.items():
+        again = relearnt(task, other, relearn, seed)
+        taught[course.at[name]][Part("split", name)] = loss(questions, other, again, control)
+        if name == "opening":
+            taught[course.at[name]] |= restoration(questions, other, seed, name)
+    parts = {(step, part): its for step, found in taught.items() for part, its in found.items()}
+    return Cell({json.dumps({"step": step, **part._asdict()}): its for (step, part), its in parts.items()})
 
 
 def check(
-    task: Terse,
+    task: Any,
     training: Recipe | None,  # noqa: ARG001
     *,
     arm: str,
@@ -147,51 +163,51 @@ class Course:
     every: int
     report: Callable[[int, int, str], None]
     steps: int
-    found: dict[int, Values] = field(default_factory=dict)
+    found: dict[int, Found] = field(default_factory=dict)
     matched: dict[str, Transformer] = field(default_factory=dict)
     at: dict[str, int] = field(default_factory=dict)
-    told: float = 0.0
-    earned: list[float] = field(default_factory=list)
+    last: float = 0.0  # opening rate that was measured whole
+    rewards: list[float] = field(default_factory=list)
 
     def look(self, step: int, model: Transformer) -> None:
         """Measures whole where it is time to, or where a match is passed."""
         rate, far = moved(self.exam, model)
         passed = {name for name, value in (("opening", rate), ("kl", far)) if value >= getattr(self.match, name)}
         fresh = passed - set(self.matched) if step else set()
-        if step % self.every == 0 or step == self.steps or fresh or abs(rate - self.told) >= SHOWN:
+        if step % self.every == 0 or step == self.steps or fresh or abs(rate - self.last) >= SHOWN:
             values = progress(self.exam, model)
             if step == 0:
                 values |= start(self.exam)
-            if self.earned:
-                values["update"]["reward"] = (float(np.mean(self.earned)), 0.0)
-            self.found[step], self.told = values, rate
-            self.earned.clear()  # it is this list that the arm writes into
+            if self.rewards:
+                values[Part("update")]["reward"] = (float(np.mean(self.rewards)), 0.0)
+            self.found[step], self.last = values, rate
+            self.rewards.clear()  # it is this list that the arm writes into
         for name in fresh:
             self.matched[name], self.at[name] = deepcopy(model), step
         self.report(max(step, 1), self.steps, f"opening {rate:.2f}, KL {far:.2f}")
 
 
-def teach(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> None:
-    """Fine-tunes a copy of the base by `arm` and `keep`, looking at it after every step."""
+def teach(course: Course, arm: Arm, seed: int) -> None:
+    """Fine-tunes a copy of the base, looking at it after every step."""
     base = course.exam.base
     model = deepcopy(base)
     course.look(0, model)
-    choose(model, TRAINS.get(keep, "all"), stream(seed, "trainable"))
-    objective = lesson(course, arm, keep, recipe, policy, anchor, seed)
+    choose(model, TRAINS.get(arm.keep, "all"), stream(seed, "trainable"))
+    objective = lesson(course, arm, seed)
 
     def look(check: Progress) -> None:
         plain = model
-        if keep == "low_rank":
+        if arm.keep == "low_rank":
             merge(plain := deepcopy(model))
         course.look(check.step, plain)
 
     held_out, called = course.exam.problems[:1], "study.recipe"
-    fit(course.exam.task, model, recipe, seed, look, objective=objective, held_out=held_out, called=called)
+    fit(course.exam.task, model, arm.recipe, seed, look, objective=objective, held_out=held_out, called=called)
 
 
-def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, anchor: float, seed: int) -> Objective:
+def lesson(course: Course, arm: Arm, seed: int) -> Objective:
     """The losses of an arm, with what is added to keep knowledge; both are known."""
-    task, base = course.exam.task, course.exam.base
+    task, base, recipe = course.exam.task, course.exam.base, arm.recipe
     steps = tuple(composition for composition in asked(task)[1] if len(composition) > 1)
     rng = {name: stream(seed, "lesson", name) for name in ("samples", "rewards", "anchor", "replay")}
 
@@ -207,18 +223,18 @@ def lesson(course: Course, arm: str, keep: str, recipe: Recipe, policy: Policy, 
         "foreign": lambda count: foreign(gold(count)),
         "unrelated": lambda count: copies(gold(count)),
     }
-    if arm in REWARDED:
-        rewarded = replace(policy, reward="random") if arm == "random" else policy
-        paid = one_problem(task, base, gold, rng["samples"]) if arm == "one_shot" else gold
-        objective = policy_gradient(task, base, rewarded, paid, rng["rewards"], course.earned.append)
+    if arm.name in REWARDED:
+        rewarded = replace(arm.policy, reward="random") if arm.name == "random" else arm.policy
+        paid = one_problem(task, base, gold, rng["samples"]) if arm.name == "one_shot" else gold
+        objective = policy_gradient(task, base, rewarded, paid, rng["rewards"], course.rewards.append)
     else:
-        objective = supervised(recipe, sources[arm])
-    if arm == "gold_rlvr":
+        objective = supervised(recipe, sources[arm.name])
+    if arm.name == "gold_rlvr":
         objective = in_turn(supervised(recipe, gold), recipe.steps // 4, objective)
-    if keep in ("anchor", "anchor_facts"):  # with problems of its own, so that the arm sees the same rows as without
-        about = problems("anchored", 1.0) if keep == "anchor" else facts
-        objective = anchored(objective, base, about, max(recipe.batch // 4, 1), anchor, rng["anchor"])
-    if share := replay_share(keep):
+    if arm.keep in ("anchor", "anchor_facts"):  # with problems of its own: the arm sees the same rows as without
+        about = problems("anchored", 1.0) if arm.keep == "anchor" else facts
+        objective = anchored(objective, base, about, max(recipe.batch // 4, 1), arm.anchor, rng["anchor"])
+    if share := replay_share(arm.keep):
         objective = replayed(objective, recipe, facts, share)
     return objective
 

@@ -15,49 +15,50 @@ from numpy.typing import NDArray
 
 from alchemy.results.runs import Results
 from alchemy.stats.contrasts import Contrast, contrast
-from alchemy.stats.predictions import BASES, MATCHES, Design, design_of
+from alchemy.studies.reasoning_tax.coordinates import NONE, Column, Part, column
+from alchemy.studies.reasoning_tax.design import BASES, MATCHES, Design, design_of
 
 Array = NDArray[np.float64]
 Key = tuple[float, str, str, int]  # load, arm, keep, seed
 Seeds = dict[int, float]  # a number by seed, where it is known
 RUN = ["load", "arm", "keep", "seed"]
 CHANGES = {  # columns of the table: what is measured, and how it counts from the base (0: not at all)
-    "change_free": ("procedural.free", 1),
-    "change_ood": ("procedural.ood", 1),
-    "change_deeper": ("procedural.deeper", 1),
-    "lost_bits": ("knowledge.bits", -1),
-    "change_knowledge_free": ("knowledge.free", 1),
-    "overthinking": ("knowledge.overthinking", 0),
-    "change_infogain": ("chain.infogain", 1),
-    "change_infogain_bounded": ("chain.infogain_bounded", 1),
-    "change_nats": ("chain.nats", 1),
-    "change_ki": ("chain.ki", 1),
-    "kl": ("update.kl", 0),
-    "norm": ("update.norm", 0),
-    "changed": ("update.changed", 0),
+    "change_free": (column("procedural", "free"), 1),
+    "change_ood": (column("procedural", "ood"), 1),
+    "change_deeper": (column("procedural", "deeper"), 1),
+    "lost_bits": (column("knowledge", "bits"), -1),
+    "change_knowledge_free": (column("knowledge", "free"), 1),
+    "overthinking": (column("knowledge", "overthinking"), 0),
+    "change_infogain": (column("chain", "infogain"), 1),
+    "change_infogain_bounded": (column("chain", "infogain_bounded"), 1),
+    "change_nats": (column("chain", "nats"), 1),
+    "change_ki": (column("chain", "ki"), 1),
+    "kl": (column("update", "kl"), 0),
+    "norm": (column("update", "norm"), 0),
+    "changed": (column("update", "changed"), 0),
 }
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trajectory: `step` (N,) ascending, and by "part.metric" its values (N,), NaN where they were not measured."""
+    """A trajectory: `step` (N,) ascending, and by column its values (N,), NaN where they were not measured."""
 
     step: Array
-    values: Mapping[str, Array]
+    values: Mapping[Column, Array]
 
-    def of(self, column: str) -> Array:
+    def of(self, column: Column) -> Array:
         return self.values.get(column, np.full(len(self.step), nan))
 
-    def base(self, column: str) -> float:
+    def base(self, column: Column) -> float:
         """The value before training."""
         return float(self.of(column)[0]) if self.step[0] == 0 else nan
 
-    def last(self, column: str) -> float:
+    def last(self, column: Column) -> float:
         """The last that was measured, such as the only one at a matched checkpoint."""
         known = self.of(column)[~np.isnan(self.of(column))]
         return float(known[-1]) if len(known) else nan
 
-    def at(self, column: str, over: str, target: float) -> float:
+    def at(self, column: Column, over: Column, target: float) -> float:
         """The value where `over` first reaches `target`, over the steps at which both were measured; NaN if never."""
         x, y = self.of(over), self.of(column)
         both = ~np.isnan(x) & ~np.isnan(y)
@@ -124,7 +125,7 @@ class Tax:
         found = {seed: value(run) for seed, run in self.of(load, arm, keep).items()}
         return {seed: number for seed, number in found.items() if not isnan(number)}
 
-    def at(self, run: Run, match: str, column: str) -> float:
+    def at(self, run: Run, match: str, column: Column) -> float:
         """A value of a run where it reaches the match; NaN where it does not, or its base is there already."""
         return nan if self.why_not(run, match) else run.at(column, MATCHES[match][0], self.design.matches[match])
 
@@ -150,11 +151,6 @@ def over_seeds(numbers: Seeds) -> Contrast:
     return contrast(np.array([*numbers.values()], dtype=float))
 
 
-def taxed(table: pd.DataFrame) -> bool:
-    """Whether a table of records is of a study of fine-tuning arms."""
-    return "arm" in table.columns
-
-
 def of(results: Results) -> Tax:
     """The trajectories of a sweep's finished jobs, with the design that their run.json hold."""
     return tax_of(results.table, design_of(results.good.values()))
@@ -166,31 +162,35 @@ def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
     Raises ValueError if one number was measured twice with different results: something was swept that the study's
     coordinates do not tell apart.
     """
-    keys = [*RUN, "step", "part", "metric"]
+    table = table.assign(**{name: NONE for name in Part._fields if name not in table})
+    keys = [*RUN, "step", *Part._fields, "metric"]
     table = table[[*keys, "value"]].copy()
     table["load"] = [float(f"{float(load):.2g}") for load in table["load"]]
     table["step"] = table["step"].astype(int)
-    table["column"] = table["part"].astype(str) + "." + table["metric"].astype(str)
+    wheres = table[list(Part._fields)].itertuples(index=False, name=None)
+    columns: dict[Column, int] = {}
+    named = (Column(Part(*where), metric) for where, metric in zip(wheres, table["metric"], strict=True))
+    table["column"] = [columns.setdefault(one, len(columns)) for one in named]
     table = table.drop_duplicates()
     if (twice := table.duplicated(keys)).any():
         first = table[twice].iloc[0]
         raise ValueError(
-            f"{first['column']} of arm {first['arm']}, step {first['step']}, seed {first['seed']} was measured twice, "
-            "with different results: sweep only seeds, arms, preservation and load"
+            f"{first['part']} {first['metric']} of arm {first['arm']}, step {first['step']}, seed {first['seed']} was "
+            "measured twice, with different results: sweep only seeds, arms, preservation and load"
         )
     runs = {}
     for key, rows in table.groupby(RUN, sort=False):
         load, arm, keep, seed = map(str, key)
         wide = rows.pivot(index="step", columns="column", values="value").sort_index()
-        values = {str(name): wide[name].to_numpy(dtype=float) for name in wide.columns}
+        values = {one: wide[at].to_numpy(dtype=float) for one, at in columns.items() if at in wide}
         runs[float(load), arm, keep, int(seed)] = Run(wide.index.to_numpy(dtype=float), values)
     if not any(run.step[-1] > 0 for run in runs.values()):
         raise ValueError("no arm has records of a step past 0: nothing was fine-tuned, so there is nothing to compare")
     trained = {key: run for key, run in runs.items() if run.step[-1] > 0}
     lacking = {key: why for key, run in trained.items() if (why := lacks(run, plan))}
     if len(lacking) == len(trained):
-        asked = ", ".join(f"base.{name}={least:g}" for name, least in plan.base.items() if least)
-        raise ValueError(f"no base has {asked} ({min(lacking.values())}): train longer, or set base=null")
+        asked = ", ".join(f"study.base.{name}={least:g}" for name, least in plan.base.items() if least)
+        raise ValueError(f"no base has {asked} ({min(lacking.values())}): train longer, or set study.base=null")
     said = {f"seed {key[3]} at load {key[0]:g} (its base has {why})" for key, why in lacking.items()}
     return Tax({key: run for key, run in trained.items() if key not in lacking}, plan, tuple(sorted(said)))
 
@@ -198,7 +198,7 @@ def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
 def lacks(run: Run, plan: Design) -> str:
     """What the base of a run lacks of what the design asks for, in words; empty if nothing."""
     has = {name: run.base(column) for name, (column, _) in BASES.items()}
-    has["bits"] /= run.last("threshold.capacity")
+    has["bits"] /= run.last(column("threshold", "capacity"))
     short = [name for name, least in plan.base.items() if least and not has[name] >= least]
     return " and ".join(f"{has[name]:.0%} {BASES[name][1]}" for name in short)
 

@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from alchemy.stats.contrasts import SIGNS, Contrast, contrast, holm, verdict
-from alchemy.stats.predictions import MEASURES, Prediction
+from alchemy.stats.predictions import Prediction
+from alchemy.studies.reasoning_tax.coordinates import NONE, Column, column
+from alchemy.studies.reasoning_tax.design import MEASURES
 from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax
 
 Array = NDArray[np.float64]
@@ -78,11 +80,16 @@ def changed(name: str) -> Callable[[Tax, Run, str], float]:
 lost_bits = changed("lost_bits")
 
 
-def returned(run: Run, match: str, name: str) -> float:
-    """The share of lost bits that restoring `name` returns; random is the mean of all halves drawn."""
-    part = f"restore@{match}.bits:"
-    names = [part + name] if name != "random" else [one for one in run.values if one.startswith(f"{part}random_")]
-    return float(np.mean([run.last(one) for one in names])) if names else nan
+def put_back(run: Run, match: str, metric: str, weights: str, layer: int | str = NONE) -> list[Column]:
+    """The columns of a metric where some weights are the base's again: one, or one for each random half drawn."""
+    asked = ("restore", match, weights, layer)
+    return [one for one in run.values if one.metric == metric and one.where[:4] == asked]
+
+
+def returned(run: Run, match: str, weights: str, layer: int | str = NONE) -> float:
+    """The share of lost bits that restoring some weights returns; of random halves, the mean of all that were drawn."""
+    columns = put_back(run, match, "bits", weights, layer)
+    return float(np.mean([run.last(one) for one in columns])) if columns else nan
 
 
 def less(other: str) -> Callable[[Tax, Run, str], float]:
@@ -92,38 +99,38 @@ def less(other: str) -> Callable[[Tax, Run, str], float]:
 
 def latent_less_storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
     """The difference as a share of all bits lost."""
-    latent, storage, lost = (run.last(f"split@{match}.{name}_bits") for name in ("latent", "storage", "lost"))
+    latent, storage, lost = (run.last(column("split", f"{name}_bits", match)) for name in ("latent", "storage", "lost"))
     return (latent - storage) / lost if lost >= LEAST else nan
 
 
 def storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
-    return run.last(f"split@{match}.storage_bits")
+    return run.last(column("split", "storage_bits", match))
 
 
 def overthinking(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
-    return run.last(f"split@{match}.overthinking")
+    return run.last(column("split", "overthinking", match))
 
 
 def head_less_tail(tax: Tax, run: Run, match: str) -> float:
     """The share of bits kept of facts seen often, less that of facts seen rarely."""
-    columns = "knowledge.bits_head", "knowledge.bits_tail"
-    head, tail = (kept(tax, run, match, column) for column in columns)
+    head, tail = (kept(tax, run, match, f"bits_{group}") for group in ("head", "tail"))
     return head - tail
 
 
-def kept(tax: Tax, run: Run, match: str, column: str = "knowledge.bits") -> float:
+def kept(tax: Tax, run: Run, match: str, metric: str = "bits") -> float:
     """The share of the base's bits that is kept where the match is reached."""
-    before = run.base(column)
-    return tax.at(run, match, column) / before if before > 0 else nan
+    known = column("knowledge", metric)
+    before = run.base(known)
+    return tax.at(run, match, known) / before if before > 0 else nan
 
 
 def onset(run: Run) -> float:
     """The opening rate at which greedy completions first open a chain in half of problems."""
-    return run.at("procedural.opening", "procedural.opens", 0.5)
+    return run.at(column("procedural", "opening"), column("procedural", "opens"), 0.5)
 
 
 def threshold(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001 (it is matched on itself)
-    return onset(run) - run.last("threshold.p_star")
+    return onset(run) - run.last(column("threshold", "p_star"))
 
 
 def basis(kl: Array) -> Array:
@@ -134,8 +141,8 @@ def basis(kl: Array) -> Array:
 
 def points(run: Run) -> Array:
     """(N, 2) KL and bits per fact lost, at every evaluated step but the base."""
-    lost = run.base("knowledge.bits") - run.of("knowledge.bits")
-    both = np.column_stack([run.of("update.kl"), lost])[run.step > 0]
+    lost = run.base(column("knowledge", "bits")) - run.of(column("knowledge", "bits"))
+    both = np.column_stack([run.of(column("update", "kl")), lost])[run.step > 0]
     return both[~np.isnan(both).any(axis=1)]
 
 

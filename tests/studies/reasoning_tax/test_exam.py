@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 
 from alchemy.data.seeds import stream
 from alchemy.internals.weights import mixed
+from alchemy.measures.bench import Bench
 from alchemy.measures.information import audible, information
 from alchemy.measures.knowledge import halves
 from alchemy.measures.knowledge import questions as ask
@@ -19,11 +21,13 @@ from alchemy.models.decoding import Opening, complete
 from alchemy.models.transformer import Llama
 from alchemy.results.store import Trained
 from alchemy.studies.reasoning_tax import study as reasoning_tax
+from alchemy.studies.reasoning_tax.coordinates import Part
 from alchemy.studies.reasoning_tax.exam import exam, loss, moved, progress, restoration, start
 from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED, Match, first_half, relearnt
 from alchemy.training.fit import fit
 from alchemy.training.objectives import supervised
 from alchemy.training.policy_gradient import Policy
+from tests.helpers.arms import words
 from tests.helpers.knowing import CONTEXT, FIRST, RECIPE, STEPS, WORLD, rows, trained
 from tests.helpers.worlds import ROOT, WORLDS, tiny_model
 
@@ -33,19 +37,29 @@ POLICY = Policy(
     group=4, prompts=4, temperature=1.0, clip=0.2, kl=0.001, entropy=0.0, updates_per_rollout=1, reward="exact"
 )
 SOON = Match(opening=0.01, kl=1e-6)  # passed at the first step, whatever was learnt: the base opens more often
-SETTINGS = {"shown": "", "count": 40, "match": SOON, "recipe": TAUGHT, "policy": POLICY}
+SETTINGS: dict[str, Any] = {"label": "", "base": None, "count": 40, "match": SOON, "recipe": TAUGHT, "policy": POLICY}
 SETTINGS |= {"anchor": 1.0, "every": 2, "relearn": RELEARN}
 FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
 KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
 CHAIN = {"infogain", "infogain_bounded", "nats", "nats_step", "steps", "ki", "ki_recall"}
-UPDATE = {"kl", "kl_facts", "norm", "changed", "layer_0", "layer_1"}
+UPDATE = {"kl", "kl_facts", "norm", "changed", "norm:layer_0", "norm:layer_1"}
 SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format", "storage_bits", "latent_bits", "lost_bits"}
 SPLIT |= {"control_bits"}
 PARTS = ["layer_0", "layer_1", "lower", "upper", "outside", "random_0", "random_1", "random_2", "all"]
 RESTORE = {f"{measure}:{part}" for part in [*PARTS, "halfway"] for measure in ("bits", "gain", "free")}
-RESTORE |= {f"{measure}:{part}" for part in PARTS for measure in ("graft_bits", "graft_gain")}
+GRAFT = {f"{measure}:{part}" for part in PARTS for measure in ("bits", "gain")}
+
+
+def reported(questions, model):
+    return words(progress(questions, model))
+
+
+def again_of(questions, model):
+    """What putting back and grafting does, as restore.bits:lower and so on."""
+    found = words(restoration(questions, model, 0, "opening"))
+    return found["restore@opening"] | {f"graft_{name}": value for name, value in found["graft@opening"].items()}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +93,7 @@ def again(model):
 
 
 def test_the_base_has_not_moved_from_itself(questions):
-    found = progress(questions, trained())
+    found = reported(questions, trained())
     assert set(found) == {"procedural", "knowledge", "chain", "update"}
     assert set(found["procedural"]) == PROCEDURAL
     assert set(found["knowledge"]) == KNOWLEDGE
@@ -95,7 +109,7 @@ def test_the_base_has_not_moved_from_itself(questions):
 def test_bits_of_facts_that_are_asked_about_often_and_seldom():
     people = replace(WORLD.worlds[0], zipf=1.0)
     some = exam(replace(WORLD, worlds=(people, WORLD.worlds[1])), trained(), 200, 0)
-    found = {name: value for name, (value, _) in progress(some, trained())["knowledge"].items()}
+    found = {name: value for name, (value, _) in reported(some, trained())["knowledge"].items()}
     assert set(found) == {*KNOWLEDGE, "bits_head", "bits_tail"}
     first = {tuple(names) for names in WORLD.ours[0][people.people[:7]].tolist()}  # 1/8 of a sum of 4.06 is the mean
     head = np.array([tuple(names) in first for names in some.facts.tokens[:, :2].tolist()])
@@ -105,7 +119,7 @@ def test_bits_of_facts_that_are_asked_about_often_and_seldom():
 
 
 def test_progress_is_what_its_parts_say(questions, fluent):
-    before, after = progress(questions, trained()), progress(questions, fluent)
+    before, after = reported(questions, trained()), reported(questions, fluent)
     # nine seeds, three instruction sets: greater by 0.66 to 0.77, and fewer by 2.2 to 3.6
     assert after["procedural"]["opening"][0] > before["procedural"]["opening"][0] + 0.2
     assert after["knowledge"]["bits"][0] < before["knowledge"]["bits"][0] - 0.1
@@ -118,7 +132,7 @@ def test_progress_is_what_its_parts_say(questions, fluent):
 
 def test_chains_are_the_model_s_own_and_heard_by_the_base(questions, taught):
     """What a model that was taught chains writes is judged by the world, and the base says what it tells."""
-    after = progress(questions, taught)["chain"]
+    after = reported(questions, taught)["chain"]
     written = complete(taught, questions.problems, opening=Opening("slow", FIRST))
     steps = trace(WORLD, questions.problems, written)
     last = audible(questions.base, questions.problems, steps.ends, FIRST).sum(axis=1)
@@ -153,11 +167,11 @@ def test_the_loss_of_a_model_that_forgot_adds_up(questions, taught):
 
 
 def test_restoring_all_brings_all_bits_back_and_keeps_no_gain(questions, taught):
-    found = {name: value for name, (value, _) in restoration(questions, taught, 0).items()}
-    assert set(found) == RESTORE
+    found = {name: value for name, (value, _) in again_of(questions, taught).items()}
+    assert set(found) == RESTORE | {f"graft_{name}" for name in GRAFT}
     assert (found["bits:all"], found["gain:all"]) == (1, 0)
     assert (found["graft_bits:all"], found["graft_gain:all"]) == (1, 1)
-    assert found["free:all"] == progress(questions, trained())["procedural"]["free"][0]
+    assert found["free:all"] == reported(questions, trained())["procedural"]["free"][0]
     assert found["bits:halfway"] > 0  # ten seeds, three instruction sets: 0.54 to 0.84
     half = mixed(trained(), taught, frozenset(taught.state_dict()), 0.5)
     rates = [questions.opening(model, questions.problems)[:, 0] for model in (trained(), taught, half)]
@@ -166,7 +180,7 @@ def test_restoring_all_brings_all_bits_back_and_keeps_no_gain(questions, taught)
 
 
 def test_the_threshold_says_what_the_base_was_trained_on(questions):
-    found = {name: value for name, (value, _) in start(questions)["threshold"].items()}
+    found = {name: value for name, (value, _) in words(start(questions))["threshold"].items()}
     assert found["p_cot"] == pytest.approx(0.3)
     assert found["capacity"] == pytest.approx(np.log2(25))
     assert 1 <= found["v_eff"] <= 5
@@ -204,15 +218,16 @@ def test_a_model_that_cannot_be_asked_is_told_so(change, words):
 
 
 def study(base, arm="gold", keep="none", seed=0, **settings):
-    trained = Trained(base, None)
     made = {"arm": arm, "keep": keep, **SETTINGS, **settings}
-    return list(reasoning_tax.run(WORLD, trained, seed, (), {}, lambda *at: None, **made))
+    return list(reasoning_tax.run(Bench(WORLD, Trained(base, None), seed, (), {}, lambda *at: None), **made))
 
 
 def by_part(records):
     found = {}
     for record in records:
-        found.setdefault((record.at["step"], record.at["part"]), {})[record.metric] = record.value
+        where = Part(*(record.at[name] for name in Part._fields))
+        for part, metrics in words({where: {record.metric: record.value}}).items():
+            found.setdefault((record.at["step"], part), {}).update(metrics)
     return found
 
 
@@ -233,7 +248,7 @@ def test_the_study_of_a_gold_arm_has_its_parts_and_coordinates():
     }
     for record in records:
         assert {name: record.at[name] for name in place} == place
-        assert set(record.at) == {*place, "load", "step", "part"}
+        assert set(record.at) == {*place, "load", "step", *Part._fields}
         assert record.count == 40
         assert isinstance(record.at["step"], int)
     weights = sum(weights.numel() for weights in base.blocks.parameters())
@@ -243,7 +258,7 @@ def test_the_study_of_a_gold_arm_has_its_parts_and_coordinates():
     assert [step for step, part in found if part == "threshold"] == [0]
     for (_, part), metrics in found.items():
         expected = {"procedural": PROCEDURAL, "knowledge": KNOWLEDGE, "chain": CHAIN, "update": UPDATE}
-        expected |= {"restore@opening": RESTORE}
+        expected |= {"restore@opening": RESTORE, "graft@opening": GRAFT}
         expected |= {"split@opening": SPLIT, "split@kl": SPLIT, "threshold": {"v_eff", "p_star", "p_cot", "capacity"}}
         may_lack = {"correction", "overthinking"}  # rates of no row are no record
         assert expected[part] - may_lack <= set(metrics) <= expected[part]
@@ -251,7 +266,7 @@ def test_the_study_of_a_gold_arm_has_its_parts_and_coordinates():
 
 
 def test_an_arm_can_be_shown_by_another_name():
-    records = study(trained(), "gold", shown="gold, slowly", match=FAR, every=9, count=4)
+    records = study(trained(), "gold", label="gold, slowly", match=FAR, every=9, count=4)
     assert {record.at["arm"] for record in records} == {"gold, slowly"}
 
 
@@ -408,7 +423,10 @@ def test_a_world_that_lacks_facts_or_problems_is_told_so(name):
     with pytest.raises(ValueError, match="use task=mixture"):
         list(
             reasoning_tax.run(
-                task, Trained(tiny_model(task), None), 0, (), {}, lambda *at: None, arm="gold", keep="none", **SETTINGS
+                Bench(task, Trained(tiny_model(task), None), 0, (), {}, lambda *at: None),
+                arm="gold",
+                keep="none",
+                **SETTINGS,
             )
         )
 

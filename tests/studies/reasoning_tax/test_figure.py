@@ -8,9 +8,11 @@ import pytest
 from matplotlib.text import Text
 
 from alchemy.figures.draw import finish, pictures, styled
-from alchemy.results.records import load, summarise, write
+from alchemy.results.records import COORDINATES, write
 from alchemy.results.runs import read
+from alchemy.results.table import load, summarise
 from alchemy.studies.reasoning_tax import trajectories as tax
+from alchemy.studies.reasoning_tax.coordinates import Part
 from alchemy.studies.reasoning_tax.figure import headline
 from alchemy.studies.reasoning_tax.style import ARMS, KEEPS
 from alchemy.studies.reasoning_tax.verdicts import verdicts
@@ -180,6 +182,6 @@ def test_made_records_have_the_promised_coordinates():
     """Those of the study; so that what is tested here is what is drawn there."""
     places = [asdict(one)["at"] for one in tax_records(0)]
     assert {frozenset(place) for place in places} == {
-        frozenset(("axis", "kind", "domain", "level", "setting", "seed", "arm", "keep", "load", "step", "part"))
+        frozenset((*COORDINATES, "setting", "seed", "arm", "keep", "load", "step", *Part._fields))
     }
     assert np.isfinite([one.value for one in tax_records(0)]).all()

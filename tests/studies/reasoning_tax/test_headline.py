@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from functools import cache
 
 import pytest
@@ -12,7 +13,7 @@ from alchemy.runs.settings import CONF
 from alchemy.runs.sweep import foreseen, one_of_each
 from tests.helpers.command import alchemy
 
-ARMS = sorted(path.stem for path in (CONF / "arm").glob("*.yaml"))
+ARMS = sorted(path.stem for path in (CONF / "arm" / "reasoning_tax").glob("*.yaml"))
 
 
 def composed(*words):
@@ -22,7 +23,7 @@ def composed(*words):
 
 @cache
 def planned(experiment, arm):
-    return plan(composed(f"experiment={experiment}", f"arm={arm}"))
+    return plan(composed(f"experiment=reasoning_tax/{experiment}", f"arm=reasoning_tax/{arm}"))
 
 
 CHOSEN = {"headline": ARMS, "headline_full": ARMS, "headline_deep": [arm for arm in ARMS if arm.startswith("deep")]}
@@ -36,7 +37,6 @@ def test_every_arm_can_be_planned(experiment, arm):
         "loaded": "gold",
         "equal": "gold",
         "zipf": "gold",
-        "none": "gold",
         "deep": "gold",
         "deep_foreign": "foreign",
         "deep_rlvr": "rlvr",
@@ -51,8 +51,11 @@ def test_arms_share_their_base_but_for_those_that_change_the_world():
 
 
 def test_a_sweep_says_how_long_it_takes():
-    words = [[f"arm={arm}", f"seed={seed}"] for arm in ("gold", "rlvr", "unloaded") for seed in (0, 1)]
-    configs = [composed("experiment=headline", "minutes={model: 30, job: 20}", "workers=2", *each) for each in words]
+    words = [[f"arm=reasoning_tax/{arm}", f"seed={seed}"] for arm in ("gold", "rlvr", "unloaded") for seed in (0, 1)]
+    configs = [
+        composed("experiment=reasoning_tax/headline", "minutes={model: 30, job: 20}", "workers=2", *each)
+        for each in words
+    ]
     assert foreseen(configs, 6).startswith("6 jobs on 4 models: some 120 minutes with workers=2")
     assert foreseen(configs, 60).startswith("60 jobs on 4 models: some 11.0 hours")
 
@@ -60,7 +63,7 @@ def test_a_sweep_says_how_long_it_takes():
 def test_jobs_that_differ_in_the_study_alone_share_a_model_before_they_are_composed():
     words = [
         [arm, keep, seed]
-        for arm in ("arm=gold", "arm=zipf")
+        for arm in ("arm=reasoning_tax/gold", "arm=reasoning_tax/zipf")
         for keep in ("study.keep=none", "study.keep=lower")
         for seed in ("seed=0", "seed=1")
     ]
@@ -78,7 +81,7 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
         "study.every=2",
         "study.relearn.steps=2",
         "minutes=null",
-        "base=null",
+        "study.base=null",
         "predictions.rl_forgets_less.match=kl",  # such a base is past the opening rate
         "predictions.rl_forgets_less.other=gold",  # and is hardly ever rewarded
     ]
@@ -88,8 +91,11 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
         "study.relearn.check_every=2",
         "study.relearn.batch=32",
     ]
-    sweep = ["hydra.sweeper.params.arm='gold,rlvr,foreign'", "hydra.sweeper.params.seed='0,1'"]
-    done = alchemy(tmp_path, "experiment=headline", *small, *sweep)
+    sweep = [
+        "hydra.sweeper.params.arm='reasoning_tax/gold,reasoning_tax/rlvr,reasoning_tax/foreign'",
+        "hydra.sweeper.params.seed='0,1'",
+    ]
+    done = alchemy(tmp_path, "experiment=reasoning_tax/headline", *small, *sweep)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs" / "headline").iterdir()
     assert done.stdout.strip().splitlines()[-1].endswith("headline.png")
@@ -103,7 +109,9 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
 
 def base_of(folder, seed):
     """By part and metric, what is measured of a base that the headline experiment trains."""
-    done = alchemy(folder, "experiment=headline", "hydra.mode=RUN", f"seed={seed}", "study.recipe.steps=1")
+    done = alchemy(
+        folder, "experiment=reasoning_tax/headline", "hydra.mode=RUN", f"seed={seed}", "study.recipe.steps=1"
+    )
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "outputs" / "headline").iterdir()
     records = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
@@ -131,7 +139,13 @@ def test_the_base_knows_and_hides_a_skill(tmp_path):
     assert base["procedural", "opening"] < base["threshold", "p_star"]
 
 
-@pytest.mark.parametrize("said", ["base=0.8", "+base.knowledge=0.8"])
-def test_what_no_base_can_be_asked_for_is_refused(said):
-    with pytest.raises(ValueError, match=r"base=.* must be shares by name, such as \{bits: 0\.8, slow: 0\.6\}"):
-        plan(composed("experiment=headline", said))
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("study.base=0.8", "settings by name"),
+        ("+study.base.knowledge=0.8", "shares by name, such as {bits: 0.8, slow: 0.6}"),
+    ],
+)
+def test_what_no_base_can_be_asked_for_is_refused(said, words):
+    with pytest.raises(ValueError, match=rf"study\.base.* must be {re.escape(words)}"):
+        plan(composed("experiment=reasoning_tax/headline", said))

@@ -9,10 +9,10 @@ from scipy import stats
 
 from alchemy.data.seeds import stream
 from alchemy.stats.contrasts import Contrast, contrast, holm, verdict
-from alchemy.stats.predictions import design, design_of, settings_of
 from alchemy.studies.reasoning_tax import trajectories as tax
 from alchemy.studies.reasoning_tax import verdicts
-from tests.helpers.arms import ALL, PLAN, SETTINGS, table
+from alchemy.studies.reasoning_tax.design import design_of
+from tests.helpers.arms import ALL, PLAN, SETTINGS, col, planned, table
 
 
 def judged(seeds=3, plan=PLAN, more=(), **made):
@@ -32,9 +32,9 @@ def test_a_crossing_is_on_the_line_between_two_steps():
 
 
 def test_a_step_at_which_one_was_not_measured_is_stepped_over():
-    run = tax.Run(np.arange(3.0), {"a.x": np.array([0.0, 0.4, 1.0]), "a.y": np.array([0.0, nan, 10.0])})
-    assert run.at("a.y", "a.x", 0.5) == pytest.approx(5.0)
-    assert isnan(run.at("a.z", "a.x", 0.5))
+    run = tax.Run(np.arange(3.0), {col("a.x"): np.array([0.0, 0.4, 1.0]), col("a.y"): np.array([0.0, nan, 10.0])})
+    assert run.at(col("a.y"), col("a.x"), 0.5) == pytest.approx(5.0)
+    assert isnan(run.at(col("a.z"), col("a.x"), 0.5))
 
 
 def test_a_contrast_is_student_s_t():
@@ -187,8 +187,8 @@ def noisy(seed, arms, rng, slope=0.1):
         (0.1, arm, "none", seed): tax.Run(
             np.arange(11.0),
             {
-                "update.kl": np.concatenate([[0], kl]),
-                "knowledge.bits": 5.5 - np.concatenate([[0], 0.7 * kl * (1 + slope * rng.standard_normal())]),
+                col("update.kl"): np.concatenate([[0], kl]),
+                col("knowledge.bits"): 5.5 - np.concatenate([[0], 0.7 * kl * (1 + slope * rng.standard_normal())]),
             },
         )
         for arm in arms
@@ -301,20 +301,20 @@ def test_a_seed_whose_base_lacks_what_is_asked_for_does_not_count():
     first = (frame["part"] == "knowledge") & (frame["metric"] == "bits") & (frame["step"] == 0)
     bits = frame["value"].where(~first, np.where(frame["seed"] == 1, 5.0, 6.0))
     whole = pd.concat([frame.assign(value=bits), one])
-    asked = design(SETTINGS | {"base_bits": 0.7})
+    asked = planned(**SETTINGS, base={"bits": 0.7})
     found = tax.tax_of(whole, asked)
     assert {key[3] for key in found.runs} == {0, 2}
     assert found.left_out == (f"seed 1 at load {found.load:g} (its base has 62% of its bits)",)
     assert {key[3] for key in tax.tax_of(whole, PLAN).runs} == {0, 1, 2}
-    assert tax.tax_of(whole, design(SETTINGS | {"base_bits": 0.6})).left_out == ()
-    with pytest.raises(ValueError, match=r"no base has base\.bits=0\.9 .62% of its bits.* base=null"):
-        tax.tax_of(whole, design(SETTINGS | {"base_bits": 0.9}))
-    with pytest.raises(ValueError, match=r"base\.slow=1 must be a share"):
-        design(SETTINGS | {"base_slow": 1.0})
+    assert tax.tax_of(whole, planned(**SETTINGS, base={"bits": 0.6})).left_out == ()
+    with pytest.raises(ValueError, match=r"no base has study\.base\.bits=0\.9 .62% of its bits.* study\.base=null"):
+        tax.tax_of(whole, planned(**SETTINGS, base={"bits": 0.9}))
+    with pytest.raises(ValueError, match=r"study\.base\.slow=1 must be a share"):
+        planned(**SETTINGS, base={"slow": 1.0})
 
 
 def test_a_base_that_is_past_the_match_is_not_compared_there():
-    plan = design(SETTINGS | {"match_opening": 0.01})
+    plan = planned(**SETTINGS | {"match": {"opening": 0.01, "kl": 0.5}})
     found = judged(2, plan=plan).loc["RL forgets less"]
     assert found["verdict"] == "not measured"
     assert "before training, past 0.01" in found["sentence"]
@@ -330,7 +330,7 @@ def test_arms_with_bases_of_their_own_have_a_threshold_each():
         own = frame[(frame["part"] == "threshold") & (frame["metric"] == "p_star") & (frame["seed"] == seed)][
             "value"
         ].iloc[0]
-        assert run.last("threshold.p_star") == pytest.approx(own + 0.2 * (arm == "deep"))
+        assert run.last(col("threshold.p_star")) == pytest.approx(own + 0.2 * (arm == "deep"))
 
 
 @pytest.mark.parametrize(("load", "said"), [(0.0213, "supported"), (0.03, "not measured")])
@@ -341,7 +341,7 @@ def test_a_load_near_enough_is_the_one_that_is_meant(load, said):
 
 def test_preservation_can_be_predicted_of():
     said = {"name": "freeze", "source": "-", "says": "-", "measure": "lost_bits", "arm": "gold/random"}
-    plan = design({"predictions": [said | {"other": "gold/lower", "sesoi": 0.1}]})
+    plan = planned([said | {"other": "gold/lower", "sesoi": 0.1}])
     assert judged(4, plan, keeps=("none", "lower", "random")).loc["freeze", "verdict"] == "supported"
 
 
@@ -358,21 +358,22 @@ def test_preservation_can_be_predicted_of():
 )
 def test_a_mistaken_prediction_is_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        design({"predictions": [SETTINGS["predictions"][0] | change]})
+        planned([SETTINGS["predictions"][0] | change])
 
 
 def test_a_design_is_the_same_in_all_jobs():
-    assert design_of([settings_of(PLAN)] * 2) == PLAN
+    run = {"predictions": SETTINGS["predictions"], "study": {"match": SETTINGS["match"], "base": None}}
+    assert design_of([run] * 2) == PLAN
     with pytest.raises(ValueError, match="different predictions"):
-        design_of([settings_of(PLAN), settings_of(PLAN) | {"match_kl": 1.0}])
-    with pytest.raises(ValueError, match="match_kl must be above 0"):
-        design({"match_kl": 0})
+        design_of([run, run | {"study": {"match": {"opening": 0.5, "kl": 1.0}, "base": None}}])
+    with pytest.raises(ValueError, match=r"study\.match\.kl=0\.0 must be above 0"):
+        planned(match={"kl": 0.0})
     first = SETTINGS["predictions"][0]
     with pytest.raises(ValueError, match="one name"):
-        design({"predictions": [first, first]})
+        planned([first, first])
     with pytest.raises(ValueError, match="more than one prediction is primary"):
-        design({"predictions": [first, first | {"name": "another"}]})
-    assert design({}).matches == {"opening": 0.5, "kl": 0.2}
+        planned([first, first | {"name": "another"}])
+    assert planned().matches == {"opening": 0.5, "kl": 0.2}
 
 
 def test_the_text_has_the_primary_prediction_first():
@@ -388,7 +389,7 @@ def trajectory(step=(0, 1), **values):
     """A run with these values of columns, part__metric."""
     return tax.Run(
         np.array(step, dtype=float),
-        {name.replace("__", "."): np.array(its, dtype=float) for name, its in values.items()},
+        {col(name.replace("__", ".")): np.array(its, dtype=float) for name, its in values.items()},
     )
 
 
@@ -401,7 +402,7 @@ def test_what_a_part_returns_by_hand():
     """The halves that were drawn return .1, .2 and .6, so .3 on average; what is not measured has none."""
     part = "restore@kl.bits:"
     values = {"lower": 0.9, "upper": 0.2, "halfway": 0.7, "random_0": 0.1, "random_1": 0.2, "random_2": 0.6}
-    run = tax.Run(np.array([0.0, 4.0]), {part + name: np.array([nan, value]) for name, value in values.items()})
+    run = tax.Run(np.array([0.0, 4.0]), {col(part + name): np.array([nan, value]) for name, value in values.items()})
     assert verdicts.returned(run, "kl", "lower") == 0.9
     assert verdicts.returned(run, "kl", "random") == pytest.approx(0.3)
     assert isnan(verdicts.returned(run, "opening", "random"))
@@ -413,7 +414,9 @@ def test_what_a_part_returns_by_hand():
 
 def test_what_was_lost_is_split_by_hand():
     split = {"latent_bits": 0.3, "storage_bits": 0.1, "lost_bits": 0.4, "overthinking": 0.02}
-    run = tax.Run(np.array([0.0, 4.0]), {f"split@kl.{name}": np.array([nan, value]) for name, value in split.items()})
+    run = tax.Run(
+        np.array([0.0, 4.0]), {col(f"split@kl.{name}"): np.array([nan, value]) for name, value in split.items()}
+    )
     found = {
         name: verdicts.VALUES[name](of(gold=run), run, "kl")
         for name in ("latent_less_storage", "storage", "overthinking")
@@ -421,7 +424,7 @@ def test_what_was_lost_is_split_by_hand():
     assert found == pytest.approx({"latent_less_storage": 0.5, "storage": 0.1, "overthinking": 0.02})
     values = dict(run.values)
     for lost, share in ((0.05, 0.2 / 0.05), (0.0499, nan)):  # of less than a twentieth of a bit, shares say nothing
-        values["split@kl.lost_bits"] = np.array([nan, lost])
+        values[col("split@kl.lost_bits")] = np.array([nan, lost])
         told = verdicts.latent_less_storage(of(gold=run), tax.Run(run.step, values), "kl")
         assert told == pytest.approx(share, nan_ok=True)
 
@@ -536,13 +539,13 @@ SAID = {"name": "it", "source": "-", "says": "-", "measure": "lost_bits", "arm":
     ],
 )
 def test_a_sentence_by_hand(change, seeds, words):
-    (one,) = design({"predictions": [SAID | change]}).predictions
+    (one,) = planned([SAID | change]).predictions
     its = Contrast(0.3, 0.1, 0.5, 0.01, 0.8, seeds)
     assert verdicts.sentence(of(c=trajectory()), one, its, 0.02, 0.9, "supported") == words
 
 
 def test_why_nothing_was_measured():
-    (one,) = design({"predictions": [SAID]}).predictions
+    (one,) = planned([SAID]).predictions
     short = trajectory(procedural__opening=(0.0, 0.3))
     far = trajectory(procedural__opening=(0.0, 0.9))
     assert verdicts.why(of(a=far), one) == "arm b was not run at load 0.1"
@@ -569,7 +572,7 @@ def test_only_secondary_predictions_are_adjusted_and_p_of_equivalence_where_none
         {"name": "third", "arm": "c", "direction": "none"},
         {"name": "fourth", "arm": "c", "direction": "not above"},
     ]
-    plan = design({"match_kl": 0.5, "predictions": [SAID | {"other": "", "match": "kl"} | one for one in more]})
+    plan = planned([SAID | {"other": "", "match": "kl"} | one for one in more], match={"kl": 0.5})
     found = verdicts.verdicts(tax.Tax(runs, plan)).set_index("name")
     root = 3**0.5 / 0.01
     alone = [2 * p(lost[arm] * root) for arm in "abcc"]
@@ -643,7 +646,7 @@ def test_the_load_that_is_meant_by_hand():
         (0.6, 0.5),
         (9, 9),
     ):
-        (one,) = design({"predictions": [SAID | {"load": asked}]}).predictions
+        (one,) = planned([SAID | {"load": asked}]).predictions
         assert verdicts.load_of(study, one) == load
     assert (verdicts.keep_of("gold"), verdicts.keep_of("gold/lower")) == (("gold", "none"), ("gold", "lower"))
 

@@ -1,0 +1,6 @@
+from .design import design as design
+from .study import Match as Match
+from .study import run as run
+
+NEEDS_TRAINING: bool
+UNMEASURED: tuple[str, ...]

@@ -1,0 +1,81 @@
+"""What is fixed before this study is run: where its arms are compared, what is predicted, what a base must have.
+
+No pandas and no PyTorch: it is read before anything is trained.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from alchemy.data.kinds import check
+from alchemy.stats.predictions import Prediction, predictions
+from alchemy.studies.reasoning_tax.coordinates import column
+
+MATCHES = {  # what arms are compared at: its column, in words, and where, unless settings say
+    "opening": (column("procedural", "opening"), "opening rate", 0.5),
+    "kl": (column("update", "kl"), "KL", 0.2),
+}
+BASES = {  # what is asked of a base, at least: its column, in words
+    "bits": (column("knowledge", "bits"), "of its bits"),
+    "slow": (column("procedural", "slow"), "of problems right in slow mode"),
+}
+MEASURES = {  # a number per seed, and its unit
+    "lost_bits": "bits per fact lost",
+    "lower_less_upper": "share of lost bits returned",
+    "lower_less_random": "share of lost bits returned",
+    "lower_less_halfway": "share of lost bits returned",
+    "latent_less_storage": "share of lost bits",
+    "storage": "bits per fact lost for good",
+    "overthinking": "accuracy",
+    "head_less_tail": "share of bits kept",
+    "threshold": "opening rate less p*",
+    "added_r2": "R² added by the arm",
+    "changed": "share of weights changed",
+    "infogain_change": "perplexity per step",
+    "ki_change": "share of true steps",
+}
+
+
+@dataclass(frozen=True)
+class Design:
+    """Where arms are compared, by match (opening rate; nats of KL), what is predicted, and what a base must have at
+    least to count: shares, of the bits that there are and of problems right in slow mode (0: nothing is asked).
+    """
+
+    matches: Mapping[str, float]
+    predictions: tuple[Prediction, ...]
+    base: Mapping[str, float]
+
+
+def design(listed: Iterable[Mapping[str, Any]], study: Mapping[str, Any]) -> Design:
+    """The design in a list of predictions and the settings of the study, of which it takes `match` and `base`.
+
+    Raises ValueError for a prediction, a match or a base that there is not, or cannot be.
+    """
+    found = predictions(listed)
+    for one in found:
+        one.named("measure", MEASURES)
+        one.named("match", MATCHES)
+    match, base = study.get("match") or {}, study.get("base") or {}
+    if not isinstance(base, Mapping) or set(base) - set(BASES):
+        raise ValueError(f"study.base={base} must be shares by name, such as {{bits: 0.8, slow: 0.6}}, or null")
+    for group, its in (("match", {name: match[name] for name in MATCHES if name in match}), ("base", base)):
+        for name, value in its.items():
+            check(f"study.{group}.{name}", value, float)
+    matches = {name: float(match.get(name, usual)) for name, (_, _, usual) in MATCHES.items()}
+    if wrong := [f"study.match.{name}={value}" for name, value in matches.items() if not value > 0]:
+        raise ValueError(f"{' and '.join(wrong)} must be above 0: where arms are compared")
+    least = {name: float(base.get(name, 0.0)) for name in BASES}
+    if wrong := [f"study.base.{name}={value:g}" for name, value in least.items() if not 0 <= value < 1]:
+        raise ValueError(f"{' and '.join(wrong)} must be a share from 0 to below 1: what a base must have to count")
+    return Design(matches, found, least)
+
+
+def design_of(runs: Iterable[Mapping[str, Any]]) -> Design:
+    """The design that all jobs' run.json share. Raises ValueError if they differ: it must be fixed before the run."""
+    said = [(run.get("predictions", []), {key: run["study"].get(key) for key in ("match", "base")}) for run in runs]
+    if any(one != said[0] for one in said[1:]):
+        raise ValueError(
+            "jobs of this sweep had different predictions, matches or bases: run it again with one list of them"
+        )
+    return design(*said[0])
