@@ -32,7 +32,7 @@ plain: .venv/.ready # the same tests as a processor without AVX does them: other
 	ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41 NUMBA_CPU_NAME=generic \
 	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-slow: .venv/.slurm .venv/.browser .venv/.track .venv/.hf .venv/.docs
+slow: .venv/.slurm .venv/.browser .venv/.track .venv/.hf .venv/.docs .venv/.notebook
 	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5 -m slow
 
 ray: .venv-ray/.ready

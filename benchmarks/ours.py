@@ -3,7 +3,7 @@
 from alchemy.data.seeds import stream
 from alchemy.data.task import draw
 from alchemy.measures.scores import METRICS, PARTS, score, score_pair
-from alchemy.measures.trace import trace
+from alchemy.measures.trace import trace_steps
 from alchemy.models.decoding import complete, follows_gold
 from alchemy.runs.plan import LONGEST_NAME, composition_level
 from benchmarks.contender import Once, Work
@@ -86,7 +86,7 @@ def typed() -> Once:
     gold = batch.completion()
 
     def once() -> int:
-        return len(trace(mixture(), batch, gold).right)
+        return len(trace_steps(mixture(), batch, gold).right)
 
     return once
 

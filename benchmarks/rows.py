@@ -17,7 +17,7 @@ from alchemy.models.transformer import Transformer, initialise
 from alchemy.runs import job as run
 from alchemy.runs.plan import Plan, plan
 from alchemy.runs.settings import CONF
-from alchemy.training.fit import Progress, fit
+from alchemy.training.fit import Progress, fit_model
 
 SEED = 10  # not one of those that the gallery reports, nor of those that the recipe was searched on
 LEARNT = {f"default model to 0.999, seed {seed}": seed for seed in range(SEED, SEED + 5)}
@@ -46,13 +46,13 @@ def learn(todo: Plan) -> Progress:
     seed, batch = todo.settings["seed"], todo.recipe.batch
     recipe = replace(todo.recipe, mark=MARK, steps=MOST // batch, check_every=EVERY // batch)
     initialise(todo.model, stream(seed, "weights"))
-    return fit(todo.task, todo.model, recipe, seed, report=lambda _: None)[-1]
+    return fit_model(todo.task, todo.model, recipe, seed, report=lambda _: None)[-1]
 
 
 def steps(todo: Plan, batch: int) -> Callable[[], int]:
     """The trainer itself, for TAKEN steps of `batch` fresh rows and one held-out problem; returns the rows."""
     recipe = replace(todo.recipe, steps=TAKEN, batch=batch, check_every=TAKEN, check_problems=1, mark=None)
-    return lambda: fit(todo.task, todo.model, recipe, SEED, report=lambda _: None)[-1].rows
+    return lambda: fit_model(todo.task, todo.model, recipe, SEED, report=lambda _: None)[-1].rows
 
 
 @cache

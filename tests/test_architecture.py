@@ -54,4 +54,5 @@ def test_the_map_names_every_wing_and_every_file():
     for wing in WINGS:
         assert re.search(rf"^\s*{wing}/", map_, re.M), f"{wing} is not in the README's map"
     for name in re.findall(r"^\s*(\w+)/  ", map_.partition("```")[2].partition("```")[0], re.M):
-        assert name in (*WINGS, "alchemy", "tasks", "conf", "tests", "outputs", "docs", "benchmarks", "hydra_plugins")
+        others = ("tasks", "conf", "tests", "outputs", "docs", "benchmarks", "examples", "hydra_plugins")
+        assert name in (*WINGS, "alchemy", *others)

@@ -13,6 +13,7 @@ GROUP = 512  # different maps, and compositions of one length, that are looked t
 
 
 def follow(task: Task, elements: NDArray[np.int16], composition: Sequence[int]) -> NDArray[np.int16]:
+    """(B, l) what elements (B, l) are after all rules of a composition, one after another."""
     for rule in composition:
         elements = task.apply(rule, elements)
     return elements

@@ -61,7 +61,7 @@ def asking(train: Distribution, compositions: tuple[Composition, ...]) -> Distri
     return replace(train, compositions=compositions, shares=(), chains=tuple(chains))
 
 
-def compose(task: Task, level: int) -> Distribution:
+def isolate(task: Task, level: int) -> Distribution:
     """One composition alone, whatever training has: levels from 1 count all of them, short ones first (with two rules
     F1, F2, F1F1, F1F2, ...). In a configuration they go by their names. Raises ValueError for training itself.
     """
@@ -173,7 +173,7 @@ Move = Callable[[Task, int], Distribution]
 
 AXES: dict[str, Move] = {
     "task": recompose,
-    "composition": compose,
+    "composition": isolate,
     "element": renew,
     "places": move,
     "atoms": swap,

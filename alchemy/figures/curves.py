@@ -19,7 +19,7 @@ MOST = 20  # panels of a picture
 ROOM = 2.9  # inches that a panel and its title have
 
 
-def curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str, said: str = "") -> Figure:
+def draw_curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str, said: str = "") -> Figure:
     """Exact match over `x`, mean of the seeds with its 95 % interval, and each seed thin; dashed, the replay oracle's,
     where it was measured. Parts that a study names itself have lines of their own.
 

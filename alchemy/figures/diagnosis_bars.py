@@ -22,7 +22,7 @@ MOST = 32  # panels of a picture
 ROOM = 2.7  # inches that a panel's bars and its title have
 
 
-def bars(cells: pd.DataFrame, swept: list[str], said: str = "") -> Figure:
+def draw_diagnosis(cells: pd.DataFrame, swept: list[str], said: str = "") -> Figure:
     """A panel per shift (and swept setting), a stacked bar per level; a white diamond marks the share of completions
     that equal the replay oracle's, and a line over a bar the 95 % interval of the right ones. What is `said` stands
     below.

@@ -18,16 +18,16 @@ from matplotlib.figure import Figure
 
 from alchemy.errors import Parser, answering, sentence, shortened
 from alchemy.figures import curves as courses
-from alchemy.figures import diagnosis_bars as diagnosis
+from alchemy.figures import diagnosis_bars as kinds
 from alchemy.figures import report
 from alchemy.figures import sweep_map as maps
-from alchemy.figures.heatmap import PARTS, heatmap, rows_each
+from alchemy.figures.heatmap import PARTS, draw_heatmap, rows_each
 from alchemy.figures.lettering import portions
 from alchemy.figures.studies import own
 from alchemy.results.digests import seal
 from alchemy.results.files import aside, write_aside
 from alchemy.results.jobs import proof_of
-from alchemy.results.runs import LEGEND, Results, read
+from alchemy.results.runs import LEGEND, Results, read_results
 
 FORMATS = ("png", "pdf", "svg")
 
@@ -59,12 +59,12 @@ def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]
         yield from ((name, draw, "") for name, draw in figure.pictures(results))
         return
     cells, table, swept = results.cells, results.table, results.apart
-    if over := studied(table, swept):
+    if over := x_coordinate(table, swept):
         beside = "rows" if over == "share" else None  # a share has its rows beside it
         kept = [name for name in swept if name != beside]
         _, keys = courses.keys_of(kept, over)
         for some, ending, said in portions(courses.scored(cells), keys, courses.MOST, "Panels"):
-            yield f"curves_{safe(over)}{ending}", partial(courses.curves, some, table, kept, over, said), said
+            yield f"curves_{safe(over)}{ending}", partial(courses.draw_curves, some, table, kept, over, said), said
         return
     whole = cells if results.lacking.empty else pd.concat([cells, results.lacking])
     shift = [*swept, "axis", "kind", "domain"]
@@ -75,17 +75,21 @@ def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]
             for some, ending, said in portions(whole, shift, each, "Rows"):
                 caption = "\n".join([*filter(None, [said]), *results.caption, *LEGEND])
                 if some["mean"][(some["metric"] == metric) & (some["part"] == part)].notna().any():
-                    yield name + ending, partial(heatmap, some, metric, part, caption, swept), said
+                    yield name + ending, partial(draw_heatmap, some, metric, part, caption, swept), said
     replayed = cells[cells["part"] == "replay"]
-    for some, ending, said in portions(cells[cells["part"] == "diagnosis"], shift, diagnosis.MOST, "Panels"):
+    for some, ending, said in portions(cells[cells["part"] == "diagnosis"], shift, kinds.MOST, "Panels"):
         if len(some):
-            yield f"diagnosis{ending}", partial(diagnosis.bars, pd.concat([some, replayed]), swept, said), said
+            yield (
+                f"diagnosis{ending}",
+                partial(kinds.draw_diagnosis, pd.concat([some, replayed]), swept, said),
+                said,
+            )
     for numeric in maps.numbers(cells, swept):
         _, keys = maps.keys_of(swept, numeric)
         for some, ending, said in portions(maps.scored(cells), keys, maps.MOST, "Rows"):
             both = pd.concat([some, replayed])
             if len(some):
-                draw = partial(maps.phase, both, table, swept, numeric, said, named=not ending)
+                draw = partial(maps.draw_map, both, table, swept, numeric, said, named=not ending)
                 yield f"map_{safe(numeric)}{ending}", draw, said
 
 
@@ -94,7 +98,7 @@ def safe(name: str) -> str:
     return name.replace("/", "_")
 
 
-def studied(table: pd.DataFrame, names: list[str]) -> str | None:
+def x_coordinate(table: pd.DataFrame, names: list[str]) -> str | None:
     """The coordinate of a study's own, such as the rows that a model has seen, to draw curves over: a share, or the
     number with the most values. What was swept is text.
     """
@@ -148,7 +152,7 @@ def finish(folder: Path, kind: str = "png") -> int:
     """
     failed: list[str] = []
     try:
-        results = read(folder)
+        results = read_results(folder)
         for failure in results.failures():
             print(f"alchemy: {failure}", file=sys.stderr)
         if results.good:
@@ -159,7 +163,7 @@ def finish(folder: Path, kind: str = "png") -> int:
             failed += [line for line in undrawn if not any(known in line for known in failed)]
             paged = own(results, "page")
             if page and paged:
-                page = report.write(results)  # anew, now that there is the picture that is part of it
+                page = report.write_report(results)  # anew, now that there is the picture that is part of it
             if words or not paged:
                 print(words or table_text(results.cells, results.apart))
             for line in left_out(results):
@@ -183,7 +187,7 @@ def pages(results: Results, failed: list[str]) -> tuple[str | None, Path | None]
     words = page = None
     try:
         words = paged.tables(results) if (paged := own(results, "page")) else None
-        page = report.write(results)
+        page = report.write_report(results)
     except (ValueError, OSError) as error:
         failed.append(sentence(error))
     except Exception as error:  # as with pictures: what nobody has thought of costs itself

@@ -46,7 +46,7 @@ def levels_of(cells: pd.DataFrame) -> int:
     return int(cells.groupby("axis")["level"].nunique().max()) if len(cells) else 1
 
 
-def heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: list[str]) -> Figure:
+def draw_heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: list[str]) -> Figure:
     """One row per shift, one column per level; a cell shows the mean over seeds, the lowest and the highest seed, the
     replay oracle's score, and what the level means; one without a mean is a hole, and is marked as one. Format noise,
     whose levels are percentages, has a panel of its own. Of more than MOST rows, each is fine and says the mean alone.

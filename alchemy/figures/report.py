@@ -28,13 +28,13 @@ from alchemy.results.compare import differences
 from alchemy.results.examples import SHOWN, examples
 from alchemy.results.files import write_aside
 from alchemy.results.records import COORDINATES, job_folder
-from alchemy.results.runs import Results, read
+from alchemy.results.runs import Results, read_results
 
 SHADES = 64
 DIGITS = 4
 
 
-def write(results: Results, out: Path | None = None, before: Results | None = None) -> Path:
+def write_report(results: Results, out: Path | None = None, before: Results | None = None) -> Path:
     """Writes the page of these results, or of what moved since those `before`, whole; returns its path."""
     out = out or results.folder / ("report.html" if before is None else "compare.html")
     paged = own(results, "page") if before is None else None
@@ -178,7 +178,7 @@ def main(words: list[str] | None = None) -> int:
     chosen = parser.parse_args(words)
     if len(chosen.folder) > 2:
         parser.error("name one folder, or two to compare")
-    *before, results = map(read, chosen.folder)
+    *before, results = map(read_results, chosen.folder)
     for which in (*before, results):
         if not which.good:
             raise ValueError(
@@ -187,7 +187,7 @@ def main(words: list[str] | None = None) -> int:
     failures = [said for which in (*before, results) for said in which.failures()]
     for said in failures:
         print(f"alchemy: {said}", file=sys.stderr)
-    print(write(results, chosen.out, *before))
+    print(write_report(results, chosen.out, *before))
     return int(bool(failures))
 
 

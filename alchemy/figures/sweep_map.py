@@ -38,7 +38,7 @@ def scored(cells: pd.DataFrame) -> pd.DataFrame:
     return training_once(cells[(cells["part"] == "full") & (cells["metric"] == "exact_match")])
 
 
-def phase(
+def draw_map(
     cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], numeric: str, said: str = "", named: bool = True
 ) -> Figure:
     """Columns are the values of `numeric`; rows the cells of the shifts, for each other swept setting. Left exact match

@@ -13,7 +13,7 @@ from alchemy.results.store import Trained
 
 
 @dataclass(frozen=True)
-class Place:
+class Level:
     """One level of one shift, and the Distribution there."""
 
     shift: Shift
@@ -43,10 +43,10 @@ class Bench:
         """The trained model itself."""
         return self.trained.model
 
-    def places(self) -> list[Place]:
+    def levels(self) -> list[Level]:
         """Every level of every shift, in their order."""
         return [
-            Place(shift, level, shift.at(self.task, level)) for shift in self.shifts for level in shift.levels
+            Level(shift, level, shift.at(self.task, level)) for shift in self.shifts for level in shift.levels
         ]  # fmt: skip
 
     def under(self, **circumstances: object) -> "Bench":
@@ -61,7 +61,7 @@ class Bench:
             self.cells[where] = measure()
         return self.cells[where]
 
-    def cell(self, place: Place, measure: Callable[[], Cell], count: int, **at: str | int | float) -> Iterator[Record]:
+    def cell(self, place: Level, measure: Callable[[], Cell], count: int, **at: str | int | float) -> Iterator[Record]:
         """The records of the cell at `place`, each over `count` problems, with coordinates `at` of the study's own. See
         `measured`.
         """

@@ -13,8 +13,8 @@ from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
 from alchemy.data.task import Distribution, Task, draw
 from alchemy.measures.diagnosis import KINDS, Diagnosis, diagnose
-from alchemy.measures.discrepancy import discrepancy
-from alchemy.measures.replay import replay
+from alchemy.measures.discrepancy import discrepancies
+from alchemy.measures.replay import replay_oracle
 from alchemy.measures.scores import METRICS, Scores, distinct, score
 from alchemy.models.decoding import complete
 from alchemy.models.transformer import Transformer
@@ -51,7 +51,7 @@ def measure(
     batch = draw(task, where, count, stream(seed, "test"))
     clean = draw(task, replace(where, noise=None), count, stream(seed, "test"))
     completion = complete(model, batch, temperature, stream(seed, "sampling"))
-    gold, replayed = batch.completion(), replay(task, clean)
+    gold, replayed = batch.completion(), replay_oracle(task, clean)
     has_chain = (batch.role == Role.CHAIN).any()
     values: Values = {}
     for whose, rows in (("", completion), ("replay_", replayed)):
@@ -64,7 +64,7 @@ def measure(
     executed = [("tie" if c is None else called[c], rows) for c, rows in found.executed().items()]
     values["executed"] = {name: share(rows) for name, rows in executed[: 1 + NAMED]}
     values["replay"] = {"rate": share(same(completion, replayed))}
-    values["discrepancy"] = discrepancy(task, where, batch)
+    values["discrepancy"] = discrepancies(task, where, batch)
     right = same(completion, gold)
     clear = untouched(batch, clean)
     values["prompt"] = {"untouched": share(clear), "problems": (float(len(np.unique(clean.tokens, axis=0))), 0.0)}

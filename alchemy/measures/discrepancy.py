@@ -141,7 +141,7 @@ def groups(compositions: tuple[Composition, ...]) -> list[tuple[Composition, ...
     return [tuple(group) for group in found.values()]
 
 
-def discrepancy(task: Task, where: Distribution, batch: Batch) -> dict[str, tuple[float, float]]:
+def discrepancies(task: Task, where: Distribution, batch: Batch) -> dict[str, tuple[float, float]]:
     """Each measure of how far `where` is from training, with its standard error over the prompts of `batch`, drawn
     from it; those that look at no prompt have none.
     """

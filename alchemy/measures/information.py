@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from alchemy.data.batch import Batch, Role, left_justify
 from alchemy.data.task import Terse
 from alchemy.data.vocabulary import ANSWER, PAD
-from alchemy.measures.trace import Trace, trace
+from alchemy.measures.trace import Trace, trace_steps
 from alchemy.models.likelihood import answered
 from alchemy.models.transformer import Transformer
 
@@ -40,7 +40,7 @@ def chain(
     of no chain. `before` (B,) is what `unaided` says of the same problems.
     """
     first = task.vocabulary.first_atom
-    steps = trace(task, problems, completion)
+    steps = trace_steps(task, problems, completion)
     heard = steps.ends * audible(evaluator, problems, steps.ends, first)
     behind = after(evaluator, problems, completion, heard.max(axis=1, initial=0), first)
     number, gold = np.count_nonzero(heard, axis=1), is_answer(problems, first)

@@ -37,7 +37,7 @@ def nearest(trained: Sequence[Composition], asked: Composition) -> tuple[Composi
     return named, executed
 
 
-def replay(task: Task, clean: Batch) -> NDArray[np.int16]:
+def replay_oracle(task: Task, clean: Batch) -> NDArray[np.int16]:
     """(B, C) what the oracle writes after the prompts of `clean`, padded on the right.
 
     Its elements have training's length: a longer one loses its last atoms, a shorter one goes on from its first. A row

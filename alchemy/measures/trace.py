@@ -111,7 +111,7 @@ def applied(task: Task, elements: NDArray[np.int16], rules: NDArray[np.intp]) ->
     return elements
 
 
-def trace(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trace:
+def trace_steps(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trace:
     """The typed trace of completions (B, C) of prompts whose problems, without noise, are those of `clean`.
 
     Raises ValueError for a world whose rules have no `kinds`.

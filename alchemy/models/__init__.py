@@ -1,1 +1,5 @@
 """What reads and writes rows: small transformers, their decoding and their likelihoods."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

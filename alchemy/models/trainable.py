@@ -86,7 +86,7 @@ def plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     return linear
 
 
-def choose(model: Transformer, which: Which, rng: np.random.Generator, rank: int = 8) -> list[nn.Parameter]:
+def choose_trainable(model: Transformer, which: Which, rng: np.random.Generator, rank: int = 8) -> list[nn.Parameter]:
     """Lets only the weights named by `which` learn, freezes the others in place, and returns those that learn.
 
     all: every weight. lower, upper: all of one of the `halves_of` the layers.

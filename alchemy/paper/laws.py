@@ -20,7 +20,7 @@ from alchemy.figures.draw import save, styled
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import jobs, variants
 from alchemy.results.table import apart, load
-from alchemy.stats.fits import LAWS, Array, Law, fit, verdict
+from alchemy.stats.fits import LAWS, Array, Law, fit_law, verdict
 
 MEASURES = {  # measure: how its axis is labelled, and the axes whose shifts it grades
     "novelty": ("novelty T(C)", ("task", "composition", "element", "places", "atoms")),
@@ -67,7 +67,7 @@ def fits(table: pd.DataFrame) -> dict[tuple[str, str], list[Law]]:
             continue
         for success in SUCCESS:
             x, y, seeds = (some[name].to_numpy() for name in (measure, success, "seed"))
-            laws = [law for name in LAWS if (law := fit(name, x.astype(float), y.astype(float), seeds)) is not None]
+            laws = [law for name in LAWS if (law := fit_law(name, x.astype(float), y.astype(float), seeds)) is not None]
             found[measure, success] = sorted(laws, key=lambda law: -law.explained)
     return found
 

@@ -74,8 +74,14 @@ def command(run: dict[str, Any]) -> str:
     return f"python -m alchemy {shlex.join(words)}"
 
 
-def read(folder: Path) -> Results:
-    """The results in a run's or sweep's folder. Raises ValueError if it is none, or a file in it cannot be read."""
+def read_results(folder: str | Path) -> Results:
+    """The results of a finished run or sweep: `table` has a row a record, `cells` a row a cell with its interval.
+
+    `folder` is the run's, such as outputs/mirage/TIME. Raises ValueError if it is none, or a file in it cannot be read.
+
+    >>> read_results("outputs/mirage/2026-01-01_00-00-00-000000").cells  # doctest: +SKIP
+    """
+    folder = Path(folder)
     runs = jobs(folder)
     failed = {number: run for number, run in runs.items() if run.get("status") != "ok"}
     good = {number: run for number, run in runs.items() if number not in failed}

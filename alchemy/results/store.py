@@ -46,6 +46,13 @@ def fingerprint(settings: Settings) -> str:
     return digest(by_name(settings), 16)
 
 
+def weights_digest(model: Any) -> str:
+    """The SHA-256 of a model's weights, as model.json has that of the weights beside it."""
+    from safetensors.torch import save
+
+    return hashlib.sha256(save(model.state_dict())).hexdigest()
+
+
 def by_name(settings: Any) -> Any:
     """The same settings, where each `_target_` is the last of its dotted names."""
     if isinstance(settings, dict):

@@ -1,1 +1,5 @@
 """From settings to a finished folder: composed, checked, built, trained, measured."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

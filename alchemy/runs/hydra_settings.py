@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from alchemy.data.kinds import shown
 from alchemy.runs.targets import first_line, imported, plain, unknown, within
 
-FINISH = "alchemy.runs.sweep.Finish"  # the callback that ends a sweep in its table
+FINISH = "alchemy.runs.Finish"  # the callback that ends a sweep in its table
 PACKED = "hydra_plugins.packed.launcher.PackedLauncher"
 ENGINES = ("local", "slurm", "ray")
 PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import nan
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from alchemy.data.seeds import stream
+from alchemy.data.shift import Shift, axis_module
 from alchemy.data.task import Task, draw
 from alchemy.errors import sentence
 from alchemy.results.digests import Damaged, read_json, sha256, write_json
@@ -29,6 +30,9 @@ from alchemy.results.records import COORDINATES, Record, write
 from alchemy.runs.plan import Plan, plan, predicted, study_of
 from alchemy.runs.settings import words_of
 from alchemy.runs.track import Job, Tell, Told, tracking
+
+if TYPE_CHECKING:
+    from alchemy.results.cells import Cells
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +84,6 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
 
     from alchemy.measures.bench import Bench
     from alchemy.results import store
-    from alchemy.results.cells import Cells
-    from alchemy.results.code import code_digest
-    from alchemy.results.digests import digest
     from alchemy.runs.progress import progress
 
     torch.set_num_threads(cfg.threads)
@@ -91,12 +92,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
     with tracking(cfg.track, told) as tell:
         record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
-    code = code_digest(todo.study.func.__module__, *todo.worlds, *todo.axes)
-    settings: Any = OmegaConf.to_container(cfg.study, resolve=True)
-    unmeasured = getattr(study_of(cfg), "UNMEASURED", ())
-    decides = {name: value for name, value in settings.items() if name not in ("_target_", *unmeasured)}
-    key = digest([decides, cfg.seed, record["sha256"], code], 64)
-    cells = Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
+    cells = kept_cells(todo, record, todo.shifts)
     model = store.Trained(todo.model, models / record["fingerprint"])
     with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
         records = list(todo.study(Bench(todo.task, model, cfg.seed, todo.shifts, cells, show)))
@@ -113,9 +109,27 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
         "rows_of": files_of(todo, cells),
         "distance": abs(last_levels(todo, records) - cfg.target),
         "seed": cfg.seed,
-        "study": settings,
+        "study": OmegaConf.to_container(cfg.study, resolve=True),
         "predictions": predicted(cfg),
     }
+
+
+def kept_cells(todo: Plan, record: dict[str, Any], shifts: Iterable[Shift]) -> Cells:
+    """The cells of a job's study that were measured before, and where new ones are kept. `record` is its model's, and
+    `shifts` are those that it is studied under.
+    """
+    from alchemy.results.cells import Cells
+    from alchemy.results.code import code_digest
+    from alchemy.results.digests import digest
+
+    cfg = todo.cfg
+    settings: Any = OmegaConf.to_container(cfg.study, resolve=True)
+    unmeasured = getattr(study_of(cfg), "UNMEASURED", ())
+    decides = {name: value for name, value in settings.items() if name not in ("_target_", *unmeasured)}
+    axes = dict.fromkeys(map(axis_module, shifts))
+    code = code_digest(todo.study.func.__module__, *todo.worlds, *axes)
+    key = digest([decides, cfg.seed, record["sha256"], code], 64)
+    return Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
 
 
 def last_levels(todo: Plan, records: list[Record]) -> float:
@@ -166,7 +180,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
             except Damaged as error:
                 log.warning("%s; the model is trained anew", error)
         partial = store.Partial(models / f".{home.name}.partial")
-        facts = train(todo, what, row, Told(partial, tell))
+        facts = train_or_resume(todo, what, row, Told(partial, tell))
         partial.close(home, todo.model, todo.settings, facts)
         return store.load(home, todo.model, todo.settings)
 
@@ -200,17 +214,17 @@ def untrained(todo: Plan, what: str) -> dict[str, Any]:
     return record | {"sha256": digest(files), "rows": 0, "exact_match": None, "from": str(todo.model.folder)}
 
 
-def train(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
+def train_or_resume(todo: Plan, what: str, row: int, desk: Told) -> dict[str, Any]:
     """Trains `todo.model` from fresh weights, or from what lies on its desk; returns what there is to say of it."""
     from alchemy.runs.progress import progress
-    from alchemy.training.fit import Unusable, begin, fit
+    from alchemy.training.fit import Unusable, begin, fit_model
 
     seed, mark = todo.settings["seed"], todo.recipe.mark
     with progress(f"{what}, training", row) as show:
 
         def checked() -> list[Any]:
             begin(todo.model, seed)
-            return fit(
+            return fit_model(
                 todo.task,
                 todo.model,
                 todo.recipe,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from alchemy.data.kinds import check, shown
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.data.seeds import stream
-from alchemy.data.shift import AXES, Move, Shift, axis_module, check_axis, number_of
+from alchemy.data.shift import AXES, Move, Shift, check_axis, number_of
 from alchemy.data.task import Task, draw, span
 from alchemy.results.code import code_digest
 from alchemy.results.digests import sha256
@@ -60,13 +60,13 @@ class Plan:
     """What a job is to do, checked whole before anything is trained or written."""
 
     task: Task
-    model: Any  # an untrained Transformer, or one from elsewhere
+    model: Any = field(repr=False)  # an untrained Transformer, or one from elsewhere
     recipe: Any  # how to train it; None for one from elsewhere
     study: partial[Any]
     shifts: tuple[Shift, ...]
-    settings: dict[str, Any]  # what decides the model's weights
+    settings: dict[str, Any] = field(repr=False)  # what decides the model's weights
     worlds: tuple[str, ...]  # the modules that the task is named in
-    axes: tuple[str, ...]  # and of the axes
+    cfg: DictConfig = field(repr=False)  # all settings of the job
 
 
 def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
@@ -115,10 +115,7 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
         look(task, None if hasattr(model, "made_of") else recipe, **study.keywords)
     needs_room(task, model, "task.length", "training", task.train)
     draw(task, task.train, 1, stream(0, "plan"), "valid")  # a file may have no problem on that side
-    shifts = tuple(
-        replace(shift, levels=tuple(level for level in shift.levels if has(task, model, cfg, shift, level)))
-        for shift in chosen_shifts(task, cfg.shift, build_axes(resolved(cfg, "shift.own"), known))
-    )
+    shifts = possible_shifts(task, model, cfg.shift)
     nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
     mentioned = [target.rpartition(".")[0] for target in named(OmegaConf.to_container(cfg.task))]
     worlds = tuple(dict.fromkeys([type(task).__module__, *mentioned, *nested]))
@@ -130,8 +127,7 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     settings = groups | made_by | code
     if files := getattr(model, "made_of", None):
         recipe, settings = None, from_elsewhere(settings, files, study_of(cfg), (type(model).__module__, *worlds))
-    axes = tuple(dict.fromkeys(map(axis_module, shifts)))
-    return Plan(task, model, recipe, study, shifts, settings, worlds, axes)
+    return Plan(task, model, recipe, study, shifts, settings, worlds, cfg)
 
 
 def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: bool) -> Any:
@@ -187,7 +183,17 @@ def from_elsewhere(
     return kept | {"model": where, "files": files, "library": version("transformers"), "code": code_digest(*code)}
 
 
-def has(task: Task, model: Any, cfg: DictConfig, shift: Shift, level: int) -> bool:
+def possible_shifts(task: Task, model: Any, node: DictConfig) -> tuple[Shift, ...]:
+    """The shifts that `node`, settings as those under `shift`, asks for, with the levels that the world has. Raises
+    ValueError, as `chosen_shifts` and `has` do.
+    """
+    return tuple(
+        replace(shift, levels=tuple(level for level in shift.levels if has(task, model, node, shift, level)))
+        for shift in chosen_shifts(task, node, build_axes(dict(node.get("own") or {})))
+    )
+
+
+def has(task: Task, model: Any, node: DictConfig, shift: Shift, level: int) -> bool:
     """Whether the world has problems at a level of a shift, and the model room for them.
 
     Raises ValueError if not, unless all axes were asked for and the world simply lacks this level, which is logged.
@@ -196,7 +202,7 @@ def has(task: Task, model: Any, cfg: DictConfig, shift: Shift, level: int) -> bo
         where = shift.at(task, level)
         draw(task, where, 1, stream(0, "plan"))
     except ValueError as error:
-        if cfg.shift.axis != "all" or cfg.shift.levels is not None or level == 0:
+        if node.axis != "all" or node.levels is not None or level == 0:
             raise
         log.warning("left out: %s", error)
         return False

@@ -46,13 +46,13 @@ def place(group: str) -> Place:
     if group == "train":
         from alchemy.training.fit import Recipe
 
-        return Place("a recipe: alchemy.training.fit.Recipe", is_a(Recipe))
+        return Place("a recipe: alchemy.training.Recipe", is_a(Recipe))
     if group == "study":
         return Place(f"a study: a function of {STUDY[0]}, and its own settings", is_study, STUDY)
     if group == "shift":
         return Place(f"a shift: a function of {' and '.join(SHIFT)}, as in alchemy/data/shift.py", is_shift, SHIFT)
     assert group == "model", group
-    return Place("a model: a class like alchemy.models.transformer.Transformer", is_form, MODEL)
+    return Place("a model: a class like alchemy.models.Transformer", is_form, MODEL)
 
 
 def is_a(kind: Any) -> Callable[[Any], bool]:

@@ -63,7 +63,7 @@ class Law:
         return f"{self.name}: {said}, R² = {self.explained:.2f}{doubt}"
 
 
-def fit(name: str, x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
+def fit_law(name: str, x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
     """A law fitted by least squares to points (n,) of several seeds, or None where no fit is found."""
     parameters = solve(name, x, y)
     if parameters is None:
@@ -125,5 +125,5 @@ def threshold(x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
     means = np.array([y[x == value].mean() for value in np.unique(x)])
     if len(means) < 3 or not means[0] < 0.5 <= means[-1]:
         return None
-    law = fit("logistic", x, 1 - y, seeds)
+    law = fit_law("logistic", x, 1 - y, seeds)
     return law if law and x.min() <= law.parameters[1] <= x.max() and law.explained >= ENOUGH else None

@@ -1,1 +1,5 @@
 """Studies: one question a file, one function `run` each."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

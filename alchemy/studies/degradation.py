@@ -22,7 +22,7 @@ def check(task: Task, training: Recipe | None, *, temperature: float, **_: objec
 
 def run(bench: Bench, *, count: int, temperature: float) -> Iterator[Record]:
     """Records per shift and level, each over `count` held-out problems; completions are greedy at `temperature` 0."""
-    places = bench.places()
+    places = bench.levels()
     for done, place in enumerate(places, 1):
         found = partial(measure, bench.task, bench.model, place.where, count, bench.seed, temperature)
         yield from bench.cell(place, found, count)

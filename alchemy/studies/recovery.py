@@ -14,12 +14,12 @@ from torch import Tensor
 from alchemy.data.batch import Batch, concatenate
 from alchemy.data.seeds import stream
 from alchemy.data.task import Distribution, Task, draw
-from alchemy.measures.bench import Bench, Place
+from alchemy.measures.bench import Bench, Level
 from alchemy.measures.cell import measure
 from alchemy.models.transformer import Transformer
 from alchemy.results.cells import Cell
 from alchemy.results.records import Record
-from alchemy.training.fit import Recipe, fit, next_token
+from alchemy.training.fit import Recipe, fit_model, next_token
 
 NEEDS_TRAINING = True  # it goes on with it
 
@@ -51,7 +51,7 @@ def run(
     The rows are different ones of the training side, the first of one order for each seed, so more rows contain
     fewer. Fine-tuning starts from a copy of the model each time, by `recipe`.
     """
-    parts = [(place, amount) for place in bench.places() for amount in (rows or shares)]
+    parts = [(place, amount) for place in bench.levels() for amount in (rows or shares)]
     for done, (place, amount) in enumerate(parts, 1):
         number = int(amount if rows else amount * bench.task.size(place.where))
         at = {"rows": number} | ({"share": amount} if shares else {})
@@ -69,7 +69,7 @@ class TooFew(ValueError):
     """A Distribution has fewer different rows than are asked for: so many."""
 
 
-def taught(bench: Bench, place: Place, number: int, recipe: Recipe, count: int) -> Cell:
+def taught(bench: Bench, place: Level, number: int, recipe: Recipe, count: int) -> Cell:
     """What a copy of the model, fine-tuned on so many rows of a place, scores there. Raises TooFew."""
     model = bench.model
     if number:
@@ -93,7 +93,7 @@ def tuned(task: Task, model: Transformer, where: Distribution, lesson: Batch, re
     def objective(model: Transformer, steps: int) -> Iterator[Tensor]:
         return next_token(model, recipe, source, steps)
 
-    fit(task, model, recipe, seed, lambda _: None, objective=objective, held_out=held_out)
+    fit_model(task, model, recipe, seed, lambda _: None, objective=objective, held_out=held_out)
     return model
 
 

@@ -23,7 +23,7 @@ def check(task: Task, training: Recipe | None, **_: object) -> None:  # noqa: AR
 
 def run(bench: Bench, *, count: int) -> Iterator[Record]:
     """Records per snapshot, shift and level, with the coordinate `rows`: training rows seen."""
-    snapshots, places = bench.trained.snapshots(), bench.places()
+    snapshots, places = bench.trained.snapshots(), bench.levels()
     for number, (rows, path) in enumerate(snapshots.items()):
         model, here = bench.trained.at(path), bench.under(rows=rows)
         for done, place in enumerate(places, 1):

@@ -48,7 +48,7 @@ def laws_of(task: Task, axes: Iterable[Axis] = tuple(AXES), learnable: bool = Fa
 
         dict(laws_of(task))["noise never touches gold"]()
     """
-    grounds = Grounds(task, named(task))
+    grounds = Grounds(task, class_of(task))
     for law in (*WORLD_LAWS, *[LEARNABLE][: int(learnable)]):
         if law.worlds(task):
             yield law.name, Check(law, grounds)
@@ -58,7 +58,7 @@ def laws_of(task: Task, axes: Iterable[Axis] = tuple(AXES), learnable: bool = Fa
 
 def laws_of_shift(axis: Axis, task: Task) -> Iterator[tuple[str, Check]]:
     """The same of one axis, given as in `check_shift`, in a world."""
-    yield from in_world(Grounds(task, named(task)), shift_of(axis))
+    yield from in_world(Grounds(task, class_of(task)), shift_of(axis))
 
 
 def in_world(grounds: Grounds, shift: Shift) -> Iterator[tuple[str, Check]]:
@@ -68,7 +68,7 @@ def in_world(grounds: Grounds, shift: Shift) -> Iterator[tuple[str, Check]]:
             yield str(check), check
 
 
-def named(task: Task) -> str:
+def class_of(task: Task) -> str:
     return type(task).__name__
 
 
@@ -96,9 +96,9 @@ def by_class(worlds: Sequence[Task]) -> dict[str, Task]:
     """Worlds by the names of their classes, with a number after that of each further one of a class."""
     found: dict[str, Task] = {}
     for task in worlds:
-        name, number = named(task), 1
+        name, number = class_of(task), 1
         while name in found:
             number += 1
-            name = f"{named(task)}{number}"
+            name = f"{class_of(task)}{number}"
         found[name] = task
     return found

@@ -55,7 +55,7 @@ def anything(_: Any) -> bool:
     return True
 
 
-def law(
+def stated(
     book: list[Law],
     name: str,
     worlds: Callable[[Task], bool] = anything,

@@ -11,17 +11,17 @@ from alchemy.data.shift import Shift, asking
 from alchemy.data.task import problems_of, render, terse
 from alchemy.data.vocabulary import ANSWER, PAD
 from alchemy.testing.grounds import Broken, Grounds, Rows, at
-from alchemy.testing.law import law
+from alchemy.testing.law import stated
 from alchemy.testing.laws_of_shifts import SHIFT_LAWS
 from alchemy.testing.laws_of_worlds import WORLD_LAWS, alike
 
 
-def answering(direct: Batch) -> int:
+def answer_tokens(direct: Batch) -> int:
     """Tokens of the answer and its end symbol."""
     return int((direct.role[0] == Role.ANSWER).sum())
 
 
-@law(SHIFT_LAWS, "both modes ask alike and answer alike", worlds=terse)
+@stated(SHIFT_LAWS, "both modes ask alike and answer alike", worlds=terse)
 def modes_agree(grounds: Grounds, shift: Shift) -> None:
     task = grounds.task
     assert terse(task)
@@ -32,7 +32,7 @@ def modes_agree(grounds: Grounds, shift: Shift) -> None:
             asked = where.compositions[number]
             chain, direct = (write(elements[which == number], asked) for write in (task.render, task.direct))
             rows = Rows(task, chain, 0, f'problems for "modes", {task.spell(asked)}, {at(shift, level)}')
-            prompt, end = left_justify(chain.prompt(), chain.prompt() != PAD), answering(direct)
+            prompt, end = left_justify(chain.prompt(), chain.prompt() != PAD), answer_tokens(direct)
             rows.need(same(prompt, direct.tokens[:, :-end]), "with a chain the prompt is another")
             rows.need(same(chain.tokens[:, -end:], direct.tokens[:, -end:]), "with a chain the answer is another")
             rows.need((direct.completion() >= atom).all(axis=1), "a direct completion is more than atoms")
@@ -46,7 +46,7 @@ def modes_agree(grounds: Grounds, shift: Shift) -> None:
                 rows.need((written[:, 1:] >= atom).all(axis=1), f"step {step + 1} goes on with more than atoms")
 
 
-@law(SHIFT_LAWS, "as many rows have chains as the distribution says", worlds=terse)
+@stated(SHIFT_LAWS, "as many rows have chains as the distribution says", worlds=terse)
 def chains_by_share(grounds: Grounds, shift: Shift) -> None:
     """Within five standard errors, of each group of compositions with one share; so level 0 has chains."""
     task = grounds.task
@@ -70,7 +70,7 @@ def chains_by_share(grounds: Grounds, shift: Shift) -> None:
         rows.need(level != 0 or chained.any(), "training has no chain at all")
 
 
-@law(WORLD_LAWS, "rows of either mode are those that the world writes", worlds=terse)
+@stated(WORLD_LAWS, "rows of either mode are those that the world writes", worlds=terse)
 def modes_are_written(grounds: Grounds) -> None:
     task = grounds.task
     assert terse(task)
@@ -85,7 +85,7 @@ def modes_are_written(grounds: Grounds) -> None:
     rows.need(held, "among other problems it is written otherwise than alone")
 
 
-@law(WORLD_LAWS, "a level of other compositions has chains as often as training", worlds=terse)
+@stated(WORLD_LAWS, "a level of other compositions has chains as often as training", worlds=terse)
 def chains_carry_over(grounds: Grounds) -> None:
     train = grounds.task.train
     if asking(train, train.compositions).chains != train.chains:

@@ -15,14 +15,14 @@ from alchemy.data.task import Distribution, Task, in_side, problems_of, render, 
 from alchemy.data.vocabulary import ANSWER, END, PAD
 from alchemy.errors import LONGEST
 from alchemy.testing.grounds import Broken, Grounds, Rows, at, problems
-from alchemy.testing.law import Law, law
+from alchemy.testing.law import Law, stated
 from alchemy.testing.laws_of_worlds import spared
 
 SHIFT_LAWS: list[Law] = []
 NOT_EVERYWHERE = ("task", "element", "places", "atoms", "steps")  # axes that a world may have level 0 alone of
 
 
-@law(SHIFT_LAWS, "level 0 is training")
+@stated(SHIFT_LAWS, "level 0 is training")
 def begins_at_training(grounds: Grounds, shift: Shift) -> None:
     train, where = grounds.task.train, shift.at(grounds.task, 0)
     if where == train:
@@ -35,7 +35,7 @@ def begins_at_training(grounds: Grounds, shift: Shift) -> None:
     raise Broken(said, rows.row(0))
 
 
-@law(SHIFT_LAWS, "a level that the world lacks is refused in a sentence")
+@stated(SHIFT_LAWS, "a level that the world lacks is refused in a sentence")
 def refuses_in_sentences(grounds: Grounds, shift: Shift) -> None:
     for level, error in grounds.refused(shift):
         said = f"level {level} is refused with {type(error).__name__}: {error}"
@@ -48,7 +48,7 @@ def refuses_in_sentences(grounds: Grounds, shift: Shift) -> None:
             raise Broken(f"{said}; it must be one line, and name shift.axis={shift.axis} or the setting to change")
 
 
-@law(SHIFT_LAWS, "every level is a distribution of the world")
+@stated(SHIFT_LAWS, "every level is a distribution of the world")
 def of_the_world(grounds: Grounds, shift: Shift) -> None:
     R = len(grounds.task.vocabulary.rules)
     for level, where in grounds.reached(shift):
@@ -63,14 +63,14 @@ def of_the_world(grounds: Grounds, shift: Shift) -> None:
             raise Broken(f"level {level} holds out something else than training: what is new to it is no longer known")
 
 
-@law(SHIFT_LAWS, "there is a level beside training", axes=lambda axis: axis not in NOT_EVERYWHERE)
+@stated(SHIFT_LAWS, "there is a level beside training", axes=lambda axis: axis not in NOT_EVERYWHERE)
 def leads_away(grounds: Grounds, shift: Shift) -> None:
     if len(grounds.reached(shift)) < 2:
         said = [f"{level}: {error}" for level, error in grounds.refused(shift)[:2]]
         raise Broken(f"of levels -3 to 6 the world has none but 0 ({'; '.join(said)})")
 
 
-@law(SHIFT_LAWS, "no two levels are alike, and only level 0 is training")
+@stated(SHIFT_LAWS, "no two levels are alike, and only level 0 is training")
 def levels_differ(grounds: Grounds, shift: Shift) -> None:
     seen: dict[object, int] = {}
     for level, where in grounds.reached(shift):
@@ -91,7 +91,7 @@ def sense(where: Distribution) -> object:
     return asked, replace(where, compositions=(), shares=(), chains=())
 
 
-@law(SHIFT_LAWS, "a new task is not in training", axes=("task",))
+@stated(SHIFT_LAWS, "a new task is not in training", axes=("task",))
 def task_is_new(grounds: Grounds, shift: Shift) -> None:
     for level, where in grounds.reached(shift):
         known = set(where.compositions) & set(grounds.task.train.compositions) if level else ()
@@ -100,7 +100,7 @@ def task_is_new(grounds: Grounds, shift: Shift) -> None:
             raise Broken(f"level {level} has {grounds.task.spell(composition)}, which training has", row)
 
 
-@law(SHIFT_LAWS, "what a level says of itself is true")
+@stated(SHIFT_LAWS, "what a level says of itself is true")
 def says_the_truth(grounds: Grounds, shift: Shift) -> None:
     task = grounds.task
     for level, where in grounds.reached(shift):
@@ -129,7 +129,7 @@ def says_the_truth(grounds: Grounds, shift: Shift) -> None:
             rows.need(true, f"level {level} says {found[0]}, and its noise is {where.noise}")
 
 
-@law(SHIFT_LAWS, "a level's noise hits as much as it says, and never gold")
+@stated(SHIFT_LAWS, "a level's noise hits as much as it says, and never gold")
 def noise_is_true(grounds: Grounds, shift: Shift) -> None:
     """Within six standard errors of the prompts that are expected to be spared."""
     for level, where in grounds.reached(shift):
@@ -156,7 +156,7 @@ def eligible(clean: Batch, noise: Noise) -> NDArray[np.intp]:
     return np.count_nonzero(hit, axis=1)
 
 
-@law(SHIFT_LAWS, "one stream gives one batch")
+@stated(SHIFT_LAWS, "one stream gives one batch")
 def streams_repeat(grounds: Grounds, shift: Shift) -> None:
     for level, where in grounds.reached(shift):
         first, again = (grounds.draw(where, 64, 3, at=at(shift, level)) for _ in range(2))
@@ -167,7 +167,7 @@ def streams_repeat(grounds: Grounds, shift: Shift) -> None:
             again.need((getattr(first.batch, name) == getattr(again.batch, name)).all(axis=1), said)
 
 
-@law(SHIFT_LAWS, "the test side shares no problem with training")
+@stated(SHIFT_LAWS, "the test side shares no problem with training")
 def sides_are_disjoint(grounds: Grounds, shift: Shift) -> None:
     learnt, watched = grounds.shown()
     for level, where in grounds.reached(shift):
@@ -178,7 +178,7 @@ def sides_are_disjoint(grounds: Grounds, shift: Shift) -> None:
             tested.need([one not in watched for one in asked], "training is watched on this problem")
 
 
-@law(SHIFT_LAWS, "a problem has the same side wherever it is asked")
+@stated(SHIFT_LAWS, "a problem has the same side wherever it is asked")
 def side_is_its_own(grounds: Grounds, shift: Shift) -> None:
     task = grounds.task
     for level, where in grounds.reached(shift):
@@ -193,7 +193,7 @@ def side_is_its_own(grounds: Grounds, shift: Shift) -> None:
             drawn.need(held, "where its composition is asked for alone, it is on another side")
 
 
-@law(SHIFT_LAWS, "rows are well formed")
+@stated(SHIFT_LAWS, "rows are well formed")
 def well_formed(grounds: Grounds, shift: Shift) -> None:
     task = grounds.task
     for level, where in grounds.reached(shift):
@@ -216,7 +216,7 @@ def counts_up(steps: NDArray[np.int8]) -> bool:
     return not len(steps) or (steps[0] == 0 and set(np.diff(steps).tolist()) <= {0, 1})
 
 
-@law(SHIFT_LAWS, "gold is right, and every other answer wrong")
+@stated(SHIFT_LAWS, "gold is right, and every other answer wrong")
 def oracle_knows(grounds: Grounds, shift: Shift) -> None:
     task = grounds.task
     for level, where in grounds.reached(shift):

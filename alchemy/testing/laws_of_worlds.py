@@ -24,14 +24,14 @@ from alchemy.data.task import (
 )
 from alchemy.data.vocabulary import PAD
 from alchemy.testing.grounds import Broken, Grounds, Rows, padded_alike, problems
-from alchemy.testing.law import Law, law
+from alchemy.testing.law import Law, stated
 
 WORLD_LAWS: list[Law] = []
 SPELLED = 512  # compositions whose names are compared
 LATE = 10**12  # rows, by which every training has come to its end
 
 
-@law(WORLD_LAWS, "a world says the same of itself each time")
+@stated(WORLD_LAWS, "a world says the same of itself each time")
 def constant(grounds: Grounds) -> None:
     if grounds.task.vocabulary != grounds.task.vocabulary:
         raise Broken("vocabulary gives other symbols, or another order, when it is asked again")
@@ -39,7 +39,7 @@ def constant(grounds: Grounds) -> None:
         raise Broken("train gives another distribution when it is asked again")
 
 
-@law(WORLD_LAWS, "apply gives as many atoms, row by row, and changes nothing that it is given")
+@stated(WORLD_LAWS, "apply gives as many atoms, row by row, and changes nothing that it is given")
 def applied(grounds: Grounds) -> None:
     task = grounds.task
     rows = grounds.draw(task.train, 256, 0, "apply")
@@ -56,7 +56,7 @@ def applied(grounds: Grounds) -> None:
             raise Broken(f"what apply makes by {rule} hangs on the other rows beside it", shown)
 
 
-@law(WORLD_LAWS, "a row is the rendering of its own problem")
+@stated(WORLD_LAWS, "a row is the rendering of its own problem")
 def rendered(grounds: Grounds) -> None:
     task, train = grounds.task, grounds.task.train
     elements, which = task.problems(train, 300, stream(0, "rows"))
@@ -80,7 +80,7 @@ def alike(rows: Batch, alone: Batch) -> NDArray[np.bool_]:
     return held
 
 
-@law(WORLD_LAWS, "gold is what apply makes, of every rule and every step")
+@stated(WORLD_LAWS, "gold is what apply makes, of every rule and every step")
 def gold_is_applied(grounds: Grounds) -> None:
     task = grounds.task
     for where, name in every_rule(task):
@@ -109,7 +109,7 @@ def every_rule(task: Task) -> list[tuple[Distribution, str]]:
     return [(train, "training"), *((asking(train, (one,)), f"composition {task.spell(one)}") for one in alone)]
 
 
-@law(WORLD_LAWS, "a replay names what is asked for, and applies what it executes")
+@stated(WORLD_LAWS, "a replay names what is asked for, and applies what it executes")
 def replayed(grounds: Grounds) -> None:
     task = grounds.task
     rows = grounds.draw(task.train, 64, 0, "replay")
@@ -124,7 +124,7 @@ def replayed(grounds: Grounds) -> None:
             shown.need(same(answer, follow(task, elements, executed)), "the answer is not that of what is executed")
 
 
-@law(WORLD_LAWS, "noise never touches gold")
+@stated(WORLD_LAWS, "noise never touches gold")
 def noise_spares_gold(grounds: Grounds) -> None:
     clean = grounds.draw(grounds.task.train, 256)
     for kind, domain, level in product(NOISE_KINDS, NOISE_DOMAINS, (1, 6, 20)):
@@ -139,7 +139,7 @@ def spared(noisy: Batch, clean: Batch) -> NDArray[np.bool_]:
     return same(*parts) & same(noisy.completion(), clean.completion())
 
 
-@law(WORLD_LAWS, "a token noised at some level is noised at every higher one")
+@stated(WORLD_LAWS, "a token noised at some level is noised at every higher one")
 def noise_grows(grounds: Grounds) -> None:
     clean = grounds.draw(grounds.task.train, 512)
     drawn = [
@@ -151,7 +151,7 @@ def noise_grows(grounds: Grounds) -> None:
         rows.need((weaker | ~stronger).all(axis=1), "a token is spared that less noise has hit")
 
 
-@law(WORLD_LAWS, "other seeds and purposes give other rows")
+@stated(WORLD_LAWS, "other seeds and purposes give other rows")
 def streams_differ(grounds: Grounds) -> None:
     train = grounds.task.train
     one, *others = (grounds.draw(train, 200, *at) for at in ((5, "test"), (6, "test"), (5, "valid")))
@@ -163,14 +163,14 @@ def streams_differ(grounds: Grounds) -> None:
             raise Broken(f"{alike} of 200 problems are those of seed 5 for tests, in their order", other.row(0))
 
 
-@law(WORLD_LAWS, "training and what it is watched on share no problem")
+@stated(WORLD_LAWS, "training and what it is watched on share no problem")
 def watched_is_new(grounds: Grounds) -> None:
     learnt, _ = grounds.shown()
     watched = grounds.draw(grounds.task.train, 5_000, 0, "valid", "valid")
     watched.need([one not in learnt for one in problems(watched.batch)], "training has this problem as well")
 
 
-@law(WORLD_LAWS, "every problem has exactly one side")
+@stated(WORLD_LAWS, "every problem has exactly one side")
 def one_side(grounds: Grounds) -> None:
     task, train = grounds.task, grounds.task.train
     elements, which = task.problems(train, 4_000, stream(0, "sides"))
@@ -180,7 +180,7 @@ def one_side(grounds: Grounds) -> None:
     )
 
 
-@law(WORLD_LAWS, "training lacks what is held out")
+@stated(WORLD_LAWS, "training lacks what is held out")
 def held_out(grounds: Grounds) -> None:
     task, out = grounds.task, grounds.task.train.held_out
     rows = grounds.draw(task.train, 20_000, 0, "train", "train")
@@ -194,7 +194,7 @@ def held_out(grounds: Grounds) -> None:
             raise Broken(said, rows.row(int(numbers[0])))
 
 
-@law(WORLD_LAWS, "each composition has a name of its own")
+@stated(WORLD_LAWS, "each composition has a name of its own")
 def spelled(grounds: Grounds) -> None:
     task = grounds.task
     R = range(len(task.vocabulary.rules))
@@ -208,7 +208,7 @@ def spelled(grounds: Grounds) -> None:
             raise Broken(f"{name} is the name of {names[name]} and of {composition}")
 
 
-@law(WORLD_LAWS, "compositions are asked for as often as their shares say")
+@stated(WORLD_LAWS, "compositions are asked for as often as their shares say")
 def shares(grounds: Grounds) -> None:
     """Within six standard errors."""
     task, train = grounds.task, grounds.task.train
@@ -225,7 +225,7 @@ def shares(grounds: Grounds) -> None:
         raise Broken(f"{name} has a share of {wanted[place]:.3f}, and {found[place]:.3f} of the problems")
 
 
-@law(WORLD_LAWS, "there are no more problems than size says")
+@stated(WORLD_LAWS, "there are no more problems than size says")
 def sized(grounds: Grounds) -> None:
     task = grounds.task
     rows = grounds.draw(task.train, 4_000, 0, "size")
@@ -234,7 +234,7 @@ def sized(grounds: Grounds) -> None:
         raise Broken(f"size says {task.size(task.train)}, and 4000 rows have {different} different ones", rows.row(0))
 
 
-@law(
+@stated(
     WORLD_LAWS, "an element is asked about as often as its exposure says", worlds=lambda task: isinstance(task, Exposed)
 )
 def exposed(grounds: Grounds) -> None:
@@ -255,7 +255,9 @@ def exposed(grounds: Grounds) -> None:
         )
 
 
-@law(WORLD_LAWS, "training in stages ends in the training distribution", worlds=lambda task: isinstance(task, Staged))
+@stated(
+    WORLD_LAWS, "training in stages ends in the training distribution", worlds=lambda task: isinstance(task, Staged)
+)
 def staged(grounds: Grounds) -> None:
     task = grounds.task
     assert isinstance(task, Staged)

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from alchemy.data.shift import Shift
 from alchemy.data.task import Task
 from alchemy.runs.build import build, build_axes
+from alchemy.runs.compose import compose_settings
 from alchemy.runs.mistakes import explain
-from alchemy.runs.settings import CONF, VERSION, audit, resolved
+from alchemy.runs.settings import audit, resolved
 from alchemy.testing.checks import laws_of, laws_of_shift
 from alchemy.testing.law import Check
 
@@ -25,14 +25,14 @@ def world(path: str | PathLike[str]) -> Task:
 
         check_world(world("options/task/adding.yaml"))
     """
-    return build("task", settings_of(Path(path)).task)
+    return build("task", settings_with(Path(path)).task)
 
 
 def laws_in(path: Path, learnable: bool = False) -> Iterator[tuple[str, Check]]:
     """The laws of the world of task/NAME.yaml, as `laws_of` gives them; or of the axes of one's own that
     experiment/NAME.yaml has in `shift.own`, in the world that it chooses. Raises ValueError, as `world`.
     """
-    cfg = settings_of(path)
+    cfg = settings_with(path)
     task = build("task", cfg.task)
     if group_of(path).name == "task":
         yield from laws_of(task, learnable=learnable)
@@ -48,14 +48,12 @@ def group_of(path: Path) -> Path:
     raise ValueError(f"{path} chooses no world: name a file in a folder {' or '.join(GROUPS)}")
 
 
-def settings_of(path: Path) -> DictConfig:
+def settings_with(path: Path) -> DictConfig:
     """All settings of a run with this option."""
     group = group_of(path)
     option = path.resolve().relative_to(group).with_suffix("")
-    words = [f"{group.name}={option}", f"hydra.searchpath=['file://{group.parent}']"]
     try:
-        with initialize_config_dir(version_base=VERSION, config_dir=str(CONF)):
-            cfg = compose("config", words)
+        cfg = compose_settings([f"{group.name}={option}"], group.parent)
         audit(cfg)
     except Exception as error:
         raise ValueError(explain(error)) from error

@@ -140,7 +140,7 @@ def begin(model: Transformer, seed: int) -> None:
     initialise(model, stream(seed, "weights"))
 
 
-def fit(
+def fit_model(
     task: Task,
     model: Transformer,
     recipe: Recipe,

@@ -120,7 +120,7 @@ def copies(rows: Batch) -> Batch:
     return Batch(tokens, np.broadcast_to(role, tokens.shape), np.full(tokens.shape, -1, dtype=np.int8))
 
 
-def policy_gradient(
+def reinforced(
     task: Terse,
     base: Transformer,
     policy: Policy,

@@ -9,12 +9,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from alchemy.figures import draw as figures
-from alchemy.figures.curves import curves
-from alchemy.figures.diagnosis_bars import bars
+from alchemy.figures.curves import draw_curves
+from alchemy.figures.diagnosis_bars import draw_diagnosis
 from alchemy.figures.draw import draw_all, drawings, finish, left_out, pictures, styled, table_text
-from alchemy.figures.heatmap import heatmap
+from alchemy.figures.heatmap import draw_heatmap
 from alchemy.figures.lettering import broken, cut, fitted, told_apart, wide
-from alchemy.figures.sweep_map import numbers, phase
+from alchemy.figures.sweep_map import draw_map, numbers
 from alchemy.results.digests import write_json
 from alchemy.results.jobs import jobs, variants
 from alchemy.results.records import write
@@ -73,7 +73,7 @@ def test_only_what_sets_jobs_apart_is_a_variant():
 
 def test_the_picture_writes_each_cell_s_mean_and_spread(sweep):
     cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}}))
-    figure = heatmap(cells, "exact_match", "full", "\n".join(caption_of([RUN])), [])
+    figure = draw_heatmap(cells, "exact_match", "full", "\n".join(caption_of([RUN])), [])
     assert isinstance(figure, Figure)
     words = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert "0.50" in words
@@ -150,7 +150,7 @@ def test_the_table_has_a_line_a_shift(sweep):
 def test_variants_are_rows_of_their_own(sweep, tmp_path):
     swept = {number: {"model.width": str(number % 2)} for number in range(3)}
     cells = summarise(load(sweep, swept))
-    figure = heatmap(cells, "exact_match", "full", "", ["model.width"])
+    figure = draw_heatmap(cells, "exact_match", "full", "", ["model.width"])
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(rows) == 2
     assert "model.width=1" in rows[1]
@@ -175,7 +175,7 @@ def test_a_level_that_is_another_for_each_seed_is_one_cell(sweep):
 
 def test_the_diagnosis_bars_add_up(sweep):
     table = load(sweep, {0: {}, 1: {}, 2: {}})
-    figure = bars(summarise(table), [])
+    figure = draw_diagnosis(summarise(table), [])
     stacks = {}
     for patch in figure.axes[0].patches:
         stacks[round(patch.get_x(), 2)] = stacks.get(round(patch.get_x(), 2), 0) + np.nan_to_num(patch.get_height())
@@ -202,7 +202,7 @@ def grown(rises, numbers=(1, 4, 16, 64), seeds=range(3)):
 def test_no_threshold_is_named_where_a_score_falls_or_never_was_low():
     for rises in (lambda number: float(number < 8), lambda number: 0.8 + number / 640):
         table = grown(rises)
-        figure = phase(summarise(table), table, ["task.compositions"], "task.compositions")
+        figure = draw_map(summarise(table), table, ["task.compositions"], "task.compositions")
         assert "half" not in figure.get_suptitle()
 
 
@@ -210,18 +210,18 @@ def test_a_phase_diagram_names_the_threshold():
     table = grown(lambda number: float(number >= 8))
     assert numbers(table, ["task.compositions"]) == ["task.compositions"]
     assert numbers(table, ["axis"]) == []
-    figure = phase(summarise(table), table, ["task.compositions"], "task.compositions")
+    figure = draw_map(summarise(table), table, ["task.compositions"], "task.compositions")
     assert "new compositions: half are right at 8" in figure.get_suptitle()
     words = {text.get_text() for text in figure.axes[0].texts}
     assert any(word.startswith("1.00") for word in words)
     assert any(word.startswith("0.00") for word in words)
     never = grown(lambda number: 0.1 / number)
-    assert "half" not in phase(summarise(never), never, ["task.compositions"], "task.compositions").get_suptitle()
+    assert "half" not in draw_map(summarise(never), never, ["task.compositions"], "task.compositions").get_suptitle()
 
 
 def test_curves_have_a_panel_a_level_and_a_thin_line_a_seed():
     table = grown(lambda number: number / 64).rename(columns={"task.compositions": "rows"}).astype({"rows": int})
-    figure = curves(summarise(table), table, ["rows"], "rows")
+    figure = draw_curves(summarise(table), table, ["rows"], "rows")
     assert len(figure.axes) == 2
     both = table.assign(share=table["rows"] / 64)
     names = [name for name, _ in pictures(Results(Path(), {0: RUN}, {}, {}, both))]
@@ -306,14 +306,14 @@ def test_no_word_of_a_heatmap_is_beyond_the_edge_or_over_another(name):
     lacking = holes(cells, [dict.fromkeys(swept, "not there")])
     with styled():
         for metric, part in (("exact_match", "full"), ("edit_distance", "answer"))[: 2 if name in QUICK else 1]:
-            assert inside_and_apart(heatmap(pd.concat([cells, lacking]), metric, part, caption, swept)) == []
+            assert inside_and_apart(draw_heatmap(pd.concat([cells, lacking]), metric, part, caption, swept)) == []
 
 
 @pytest.mark.parametrize("name", [name for name in QUICK if "caption" not in name])
 def test_no_word_of_the_diagnosis_is_beyond_the_edge_or_over_another(name):
     table, _ = TABLES[name]
     with styled():
-        assert inside_and_apart(bars(summarise(table), [key for key in table if key in LONG[0]])) == []
+        assert inside_and_apart(draw_diagnosis(summarise(table), [key for key in table if key in LONG[0]])) == []
 
 
 @pytest.mark.parametrize(
@@ -330,16 +330,16 @@ def test_no_word_of_curves_and_maps_is_beyond_the_edge_or_over_another(values, v
     table = made_up(axes, variants=every, setting=setting, score=lambda seed, level, variant: 0.1)
     swept = [key for key in table if key in every[0]]
     with styled():
-        assert inside_and_apart(curves(summarise(table), table, swept, "some.number")) == []
+        assert inside_and_apart(draw_curves(summarise(table), table, swept, "some.number")) == []
         table = table.astype({"some.number": str})
-        assert inside_and_apart(phase(summarise(table), table, swept, "some.number")) == []
+        assert inside_and_apart(draw_map(summarise(table), table, swept, "some.number")) == []
 
 
 def test_a_map_of_hundreds_of_values_stays_a_picture():
     every = [{"train.steps": str(steps)} for steps in range(1000, 400_000, 1000)]
     table = made_up({"task": [0, 1]}, [0], every)
     with styled():
-        figure = phase(summarise(table), table, ["train.steps"], "train.steps")
+        figure = draw_map(summarise(table), table, ["train.steps"], "train.steps")
         assert inside_and_apart(figure) == []
     assert figure.get_figwidth() < 35
 
@@ -347,8 +347,10 @@ def test_a_map_of_hundreds_of_values_stays_a_picture():
 def test_the_usual_pictures_are_as_large_as_they_were():
     cells = summarise(TABLES["usual"][0])
     with styled():
-        assert tuple(heatmap(cells, "exact_match", "full", CAPTION, []).get_size_inches()) == pytest.approx((12, 6.95))
-        assert tuple(bars(cells, []).get_size_inches()) == pytest.approx((13, 6.1))
+        assert tuple(draw_heatmap(cells, "exact_match", "full", CAPTION, []).get_size_inches()) == pytest.approx(
+            (12, 6.95)
+        )
+        assert tuple(draw_diagnosis(cells, []).get_size_inches()) == pytest.approx((13, 6.1))
 
 
 def test_rows_without_room_are_spread_over_pictures_and_what_is_left_out_is_said(tmp_path):
@@ -371,9 +373,9 @@ def test_a_picture_that_fails_costs_neither_the_table_nor_the_page_nor_the_other
     def fails(cells, metric, part, *rest):
         if part == "chain":
             raise RuntimeError("no such colour")
-        return heatmap(cells, metric, part, *rest)
+        return draw_heatmap(cells, metric, part, *rest)
 
-    monkeypatch.setattr(figures, "heatmap", fails)
+    monkeypatch.setattr(figures, "draw_heatmap", fails)
     assert finish(sweep) == 1
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == str(sweep / "heatmap.png")
@@ -387,7 +389,7 @@ def test_the_table_and_the_page_are_there_before_the_first_picture(sweep, monkey
     def stops(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(figures, "heatmap", stops)
+    monkeypatch.setattr(figures, "draw_heatmap", stops)
     with pytest.raises(KeyboardInterrupt):
         finish(sweep)
     assert {path.name for path in sweep.iterdir()} >= {"cells.csv", "report.html"}
@@ -402,9 +404,12 @@ def test_numbers_that_are_none_are_drawn_or_left_out(tmp_path):
     cells = summarise(table)
     for value in (np.nan, np.inf):
         with styled():
-            for figure in (heatmap(cells.assign(mean=value), "exact_match", "full", "", []), bars(cells[:0], [])):
+            for figure in (
+                draw_heatmap(cells.assign(mean=value), "exact_match", "full", "", []),
+                draw_diagnosis(cells[:0], []),
+            ):
                 assert inside_and_apart(figure) == []
-            assert inside_and_apart(heatmap(cells[:0], "exact_match", "full", "", [])) == []
+            assert inside_and_apart(draw_heatmap(cells[:0], "exact_match", "full", "", [])) == []
 
 
 def test_words_are_cut_broken_and_made_small():

@@ -12,7 +12,7 @@ from alchemy.figures.report import content, main, page
 from alchemy.results.compare import differences
 from alchemy.results.digests import write_json
 from alchemy.results.examples import stored
-from alchemy.results.runs import read
+from alchemy.results.runs import read_results
 from alchemy.results.table import summarise
 from alchemy.stats.intervals import REPLICATES, difference, row_error
 from tests.helpers.made import change_records, change_run, make
@@ -66,7 +66,7 @@ def test_a_cell_that_no_job_measured_is_a_hole(tmp_path):
     make(tmp_path, overrides=("model.width=8", "model.width=16"), scores=(0.5,))
     failed = {"status": "failed", "began": True, "error": "no room", "overrides": ["seed=0", "model.width=16"]}
     write_json(tmp_path / "1" / "run.json", failed)
-    data = content(read(tmp_path), None, tmp_path / "report.html")
+    data = content(read_results(tmp_path), None, tmp_path / "report.html")
     whole, hole = (next(row for row in data["rows"] if row["variant"] == [f"model.width={n}"]) for n in (8, 16))
     assert [cell["level"] for cell in whole["cells"]] == [0, 1]
     assert (hole["cells"], hole["holes"]) == ([], [0, 1])
@@ -125,7 +125,7 @@ def test_a_path_that_leads_elsewhere_is_not_followed(tmp_path, path, monkeypatch
 
 def test_what_the_cells_say(tmp_path):
     make(tmp_path, scores=(0.1, 0.2, 0.3))
-    results = read(tmp_path)
+    results = read_results(tmp_path)
     said = sentences(results.cells, results.table)
     assert said[0].endswith(": nowhere, in no seed.")
     assert "task +1 [level 1], answers execute F1 in 67% [0%, 100%], F2 in 33% [0%, 100%], or one" in said[1]
@@ -140,7 +140,7 @@ def test_what_the_cells_say(tmp_path):
 
 def test_one_seed_whose_chains_are_right_and_answers_wrong_is_told(tmp_path):
     make(tmp_path, scores=(0.1, 0.2, 0.3))
-    results = read(tmp_path)
+    results = read_results(tmp_path)
     table = results.table.copy()
     right = (table["part"] == "chain") & (table["metric"] == "exact_match") & (table["level"] == 1)
     table.loc[right & (table["seed"] == 1), "value"] = 0.9
@@ -150,7 +150,7 @@ def test_one_seed_whose_chains_are_right_and_answers_wrong_is_told(tmp_path):
 
 def test_numbers_without_an_interval_or_a_counterpart_are_not_nan(tmp_path):
     make(tmp_path, scores=(0.3,))
-    table = read(tmp_path).table
+    table = read_results(tmp_path).table
     few = table[~table["metric"].isin(["right_untouched", "right_touched"])]
     for some in (table, few):
         said = " ".join(sentences(summarise(some), some))
@@ -232,7 +232,7 @@ def test_two_that_share_no_cell_are_refused(tmp_path, capsys):
     after = make(tmp_path / "b")
     assert main([str(before), str(after)]) == 1
     assert "the first sweeps model.width and the second does not" in capsys.readouterr().err
-    table = read(after).table
+    table = read_results(after).table
     with pytest.raises(ValueError, match="no cell in common"):
         differences(table.assign(axis="steps"), table)
     assert not (after / "compare.html").exists()

@@ -10,7 +10,7 @@ from alchemy.data.batch import Batch
 from alchemy.data.seeds import stream
 from alchemy.data.task import Distribution, draw
 from alchemy.models.transformer import Llama, initialise
-from alchemy.training.fit import Recipe, fit
+from alchemy.training.fit import Recipe, fit_model
 from tasks.arithmetic import Arithmetic
 from tasks.facts import Facts
 from tasks.mixture import Mixture
@@ -82,7 +82,7 @@ def untrained(seed: int = 0, scale: float = 1.0) -> Llama:
 @cache
 def _trained() -> Llama:
     model = untrained(scale=5.0)
-    fit(WORLD, model, RECIPE, 0, lambda at: None)
+    fit_model(WORLD, model, RECIPE, 0, lambda at: None)
     return model
 
 

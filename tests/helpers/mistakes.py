@@ -147,7 +147,7 @@ def bad_files(count, seed=0):
                 (group, "_target_: sys.exit\n_partial_: true\n"),
                 (group, "_target_: 3\n"),
                 (group, "_target_: alchemy\n"),
-                (group, "_target_: [alchemy.training.fit.Recipe]\n"),
+                (group, "_target_: [alchemy.training.Recipe]\n"),
                 (group, HEAD + its),
                 (group, ""),
                 (group, "3\n"),

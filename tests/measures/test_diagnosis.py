@@ -15,7 +15,7 @@ from alchemy.data.task import Distribution, draw, terse
 from alchemy.data.vocabulary import PAD
 from alchemy.measures.cell import steps
 from alchemy.measures.diagnosis import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, Diagnosis, diagnose
-from alchemy.measures.replay import nearest, replay
+from alchemy.measures.replay import nearest, replay_oracle
 from alchemy.measures.scores import score
 from tasks.arithmetic import Arithmetic
 from tasks.cipher import Cipher
@@ -200,7 +200,7 @@ def test_the_nearest_training_composition(trained, asked, named, executed):
 
 def test_replay_is_gold_in_training_in_every_world(task):
     batch = draw(task, task.train, 100, stream(0, "replay"))
-    assert_array_equal(replay(task, batch), batch.completion())
+    assert_array_equal(replay_oracle(task, batch), batch.completion())
 
 
 def test_replay_keeps_training_s_length():
@@ -208,9 +208,9 @@ def test_replay_keeps_training_s_length():
     longer = cipher.render(written(cipher, "A B C D E"), cipher.parse("F1F2"))
     shorter = cipher.render(written(cipher, "A B C"), cipher.parse("F1F2"))
     decode = cipher.vocabulary.decode
-    assert decode(replay(cipher, longer)[0]) == "N O P Q [F2] <answer> O P Q N"
-    assert decode(replay(cipher, shorter)[0]) == "N O P N [F2] <answer> O P N N"
-    assert (replay(cipher, longer) != PAD).all()
+    assert decode(replay_oracle(cipher, longer)[0]) == "N O P Q [F2] <answer> O P Q N"
+    assert decode(replay_oracle(cipher, shorter)[0]) == "N O P N [F2] <answer> O P N N"
+    assert (replay_oracle(cipher, longer) != PAD).all()
 
 
 def test_a_map_is_named_by_all_compositions_that_make_it():
@@ -331,7 +331,7 @@ def test_the_oracle_has_the_published_scores_over_all_elements(name):
     cipher = published(training=tuple(trained.split()))
     elements = (cipher.vocabulary.first_atom + numbers).astype(np.int16)
     batch = cipher.render(elements, cipher.parse(tested.strip()))
-    scores = score(cipher.vocabulary, replay(cipher, batch), batch.completion())
+    scores = score(cipher.vocabulary, replay_oracle(cipher, batch), batch.completion())
     for ours, theirs in (("full", "full"), ("chain", "reasoning"), ("answer", "answer")):
         mine, expected = scores[ours], case[theirs]
         assert (mine.exact_match * times).sum() == expected["em_count"]
@@ -345,13 +345,13 @@ def test_the_oracle_has_the_published_scores_over_all_elements(name):
 def test_replay_of_answers_alone_is_gold_where_they_differ_in_length():
     """Facts have two digits, problems three: one more than what was written before."""
     batch = rows(200, chains=0.0)
-    assert_array_equal(replay(WORLD, batch), batch.completion())
-    assert (replay(WORLD, batch[batch.prompt_length == 3]) != PAD).sum(axis=1).tolist() == [2] * int(
+    assert_array_equal(replay_oracle(WORLD, batch), batch.completion())
+    assert (replay_oracle(WORLD, batch[batch.prompt_length == 3]) != PAD).sum(axis=1).tolist() == [2] * int(
         (batch.prompt_length == 3).sum()
     )
-    assert replay(WORLD, batch[:0]).shape == (0, 0)  # no row
+    assert replay_oracle(WORLD, batch[:0]).shape == (0, 0)  # no row
     mixed = concatenate([rows(100, chains=0.0), rows(100, "more", chains=1.0)])
-    assert_array_equal(replay(WORLD, mixed), mixed.completion())
+    assert_array_equal(replay_oracle(WORLD, mixed), mixed.completion())
 
 
 def told(**columns):

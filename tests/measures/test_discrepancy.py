@@ -10,10 +10,10 @@ import pytest
 from alchemy.data.batch import Role, concatenate
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS, Noise, perturb
 from alchemy.data.seeds import stream
-from alchemy.data.shift import AXES, compose, lengthen, move, number_of, swap
+from alchemy.data.shift import AXES, isolate, lengthen, move, number_of, swap
 from alchemy.data.task import Distribution, draw
 from alchemy.data.vocabulary import PAD, UNKNOWN
-from alchemy.measures.discrepancy import alignment, discrepancy, groups, length_gap, novelty, overlap, total_variation
+from alchemy.measures.discrepancy import alignment, discrepancies, groups, length_gap, novelty, overlap, total_variation
 from tasks.cipher import Cipher
 from tests.helpers.worlds import conformance
 
@@ -29,7 +29,7 @@ def at(task, name):
     composition = task.parse(name)
     if task.train.compositions == (composition,):
         return task.train
-    return compose(task, number_of(composition, 3))
+    return isolate(task, number_of(composition, 3))
 
 
 @pytest.mark.parametrize("case", conformance("task_complexity")["cases"], ids=str)
@@ -111,7 +111,7 @@ def test_alignment_by_hand():
 
 def test_training_is_no_distance_from_itself_in_every_world(task):
     batch = draw(task, task.train, 200, stream(0, "test"))
-    found = {name: value for name, (value, _) in discrepancy(task, task.train, batch).items()}
+    found = {name: value for name, (value, _) in discrepancies(task, task.train, batch).items()}
     assert found == pytest.approx(
         {"total_variation": 0, "overlap": 1, "novelty": 0, "length_gap": 0, "alignment": 1}, abs=1e-9
     )
@@ -124,7 +124,7 @@ def test_no_level_is_closer_than_training_in_any_world(task):
             batch = draw(task, where, 200, stream(0, "test"))
         except ValueError:
             continue
-        found = {name: value for name, (value, _) in discrepancy(task, where, batch).items()}
+        found = {name: value for name, (value, _) in discrepancies(task, where, batch).items()}
         assert 0 < found["total_variation"] <= 1, axis
         assert found["total_variation"] >= 1 - found["overlap"] - 1e-9, axis
         assert 0 <= found["alignment"] <= 1 + 1e-9, axis
@@ -252,7 +252,7 @@ def test_the_error_of_an_alignment_is_that_of_a_mean():
     """Of 100 prompts, half are training's own and half have 6 of 7 tokens of one."""
     task = make("F1F2", unseen_atoms="Z")
     known, new = draw(task, task.train, 50, stream(0, "test")), draw(task, swap(task, 1), 50, stream(0, "test"))
-    found = discrepancy(task, swap(task, 1), concatenate([known, new]))
+    found = discrepancies(task, swap(task, 1), concatenate([known, new]))
     assert found["alignment"] == (pytest.approx(13 / 14), pytest.approx(1 / 14 / 10))
     exact = {"total_variation": 1.0, "overlap": 0.0, "novelty": 1.0, "length_gap": 0.0}
     assert {name: found[name] for name in exact} == {name: (value, 0.0) for name, value in exact.items()}

@@ -12,7 +12,7 @@ from alchemy.data.seeds import stream
 from alchemy.data.vocabulary import ANSWER, PAD
 from alchemy.measures.information import after, audible, chain, gains, information, knowledge_index, told, unaided
 from alchemy.measures.knowledge import questions
-from alchemy.measures.trace import COMPUTE, RECALL, trace
+from alchemy.measures.trace import COMPUTE, RECALL, trace_steps
 from alchemy.models.decoding import Opening, complete
 from alchemy.models.likelihood import log_likelihood
 from tests.helpers.knowing import CONTEXT, FIRST, RECALLED, RULE, STEPS, WORLD, rows, trained, untrained
@@ -90,7 +90,7 @@ def plainly(model, clean, row, steps):
 @pytest.mark.parametrize("model", [SHARP, trained()], ids=["untrained", "trained"])
 def test_information_equals_a_loop_over_rows_and_steps(model):
     clean, written = mixed(12)
-    ends = trace(WORLD, clean, written).ends
+    ends = trace_steps(WORLD, clean, written).ends
     found = information(model, clean, written, ends, FIRST)
     assert found.shape == (len(clean), ends.shape[1] + 1)
     seen = 0
@@ -109,7 +109,7 @@ def test_information_equals_a_loop_over_rows_and_steps(model):
 def test_a_chain_that_fills_the_context_is_heard_as_far_as_there_is_room():
     """23 symbols: a prompt of 5 and an answer of 3 leave 15 to the marker, and so 14 or three steps of four."""
     clean, written = problem(), encoded(" ".join(["[2x] 1 0 1"] * 4) + " [2x] 1 0")
-    ends = trace(WORLD, clean, written).ends
+    ends = trace_steps(WORLD, clean, written).ends
     assert ends.tolist() == [[4, 8, 12, 16, 19]]
     assert audible(SHARP, clean, ends, FIRST).tolist() == [[True, True, True, False, False]]  # context 24: up to 15
     found = information(SHARP, clean, written, ends, FIRST)[0]
@@ -135,7 +135,7 @@ def test_gains_by_hand():
 def test_published_infogain_is_the_mean_of_what_single_steps_tell():
     """It telescopes: the falls of perplexity from step to step add up to that from the first to the last."""
     clean, written = mixed()
-    steps = trace(WORLD, clean, written)
+    steps = trace_steps(WORLD, clean, written)
     found = information(trained(), clean, written, steps.ends, FIRST)
     atoms = ((clean.role == Role.ANSWER) & (clean.tokens >= FIRST)).sum(axis=1)
     perplexity = np.exp(-found / atoms[:, None])
@@ -192,7 +192,7 @@ def told_twice(clean):
 @pytest.mark.parametrize(("compositions", "kind"), [(STEPS, COMPUTE), (RECALLED, RECALL)])
 def test_gold_chains_are_all_true(compositions, kind):
     clean = questions(WORLD, compositions, 50, stream(0, "ki"), "train", 1.0)
-    steps = trace(WORLD, clean, clean.completion())
+    steps = trace_steps(WORLD, clean, clean.completion())
     assert (knowledge_index(steps) == 1).all()
     assert (knowledge_index(steps, kind) == 1).all()
     assert np.isnan(knowledge_index(steps, 1 - kind)).all()
@@ -204,7 +204,7 @@ def test_the_index_falls_by_exactly_the_share_of_corrupted_steps(corrupted):
     clean = questions(WORLD, STEPS, 50, stream(0, "ki"), "train", 1.0)
     written = clean.completion().copy()
     written[:corrupted, 7] = FIRST + (written[:corrupted, 7] - FIRST + 2) % 5
-    found = knowledge_index(trace(WORLD, clean, written))
+    found = knowledge_index(trace_steps(WORLD, clean, written))
     assert set(found[:corrupted]) <= {0.5}
     assert 1 - found.mean() == pytest.approx(corrupted / (2 * 50), abs=1e-12)
 
@@ -212,7 +212,7 @@ def test_the_index_falls_by_exactly_the_share_of_corrupted_steps(corrupted):
 def test_an_index_by_hand():
     """One step that is false, one that is true of it, and one that nobody asked for; and half a chain."""
     clean = twice(problem())
-    steps = trace(WORLD, clean, encoded("[x**3] 3 0 4 [2x] 1 0 3 [x+1] 0 0 0 <answer> 0 0 0", "[x**3] 3 0 3"))
+    steps = trace_steps(WORLD, clean, encoded("[x**3] 3 0 4 [2x] 1 0 3 [x+1] 0 0 0 <answer> 0 0 0", "[x**3] 3 0 3"))
     assert_allclose(knowledge_index(steps), [1 / 3, 1])
     assert WORLD.vocabulary.encode("[x**3]")[0] == RULE + 4
 

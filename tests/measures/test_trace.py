@@ -8,7 +8,7 @@ from alchemy.data.answers import verify
 from alchemy.data.seeds import stream
 from alchemy.data.task import Distribution, draw, terse
 from alchemy.data.vocabulary import ANSWER, PAD
-from alchemy.measures.trace import COMPUTE, RECALL, TYPES, trace
+from alchemy.measures.trace import COMPUTE, RECALL, TYPES, trace_steps
 from tasks.arithmetic import Arithmetic
 from tests.helpers.worlds import WORLDS
 
@@ -23,7 +23,7 @@ def sums():
 
 def told(world, element, composition, text):
     clean = world.render(world.vocabulary.encode(element)[None], composition)
-    return trace(world, clean, world.vocabulary.encode(text)[None])
+    return trace_steps(world, clean, world.vocabulary.encode(text)[None])
 
 
 def plain(world, clean, completion):
@@ -83,7 +83,7 @@ def applied(world, rule, state):
 @moded
 def test_a_gold_trace_is_all_true(world):
     batch = draw(world, world.train, 500, stream(0, "trace"))
-    found = trace(world, batch, batch.completion())
+    found = trace_steps(world, batch, batch.completion())
     steps = found.kind >= 0
     assert steps.any()
     assert_array_equal(found.truth, np.where(steps, 1, -1))
@@ -96,7 +96,7 @@ def corrupted(world, batch, chosen):
     """Gold completions whose states at the `chosen` steps (B, K) end in another atom."""
     wrong = batch.completion()
     row, step = np.nonzero(chosen)
-    at = trace(world, batch, wrong).ends[row, step] - 1
+    at = trace_steps(world, batch, wrong).ends[row, step] - 1
     last = len(world.vocabulary) - 1
     wrong[row, at] = np.where(wrong[row, at] == last, world.vocabulary.first_atom, wrong[row, at] + 1)
     return wrong
@@ -106,11 +106,11 @@ def corrupted(world, batch, chosen):
 def test_corrupted_states_are_found(world):
     where = Distribution(world.train.compositions, world.train.length)
     batch = draw(world, where, 400, stream(1, "trace"))
-    steps = trace(world, batch, batch.completion()).ends > 0
+    steps = trace_steps(world, batch, batch.completion()).ends > 0
     for share in (0.2, 1.0):
         chosen = steps & (stream(0, "corrupt").random(steps.shape) < share)
         wrong = corrupted(world, batch, chosen)
-        found = trace(world, batch, wrong)
+        found = trace_steps(world, batch, wrong)
         for name, expected in zip(FIELDS, plain(world, batch, wrong), strict=True):
             assert_array_equal(getattr(found, name), expected, err_msg=name)
         alone = chosen & (chosen.sum(axis=1) == 1)[:, None]
@@ -122,10 +122,10 @@ def test_n_corrupted_states_make_just_n_steps_false_and_the_next_ones():
     """Operations map no two digits onto one, so what follows a wrong state as gold does never follows from it."""
     world = sums()
     batch = draw(world, Distribution(world.train.compositions, 4), 300, stream(1, "trace"))
-    steps = trace(world, batch, batch.completion()).ends > 0
+    steps = trace_steps(world, batch, batch.completion()).ends > 0
     chosen = steps & (np.arange(3) == stream(0, "corrupt").integers(0, 3, (300, 1)))
     false = chosen | (steps & np.pad(chosen, ((0, 0), (1, 0)))[:, :3])
-    found = trace(world, batch, corrupted(world, batch, chosen))
+    found = trace_steps(world, batch, corrupted(world, batch, chosen))
     assert_array_equal(found.truth, np.where(false, 0, np.where(steps, 1, -1)))
     assert chosen.sum() > 100
 
@@ -138,11 +138,11 @@ def test_any_completion_is_read_as_the_plain_reader_reads_it(world):
     mixed = np.where(rng.random(gold.shape) < rng.choice([0.05, 0.3, 1.0], (len(gold), 1)), noise, gold)
     cut = np.where(np.arange(gold.shape[1]) < rng.integers(0, gold.shape[1] + 1, (len(gold), 1)), mixed, PAD)
     cut = np.array([np.pad(row[row != PAD], (0, (row == PAD).sum())) for row in cut])  # no padding between symbols
-    found = trace(world, batch, cut)
+    found = trace_steps(world, batch, cut)
     for name, expected in zip(FIELDS, plain(world, batch, cut), strict=True):
         assert_array_equal(getattr(found, name), expected, err_msg=name)
     assert_array_equal(found.right, verify(world, batch, cut))
-    empty = trace(world, batch, cut[:, :0])
+    empty = trace_steps(world, batch, cut[:, :0])
     assert (empty.kind == -1).all()
     assert not (empty.right | empty.answer).any()
 
@@ -177,7 +177,7 @@ def test_a_step_that_recalls_is_told_from_one_that_computes():
     world = MODES["mixture"]
     relations = world.firsts[1]
     batch = draw(world, Distribution(((2, relations + 1), (3,)), world.train.length), 50, stream(0, "typed"))
-    found = trace(world, batch, batch.completion())
+    found = trace_steps(world, batch, batch.completion())
     two = (batch.role == 1).sum(axis=1) == 2
     assert_array_equal(found.kind, np.where(two[:, None], [RECALL, COMPUTE], [RECALL, -1]))
     assert (found.truth == np.where(found.kind >= 0, 1, -1)).all()
@@ -186,4 +186,4 @@ def test_a_step_that_recalls_is_told_from_one_that_computes():
 def test_a_world_without_kinds_has_no_typed_trace(cipher):
     batch = draw(cipher, cipher.train, 5, stream(0, "trace"))
     with pytest.raises(ValueError, match="use a world with kinds"):
-        trace(cipher, batch, batch.completion())
+        trace_steps(cipher, batch, batch.completion())

@@ -13,9 +13,9 @@ from alchemy.data.task import draw
 from alchemy.data.vocabulary import PAD
 from alchemy.internals.weights import parts
 from alchemy.models.decoding import complete
-from alchemy.models.trainable import LowRank, choose, merge
+from alchemy.models.trainable import LowRank, choose_trainable, merge
 from alchemy.models.transformer import Llama, Transformer, initialise
-from alchemy.training.fit import Recipe, fit
+from alchemy.training.fit import Recipe, fit_model
 from tests.helpers.models import greedy, half_trained
 from tests.helpers.recipes import QUICK
 from tests.helpers.worlds import WORLDS, tiny_model
@@ -59,7 +59,7 @@ def names(model, chosen):
 
 def grown(model, which):
     """The model with adapters that are no longer zero."""
-    for i, weights in enumerate(choose(model, which, rng(), rank=3)):
+    for i, weights in enumerate(choose_trainable(model, which, rng(), rank=3)):
         noise = torch.from_numpy(stream(i, "noise").normal(0, 0.3, tuple(weights.shape))).float()
         weights.data += noise
     return model
@@ -69,7 +69,7 @@ def grown(model, which):
 @pytest.mark.parametrize("which", SWITCHES)
 def test_what_is_chosen_moves_and_all_else_keeps_its_bits(form, which):
     model = fresh(form)
-    chosen = names(model, choose(model, which, rng()))
+    chosen = names(model, choose_trainable(model, which, rng()))
     before = state(model)
     take_steps(model)
     moved = {name for name, weights in state(model).items() if not torch.equal(weights, before[name])}
@@ -80,17 +80,17 @@ def test_what_is_chosen_moves_and_all_else_keeps_its_bits(form, which):
 
 def test_a_training_of_the_lab_leaves_frozen_weights_alone(cipher):
     model = tiny_model(cipher)
-    chosen = names(model, choose(model, "low_rank", rng(), rank=2))
+    chosen = names(model, choose_trainable(model, "low_rank", rng(), rank=2))
     before = state(model)
-    fit(cipher, model, Recipe(**QUICK), 0, lambda at: None)
+    fit_model(cipher, model, Recipe(**QUICK), 0, lambda at: None)
     assert {name for name, weights in state(model).items() if not torch.equal(weights, before[name])} == chosen
 
 
 def test_a_second_choice_forgets_the_first_and_its_gradients():
     model = fresh("gpt")
-    choose(model, "lower", rng())
+    choose_trainable(model, "lower", rng())
     model(TOKENS).sum().backward()
-    chosen = names(model, choose(model, "upper", rng()))
+    chosen = names(model, choose_trainable(model, "upper", rng()))
     before = state(model)
     take_steps(model)
     assert {name for name, weights in state(model).items() if not torch.equal(weights, before[name])} == chosen
@@ -98,7 +98,7 @@ def test_a_second_choice_forgets_the_first_and_its_gradients():
 
 def test_halves_by_hand():
     model = fresh("gpt", layers=3)  # the layer in the middle is in the upper half
-    lower, upper = (names(model, choose(model, which, rng())) for which in ("lower", "upper"))
+    lower, upper = (names(model, choose_trainable(model, which, rng())) for which in ("lower", "upper"))
     assert lower == {name for name in dict(model.named_parameters()) if name.startswith("blocks.0.")}
     assert upper == {name for name in dict(model.named_parameters()) if name.startswith(("blocks.1.", "blocks.2."))}
     assert (len(lower), len(upper)) == (12, 24)
@@ -108,7 +108,7 @@ def test_halves_by_hand():
 def test_halves_are_all_layers_together_and_those_that_are_restored(layers):
     model = fresh("gpt", layers)
     restored = parts(model, rng())
-    lower, upper = (names(model, choose(model, which, rng())) for which in ("lower", "upper"))
+    lower, upper = (names(model, choose_trainable(model, which, rng())) for which in ("lower", "upper"))
     assert (lower, upper) == (restored["lower"], restored["upper"])
     assert not lower & upper
     assert lower | upper == {name for name, _ in model.named_parameters() if name.startswith("blocks.")}
@@ -118,12 +118,12 @@ def test_halves_are_all_layers_together_and_those_that_are_restored(layers):
 @pytest.mark.parametrize("layers", [2, 4, 6])
 def test_a_random_half_is_matrices_as_large_as_half_the_layers(form, layers):
     model = fresh(form, layers)
-    lower = sum(weights.numel() for weights in choose(model, "lower", rng()))
-    halves = [choose(model, "random", rng(seed)) for seed in range(20)]
+    lower = sum(weights.numel() for weights in choose_trainable(model, "lower", rng()))
+    halves = [choose_trainable(model, "random", rng(seed)) for seed in range(20)]
     assert all(abs(sum(weights.numel() for weights in half) / lower - 1) <= 0.1 for half in halves)
     assert all(weights.ndim == 2 for half in halves for weights in half)
     assert all(name.startswith("blocks.") for half in halves for name in names(model, half))
-    assert names(model, choose(model, "random", rng(7))) == names(model, halves[7])
+    assert names(model, choose_trainable(model, "random", rng(7))) == names(model, halves[7])
     assert len({frozenset(names(model, half)) for half in halves}) > 2
     assert set.union(*(names(model, half) for half in halves)) == {
         name for name, weights in model.named_parameters() if name.startswith("blocks.") and weights.ndim == 2
@@ -133,13 +133,13 @@ def test_a_random_half_is_matrices_as_large_as_half_the_layers(form, layers):
 @pytest.mark.parametrize("form", FORMS)
 def test_adapters_are_where_they_should_be(form):
     model = fresh(form, layers=2)
-    chosen = choose(model, "low_rank", rng(), rank=3)
+    chosen = choose_trainable(model, "low_rank", rng(), rank=3)
     expected = {f"blocks.{i}.{of}.{part}" for i in (0, 1) for of in GPT_MATRICES for part in ("down", "up")}
     assert names(model, chosen) == expected
     assert {min(weights.shape) for weights in chosen} == {3}
 
     model = fresh(form, layers=2)
-    vectors = choose(model, "vectors", rng())
+    vectors = choose_trainable(model, "vectors", rng())
     assert [tuple(vector.shape) for vector in vectors] == [(16,), (16,)]
 
 
@@ -171,17 +171,17 @@ def test_a_low_rank_layer_equals_the_product_written_out():
 def test_a_choice_alone_changes_no_logit(form, which):
     model = fresh(form)
     plain = model(TOKENS)
-    choose(model, which, rng())
+    choose_trainable(model, which, rng())
     assert torch.equal(model(TOKENS), plain)
 
 
 def test_adapters_come_from_their_stream_alone():
     def adapters(seed):
-        return torch.cat([weights.flatten() for weights in choose(fresh("gpt"), "low_rank", rng(seed))])
+        return torch.cat([weights.flatten() for weights in choose_trainable(fresh("gpt"), "low_rank", rng(seed))])
 
     model = fresh("gpt")
     before = torch.get_rng_state()
-    choose(model, "low_rank", rng())
+    choose_trainable(model, "low_rank", rng())
     merge(model)
     assert torch.equal(torch.get_rng_state(), before), "the global generator was used"
     assert torch.equal(adapters(0), adapters(0))
@@ -223,7 +223,7 @@ def test_copies_and_states_carry_the_adapters(form, which):
     kept = copy(TOKENS)
     take_steps(model)
     assert torch.equal(copy(TOKENS), kept), "the copy learned with the model"
-    choose(other := fresh(form), which, rng(1), rank=3)
+    choose_trainable(other := fresh(form), which, rng(1), rank=3)
     assert not torch.allclose(other(TOKENS), kept, atol=1e-3)
     other.load_state_dict(copy.state_dict())
     assert torch.equal(other(TOKENS), kept)
@@ -243,7 +243,7 @@ def rows(noise):
 def test_decoding_with_a_cache_equals_one_row_at_a_time(positions, which):
     plain, changed = half_trained(positions), 0
     model = deepcopy(plain)
-    for weights in choose(model, which, rng(), rank=2):
+    for weights in choose_trainable(model, which, rng(), rank=2):
         weights.data += torch.from_numpy(stream(1, "noise").normal(0, 0.1, tuple(weights.shape))).float()
     for batch in (rows(0), rows(8)):
         written, unadapted = complete(model, batch), complete(plain, batch)
@@ -257,19 +257,19 @@ def test_bad_input_says_what_to_change():
     model = fresh("gpt", layers=1)
     for which in ("lower", "upper", "random"):
         with pytest.raises(ValueError, match=r"raise model\.layers"):
-            choose(model, which, rng())
+            choose_trainable(model, which, rng())
     with pytest.raises(ValueError, match="within 10 %"):  # 4 or 5 of the 9 ffn that these layers have in all
-        choose(Llama(30, 16, layers=3, heads=2, width=4, ffn=4000), "random", rng())
+        choose_trainable(Llama(30, 16, layers=3, heads=2, width=4, ffn=4000), "random", rng())
     with pytest.raises(ValueError, match="use all, lower, upper, random, low_rank, vectors"):
-        choose(model, "middle", rng())
+        choose_trainable(model, "middle", rng())
     with pytest.raises(ValueError, match=r"trainable\.rank=0"):
-        choose(model, "low_rank", rng(), rank=0)
+        choose_trainable(model, "low_rank", rng(), rank=0)
     assert all(weights.requires_grad for weights in model.parameters()), "a refused choice has frozen weights"
-    choose(model, "low_rank", rng())
+    choose_trainable(model, "low_rank", rng())
     with pytest.raises(ValueError, match=r"merge\(model\) first"):
-        choose(model, "all", rng())
+        choose_trainable(model, "all", rng())
     merge(model)
-    assert len(choose(model, "all", rng())) == len(list(model.parameters()))
+    assert len(choose_trainable(model, "all", rng())) == len(list(model.parameters()))
 
 
 def test_vectors_of_a_model_without_biases_are_not_merged_by_halves():

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from alchemy.figures.draw import finish
 from alchemy.results.cells import Cells
 from alchemy.results.digests import Damaged, sha256, write_json
-from alchemy.results.runs import read
+from alchemy.results.runs import read_results
 from alchemy.runs.job import sweep_of, work
 from alchemy.runs.plan import plan
 from alchemy.runs.settings import CONF
@@ -62,7 +62,7 @@ class Sweep:
     def shown(self):
         """The table of the sweep's folder, and what failed in it."""
         try:
-            results = read(self.jobs)
+            results = read_results(self.jobs)
         except Damaged as error:
             return "", [], [str(error)]
         cells = results.cells.to_csv(index=False) if results.good else ""
@@ -246,7 +246,7 @@ def test_records_of_the_wrong_kind_are_refused_though_their_digest_is_right(swee
     path.write_bytes(content)
     change_run(path.parent, records={"sha256": hashlib.sha256(content).hexdigest(), "lines": 1 + len(others)})
     with pytest.raises(ValueError, match=r"records\.jsonl line 1 is not a record: run that job again"):
-        read(sweep.jobs)
+        read_results(sweep.jobs)
     sweep.mend()
 
 

@@ -95,7 +95,7 @@ def test_only_what_belongs_there_is_built(group, target, trap):
 
 
 @pytest.mark.parametrize(
-    "target", ["alchemy.models.transformer.Transformer", "alchemy.training.fit.Recipe", "alchemy.measures.cell.measure"]
+    "target", ["alchemy.models.Transformer", "alchemy.training.Recipe", "alchemy.measures.measure"]
 )
 def test_what_is_of_the_lab_but_of_another_kind_is_no_study(target):
     assert "study._target_" in said([f"study._target_={target}"])

@@ -16,7 +16,7 @@ from alchemy.runs import track
 from alchemy.runs.plan import plan
 from alchemy.runs.settings import CONF
 from alchemy.runs.track import Curve, Job, Mlflow, TensorBoard, Told, check, points, said_of, tracking
-from alchemy.training.fit import Recipe, fit
+from alchemy.training.fit import Recipe, fit_model
 from tests.helpers.command import TINY, environment
 from tests.helpers.recipes import QUICK
 from tests.helpers.worlds import tiny_model
@@ -175,7 +175,7 @@ def test_a_training_that_goes_on_shows_its_whole_curve(cipher, tmp_path, monkeyp
 
     def train(report):
         with tracking("tensorboard", job_in(tmp_path)) as tell:
-            return fit(cipher, tiny_model(cipher), recipe, 0, report, Told(Partial(tmp_path / "part"), tell))
+            return fit_model(cipher, tiny_model(cipher), recipe, 0, report, Told(Partial(tmp_path / "part"), tell))
 
     with pytest.raises(KeyboardInterrupt):
         train(stop)

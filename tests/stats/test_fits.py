@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alchemy.data.seeds import stream
-from alchemy.stats.fits import LAWS, fit, threshold, verdict
+from alchemy.stats.fits import LAWS, fit_law, threshold, verdict
 
 X = np.tile(np.linspace(0, 4, 9), 3)
 SEEDS = np.repeat([0, 1, 2], 9)
@@ -14,7 +14,7 @@ TRUE = {"exponential": (0.8, 0.5), "Gaussian": (1.5, 0.1), "logistic": (3.0, 1.2
 @pytest.mark.parametrize("name", LAWS)
 def test_a_law_finds_its_own_parameters(name):
     y = LAWS[name][0](X, *TRUE[name]) + 0.01 * stream(1, name).standard_normal(len(X))
-    law = fit(name, X, y, SEEDS)
+    law = fit_law(name, X, y, SEEDS)
     assert law.parameters == pytest.approx(TRUE[name], rel=0.1)
     assert law.explained > 0.99
     assert all(low <= value <= high for low, value, high in zip(law.low, law.parameters, law.high, strict=True))
@@ -24,7 +24,7 @@ def test_a_law_finds_its_own_parameters(name):
 def test_noise_is_fitted_by_none(monkeypatch):
     monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 3)  # nothing here is about intervals
     y = stream(2, "noise").random(len(X))
-    laws = [fit(name, X, y, SEEDS) for name in LAWS]
+    laws = [fit_law(name, X, y, SEEDS) for name in LAWS]
     assert verdict(sorted(laws, key=lambda law: -law.explained)).startswith("No law fits")
     assert verdict([]) == "No law could be fitted."
 
@@ -32,7 +32,7 @@ def test_noise_is_fitted_by_none(monkeypatch):
 def test_the_interval_is_wider_where_seeds_differ():
     alike = np.exp(-0.8 * X)
     apart = np.exp(-np.repeat([0.5, 0.8, 1.6], 9) * X)
-    narrow, wide = (fit("exponential", X, y, SEEDS) for y in (alike, apart))
+    narrow, wide = (fit_law("exponential", X, y, SEEDS) for y in (alike, apart))
     assert wide.high[0] - wide.low[0] > 0.2 > 0.01 > narrow.high[0] - narrow.low[0]
 
 
@@ -45,7 +45,7 @@ def test_a_threshold_is_where_half_is_right():
 
 def test_a_step_leaves_its_parameters_open(monkeypatch):
     monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 3)  # nothing here is about intervals
-    law = fit("exponential", X, (X == 0).astype(float), SEEDS)
+    law = fit_law("exponential", X, (X == 0).astype(float), SEEDS)
     assert law.steep
     assert "not identified" in str(law)
-    assert not fit("exponential", X, np.exp(-0.8 * X), SEEDS).steep
+    assert not fit_law("exponential", X, np.exp(-0.8 * X), SEEDS).steep

@@ -15,7 +15,7 @@ from alchemy.measures.bench import Bench
 from alchemy.results.cells import Cells
 from alchemy.results.store import Partial, Trained
 from alchemy.studies import recovery, trajectory
-from alchemy.training.fit import Recipe, fit
+from alchemy.training.fit import Recipe, fit_model
 from tasks.diverse import diverse
 from tests.helpers.recipes import QUICK
 from tests.helpers.worlds import ROOT, tiny_model
@@ -80,7 +80,7 @@ def test_fewer_rows_are_the_first_of_more_and_of_the_training_side(cipher):
 def test_a_trajectory_measures_every_snapshot(cipher, tmp_path):
     partial, model = Partial(tmp_path / "part"), tiny_model(cipher)
     recipe = Recipe(**{**QUICK, "steps": 32, "check_every": 2, "mark": None, "snapshots": 3})
-    fit(cipher, model, recipe, 0, lambda at: None, partial)
+    fit_model(cipher, model, recipe, 0, lambda at: None, partial)
     facts = {"rows": 512, "parameters": 1, "exact_match": 0.0, "checks": []}
     partial.close(tmp_path / "home", model, {}, facts)
     trained = Trained(model, tmp_path / "home")

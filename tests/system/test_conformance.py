@@ -17,7 +17,7 @@ from alchemy.data.seeds import stream
 from alchemy.data.shift import recompose
 from alchemy.data.task import Distribution, draw, sample
 from alchemy.data.vocabulary import ANSWER, THINK
-from alchemy.measures.replay import replay
+from alchemy.measures.replay import replay_oracle
 from alchemy.measures.scores import bleu_corpus, score, score_pair, score_texts, split_text
 from tasks.cipher import Cipher
 from tests.helpers.ciphers import REPLAYED, make
@@ -225,7 +225,7 @@ def test_the_replay_oracle_has_the_published_scores(name):
     cipher = make(training=tuple(trained.split()))
     case = conformance("replay_oracle")["cases"][name]
     batch = cipher.render(everything(cipher, 4), cipher.parse(tested.strip()))
-    scores = score(cipher.vocabulary, replay(cipher, batch), batch.completion())
+    scores = score(cipher.vocabulary, replay_oracle(cipher, batch), batch.completion())
     for ours, theirs in (("full", "full"), ("chain", "reasoning"), ("answer", "answer")):
         mine, expected = scores[ours], case[theirs]
         assert mine.exact_match.sum() == expected["em_count"]

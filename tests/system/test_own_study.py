@@ -31,7 +31,7 @@ from alchemy.results.records import Record
 def run(bench: Bench, *, count: int, words: str) -> Iterator[Record]:
     """One number a place."""
     del words
-    for place in bench.places():
+    for place in bench.levels():
         cell = bench.measured(place.where, lambda: Cell({"seen": {"rows": (7.0, 0.0)}}))
         at = {"seed": bench.seed, "axis": place.shift.axis, "kind": "-", "domain": "-", "level": place.level}
         at |= {"setting": "", "part": "seen"}

@@ -34,7 +34,7 @@ from alchemy.results import store
 from alchemy.results.digests import seal
 from alchemy.results.jobs import proof_of
 from alchemy.results.query import select
-from alchemy.results.runs import read
+from alchemy.results.runs import read_results
 from alchemy.results.store import Partial
 from alchemy.runs.build import build
 from alchemy.runs.job import last_levels
@@ -54,7 +54,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 GALLERY = (ROOT / "docs" / "gallery" / "README.md").read_text(encoding="utf-8")
 TEXTS = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in [ROOT / "README.md"]}
 TEXTS |= {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/**/*.md"))}
-FENCED = re.compile(r"^```\n(.*?)^```$", re.S | re.M)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 
 
 def composed(*words):
@@ -64,7 +64,7 @@ def composed(*words):
 
 def shown(program):
     """The words after `python -m PROGRAM` of every command in the README's blocks, each once."""
-    lines = [line for block in FENCED.findall(README) for line in block.splitlines()]
+    lines = [line for language, block in FENCED.findall(README) if not language for line in block.splitlines()]
     found = [shlex.split(line, comments=True) for line in lines if line.startswith(f"python -m {program} ")]
     return sorted({tuple(words[3:]) for words in found})
 
@@ -119,7 +119,7 @@ def test_a_command_for_other_tools_is_taken():
 
 def test_the_question_of_the_readme_has_its_answer(tmp_path):
     make(tmp_path, scores=(0.1, 0.2))
-    (tmp_path / "cells.csv").write_text(read(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
+    (tmp_path / "cells.csv").write_text(read_results(tmp_path).cells.to_csv(index=False).replace("task,", "length,"))
     seal(tmp_path / "cells.csv", proof_of(tmp_path))
     [where] = [words[words.index("--where") + 1] for words in shown("alchemy.results.records") if "--where" in words]
     found = select(tmp_path, where)

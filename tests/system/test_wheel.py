@@ -22,7 +22,7 @@ def test_the_wheel_runs_from_another_folder(tmp_path):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"alchemy", "tasks", "hydra_plugins"}
     assert "alchemy/conf/experiment/mirage.yaml" in names
     assert "tasks/cipher.py" in names
-    assert "alchemy/py.typed" in names
+    assert {"alchemy/py.typed", "alchemy/__init__.pyi", "alchemy/data/__init__.pyi"} < set(names)
     [licence] = [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
     assert zipfile.ZipFile(wheel).read(licence) == (ROOT / "LICENSE").read_bytes()
     with tarfile.open(next((tmp_path / "dist").glob("shift_alchemy-*.tar.gz"))) as source:

@@ -14,7 +14,7 @@ from alchemy.data.shift import recompose
 from alchemy.data.task import draw
 from alchemy.models.decoding import complete, follows_gold, to_tensor
 from alchemy.models.transformer import initialise
-from alchemy.training.fit import Recipe, fit, next_token
+from alchemy.training.fit import Recipe, fit_model, next_token
 from alchemy.training.packing import IGNORED, counted, lay_out, loss_of, targets
 from tests.helpers.recipes import QUICK
 from tests.helpers.worlds import ROOT, tiny_model
@@ -24,7 +24,7 @@ SETTINGS = {"train": "train/adamw.yaml", "model": "model/gpt.yaml"}
 
 def bits(task, seed):
     model = tiny_model(task, seed)
-    fit(task, model, Recipe(**QUICK), seed, lambda at: None)
+    fit_model(task, model, Recipe(**QUICK), seed, lambda at: None)
     return torch.cat([weights.detach().flatten() for weights in model.parameters()])
 
 
@@ -58,12 +58,12 @@ class Desk:
 def test_a_stopped_training_goes_on_to_the_same_bits(cipher, padding):
     recipe = Recipe(**{**QUICK, "steps": 20, "mark": None, "padding": padding})
     whole, parts = tiny_model(cipher), tiny_model(cipher)
-    straight = fit(cipher, whole, recipe, 0, lambda at: None)
+    straight = fit_model(cipher, whole, recipe, 0, lambda at: None)
     desk = Desk(until=2)
     with pytest.raises(KeyboardInterrupt):
-        fit(cipher, parts, recipe, 0, lambda at: None, desk)
+        fit_model(cipher, parts, recipe, 0, lambda at: None, desk)
     desk.until, again = None, tiny_model(cipher, seed=5)
-    resumed = fit(cipher, again, recipe, 0, lambda at: None, desk)
+    resumed = fit_model(cipher, again, recipe, 0, lambda at: None, desk)
     assert [(c.step, c.loss, c.exact_match) for c in resumed] == [(c.step, c.loss, c.exact_match) for c in straight]
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
@@ -71,7 +71,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(cipher, padding):
 def test_snapshots_are_spread_over_the_training(cipher):
     desk, model = Desk(), tiny_model(cipher)
     recipe = Recipe(**{**QUICK, "steps": 64, "check_every": 2, "mark": None, "snapshots": 6})
-    fit(cipher, model, recipe, 0, lambda at: None, desk)
+    fit_model(cipher, model, recipe, 0, lambda at: None, desk)
     assert list(desk.taken) == [32, 64, 128, 256, 512, 1024]
     assert all(torch.equal(desk.taken[1024][name], value) for name, value in model.state_dict().items())
 
@@ -109,7 +109,7 @@ def test_a_source_of_its_own_is_all_that_is_learnt_from(cipher):
     recipe = Recipe(**{**QUICK, "steps": 120, "check_every": 60, "mark": None})
     model = tiny_model(cipher)
     objective = partial(next_token, recipe=recipe, source=lambda n: (asked.append(n), rows[np.arange(n) % 16])[1])
-    fit(cipher, model, recipe, 0, lambda at: None, objective=lambda model, steps: objective(model, steps=steps))
+    fit_model(cipher, model, recipe, 0, lambda at: None, objective=lambda model, steps: objective(model, steps=steps))
     assert asked == [960, 960]
     others = draw(cipher, cipher.train, 16, stream(1, "train"), "train")
     known, new = (loss_of(model, next(iter(lay_out(its, "all", "none", 1, model)))).item() for its in (rows, others))
@@ -124,7 +124,7 @@ def test_half_the_bits_learn_the_same_rows(cipher):
     for precision in ("float32", "bfloat16"):
         model = tiny_model(cipher)
         model.precision = precision
-        losses[precision] = fit(cipher, model, recipe, 0, lambda at: None)[-1].loss
+        losses[precision] = fit_model(cipher, model, recipe, 0, lambda at: None)[-1].loss
         assert {weights.dtype for weights in model.parameters()} == {torch.float32}
         with torch.inference_mode():
             logits = model(to_tensor(tested.tokens[:, :-1], model))
@@ -152,13 +152,13 @@ def test_loss_and_gradient_work_on_another_device(cipher):
 
 def test_every_check_is_reported_and_counts_rows(cipher):
     told = []
-    checks = fit(cipher, tiny_model(cipher), Recipe(**QUICK), 0, told.append)
+    checks = fit_model(cipher, tiny_model(cipher), Recipe(**QUICK), 0, told.append)
     assert checks == told
     assert [(check.step, check.rows) for check in checks] == [(4, 64), (6, 96)]
 
 
 def test_training_stops_at_its_mark(cipher):
-    checks = fit(cipher, tiny_model(cipher), Recipe(**{**QUICK, "mark": 1e-9, "steps": 400}), 0, lambda at: None)
+    checks = fit_model(cipher, tiny_model(cipher), Recipe(**{**QUICK, "mark": 1e-9, "steps": 400}), 0, lambda at: None)
     assert checks[-1].step < 400  # ten seeds, three instruction sets: 120 to 208
     assert checks[-1].exact_match > 0
     assert all(check.exact_match == 0 for check in checks[:-1])
@@ -230,13 +230,15 @@ def test_training_learns_from_its_side_and_stops_by_another(cipher, monkeypatch)
         return draw(task, where, count, rng, side)
 
     monkeypatch.setattr("alchemy.training.fit.draw", spy)
-    fit(cipher, tiny_model(cipher), Recipe(**QUICK), 0, lambda at: None)
+    fit_model(cipher, tiny_model(cipher), Recipe(**QUICK), 0, lambda at: None)
     assert asked == [("valid", cipher.train, 32), ("train", cipher.train, 64), ("train", cipher.train, 32)]
 
 
 def test_a_loss_that_is_no_number_ends_training(cipher):
     with pytest.raises(ValueError, match=r"train\.learning_rate"):
-        fit(cipher, tiny_model(cipher), Recipe(**{**QUICK, "learning_rate": 1e30, "clip": 1e30}), 0, lambda at: None)
+        fit_model(
+            cipher, tiny_model(cipher), Recipe(**{**QUICK, "learning_rate": 1e30, "clip": 1e30}), 0, lambda at: None
+        )
 
 
 @pytest.mark.slow
@@ -245,7 +247,7 @@ def test_the_default_recipe_learns_the_world_and_shows_the_mirage(cipher):
     settings = {name: OmegaConf.load(ROOT / "conf" / path) for name, path in SETTINGS.items()}
     model = instantiate(settings["model"])(vocabulary_size=len(cipher.vocabulary))
     initialise(model, stream(7, "weights"))
-    checks = fit(cipher, model, instantiate(settings["train"], _convert_="all"), 7, lambda at: None)
+    checks = fit_model(cipher, model, instantiate(settings["train"], _convert_="all"), 7, lambda at: None)
     assert checks[-1].rows <= 102_400
     tested = [draw(cipher, where, 4_000, stream(7, "test")) for where in (cipher.train, recompose(cipher, 1))]
     inside, outside = (follows_gold(model, batch).mean() for batch in tested)
@@ -262,7 +264,9 @@ def test_a_step_is_as_long_as_its_gradient_and_no_longer_than_the_clip(cipher, m
     model = tiny_model(cipher)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     recipe = Recipe(**QUICK | {"steps": 1, "warmup": 0, "learning_rate": 1.0, "clip": 0.5 if scale > 1 else 0.7})
-    fit(cipher, model, recipe, 0, lambda at: None, objective=lambda its, steps: iter([scale * its.norm.weight.sum()]))
+    fit_model(
+        cipher, model, recipe, 0, lambda at: None, objective=lambda its, steps: iter([scale * its.norm.weight.sum()])
+    )
     change = {name: value - before[name] for name, value in model.state_dict().items()}
     assert change.pop("norm.weight").norm().item() == pytest.approx(moved, rel=1e-3)
     assert not any(rest.any() for rest in change.values())

@@ -15,7 +15,7 @@ from alchemy.data.vocabulary import ANSWER, END, PAD
 from alchemy.measures.knowledge import questions
 from alchemy.models.decoding import Opening, complete, to_tensor
 from alchemy.models.likelihood import divergence
-from alchemy.training.fit import fit
+from alchemy.training.fit import fit_model
 from alchemy.training.objectives import (
     CANDIDATES,
     TRIES,
@@ -26,7 +26,7 @@ from alchemy.training.objectives import (
     in_turn,
     one_problem,
     own_right,
-    policy_gradient,
+    reinforced,
     replayed,
     sampled,
     supervised,
@@ -68,7 +68,7 @@ def weights_of(model):
 
 def taught(objective, recipe=QUICK, model=None):
     model = model or trained()
-    fit(WORLD, model, recipe, 0, lambda at: None, objective=objective, held_out=rows(1))
+    fit_model(WORLD, model, recipe, 0, lambda at: None, objective=objective, held_out=rows(1))
     return model
 
 
@@ -278,7 +278,7 @@ def test_copies_ask_nothing_and_answer_with_what_they_are_given():
 def test_a_rollout_has_so_many_losses(updates):
     told, model = [], untrained(scale=5.0)
     policy = replace(POLICY, updates_per_rollout=updates)
-    objective = policy_gradient(WORLD, untrained(scale=5.0), policy, source(), stream(0, "rollouts"), told.append)
+    objective = reinforced(WORLD, untrained(scale=5.0), policy, source(), stream(0, "rollouts"), told.append)
     for done in range(1, 10):
         (loss,) = objective(model, 1)
         assert torch.isfinite(loss)
@@ -289,7 +289,7 @@ def test_the_first_update_follows_the_advantage_of_every_token_written():
     """A loop over samples and tokens, end symbols included: ratios are 1, so the gradient is that of A log p."""
     model = untrained(scale=10.0)
     policy = replace(POLICY, reward="random")
-    (loss,) = policy_gradient(WORLD, model, policy, source(), stream(0, "rollouts"), lambda _: None)(model, 1)
+    (loss,) = reinforced(WORLD, model, policy, source(), stream(0, "rollouts"), lambda _: None)(model, 1)
     loss.backward()
     found = gradient_of(model)
     sampling, paying = stream(0, "rollouts").spawn(2)
@@ -331,7 +331,7 @@ def paid(kind, steps):
     """The mean rewards of a training, and how often the model is right after it."""
     told, recipe = [], replace(QUICK, steps=steps, check_every=steps, learning_rate=2e-3)
     policy = replace(POLICY, group=8, prompts=16, reward=kind)
-    objective = policy_gradient(WORLD, beginner(), policy, source(), stream(0, "rollouts"), told.append)
+    objective = reinforced(WORLD, beginner(), policy, source(), stream(0, "rollouts"), told.append)
     return told, right(taught(objective, recipe, beginner()))
 
 
@@ -374,12 +374,12 @@ def gold():
 
 def one_shot():
     asked = one_problem(WORLD, trained(), source(), stream(0, "one"))
-    return policy_gradient(WORLD, trained(), POLICY, asked, stream(0, "rollouts"), lambda _: None)
+    return reinforced(WORLD, trained(), POLICY, asked, stream(0, "rollouts"), lambda _: None)
 
 
 def rlvr(updates=4):
     policy = replace(POLICY, updates_per_rollout=updates, kl=0.01)
-    return policy_gradient(WORLD, trained(), policy, source(), stream(0, "rollouts"), lambda _: None)
+    return reinforced(WORLD, trained(), policy, source(), stream(0, "rollouts"), lambda _: None)
 
 
 OBJECTIVES = {

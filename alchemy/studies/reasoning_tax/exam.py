@@ -32,7 +32,7 @@ from alchemy.measures.knowledge import (
     stored_bits,
     values_of,
 )
-from alchemy.measures.trace import RECALL, trace
+from alchemy.measures.trace import RECALL, trace_steps
 from alchemy.models.decoding import complete
 from alchemy.models.likelihood import divergence, opening, threshold
 from alchemy.models.transformer import Transformer
@@ -160,7 +160,7 @@ def progress(exam: Exam, model: Transformer) -> Found:
         },
         Part("chain"): {
             **{name: mean(rows) for name, rows in told.items()},
-            "ki_recall": share(knowledge_index(trace(exam.task, exam.facts, recalled), RECALL)),
+            "ki_recall": share(knowledge_index(trace_steps(exam.task, exam.facts, recalled), RECALL)),
         },
         Part("update"): {
             "kl": mean(divergence(exam.base, model, exam.written)),

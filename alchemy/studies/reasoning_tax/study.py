@@ -18,13 +18,13 @@ from alchemy.data.seeds import stream
 from alchemy.data.task import SIXTEENTHS, Terse, draw
 from alchemy.measures.bench import Bench
 from alchemy.measures.knowledge import asked, halves, questions, values_of
-from alchemy.models.trainable import Which, choose, merge
+from alchemy.models.trainable import Which, choose_trainable, merge
 from alchemy.models.transformer import Transformer
 from alchemy.results.cells import Cell
 from alchemy.results.records import Record
 from alchemy.studies.reasoning_tax.coordinates import Part, unit
 from alchemy.studies.reasoning_tax.exam import Exam, Found, exam, loss, moved, progress, restoration, start
-from alchemy.training.fit import Objective, Progress, Recipe, Source, fit
+from alchemy.training.fit import Objective, Progress, Recipe, Source, fit_model
 from alchemy.training.objectives import (
     anchored,
     copies,
@@ -32,7 +32,7 @@ from alchemy.training.objectives import (
     in_turn,
     one_problem,
     own_right,
-    policy_gradient,
+    reinforced,
     replayed,
     supervised,
 )
@@ -192,7 +192,7 @@ def teach(course: Course, arm: Arm, seed: int) -> None:
     base = course.exam.base
     model = deepcopy(base)
     course.look(0, model)
-    choose(model, TRAINS.get(arm.keep, "all"), stream(seed, "trainable"))
+    choose_trainable(model, TRAINS.get(arm.keep, "all"), stream(seed, "trainable"))
     objective = lesson(course, arm, seed)
 
     def look(check: Progress) -> None:
@@ -202,7 +202,7 @@ def teach(course: Course, arm: Arm, seed: int) -> None:
         course.look(check.step, plain)
 
     held_out, called = course.exam.problems[:1], "study.recipe"
-    fit(course.exam.task, model, arm.recipe, seed, look, objective=objective, held_out=held_out, called=called)
+    fit_model(course.exam.task, model, arm.recipe, seed, look, objective=objective, held_out=held_out, called=called)
 
 
 def lesson(course: Course, arm: Arm, seed: int) -> Objective:
@@ -226,7 +226,7 @@ def lesson(course: Course, arm: Arm, seed: int) -> Objective:
     if arm.name in REWARDED:
         rewarded = replace(arm.policy, reward="random") if arm.name == "random" else arm.policy
         paid = one_problem(task, base, gold, rng["samples"]) if arm.name == "one_shot" else gold
-        objective = policy_gradient(task, base, rewarded, paid, rng["rewards"], course.rewards.append)
+        objective = reinforced(task, base, rewarded, paid, rng["rewards"], course.rewards.append)
     else:
         objective = supervised(recipe, sources[arm.name])
     if arm.name == "gold_rlvr":
@@ -261,7 +261,7 @@ def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Tran
     again = deepcopy(model).requires_grad_(True)
     facts, called = first_half(task, stream(seed, "relearning")), "study.relearn"
     taught = supervised(recipe, facts)
-    fit(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1), called=called)
+    fit_model(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1), called=called)
     return again
 
 

@@ -16,7 +16,7 @@ from alchemy.measures.bench import Bench
 from alchemy.measures.information import audible, information
 from alchemy.measures.knowledge import halves
 from alchemy.measures.knowledge import questions as ask
-from alchemy.measures.trace import RECALL, trace
+from alchemy.measures.trace import RECALL, trace_steps
 from alchemy.models.decoding import Opening, complete
 from alchemy.models.transformer import Llama
 from alchemy.results.store import Trained
@@ -24,7 +24,7 @@ from alchemy.studies.reasoning_tax import study as reasoning_tax
 from alchemy.studies.reasoning_tax.coordinates import Part
 from alchemy.studies.reasoning_tax.exam import exam, loss, moved, progress, restoration, start
 from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED, Match, first_half, relearnt
-from alchemy.training.fit import fit
+from alchemy.training.fit import fit_model
 from alchemy.training.objectives import supervised
 from alchemy.training.policy_gradient import Policy
 from tests.helpers.arms import words
@@ -71,7 +71,7 @@ def taught_by(source):
     """A model that was taught chains until it forgot facts."""
     model = trained()
     recipe = replace(TAUGHT, steps=40, batch=64, check_every=40, learning_rate=1e-2)
-    fit(WORLD, model, recipe, 0, lambda at: None, objective=supervised(recipe, source), held_out=rows(1))
+    fit_model(WORLD, model, recipe, 0, lambda at: None, objective=supervised(recipe, source), held_out=rows(1))
     return model
 
 
@@ -134,7 +134,7 @@ def test_chains_are_the_model_s_own_and_heard_by_the_base(questions, taught):
     """What a model that was taught chains writes is judged by the world, and the base says what it tells."""
     after = reported(questions, taught)["chain"]
     written = complete(taught, questions.problems, opening=Opening("slow", FIRST))
-    steps = trace(WORLD, questions.problems, written)
+    steps = trace_steps(WORLD, questions.problems, written)
     last = audible(questions.base, questions.problems, steps.ends, FIRST).sum(axis=1)
     known = last > 0  # a chain that goes on to the end of the context is heard as far as there is room
     base, own = (
@@ -148,7 +148,7 @@ def test_chains_are_the_model_s_own_and_heard_by_the_base(questions, taught):
     assert after["ki"][0] == pytest.approx(((steps.truth == 1).sum(axis=1) / (steps.ends > 0).sum(axis=1)).mean())
     assert 0 < after["ki"][0] < 1  # ten seeds, three instruction sets: 0.24 to 0.81
     assert after["infogain"][0] < after["infogain_bounded"][0]
-    facts = trace(WORLD, questions.facts, complete(taught, questions.facts, opening=Opening("slow", FIRST)))
+    facts = trace_steps(WORLD, questions.facts, complete(taught, questions.facts, opening=Opening("slow", FIRST)))
     kinds = zip(facts.truth, facts.kind, strict=True)
     by_row = [(truth[kind == RECALL] == 1).mean() for truth, kind in kinds]
     assert after["ki_recall"][0] == pytest.approx(np.mean(by_row))
@@ -398,7 +398,7 @@ def test_a_loss_that_is_no_number_names_the_setting_that_made_it(monkeypatch):
     with pytest.raises(ValueError, match=r"lower study\.relearn\.learning_rate=1e\+30$"):
         relearnt(WORLD, trained(), replace(RELEARN, **wild), 0)
     with pytest.raises(ValueError, match=r"lower train\.learning_rate=1e\+30$"):
-        fit(WORLD, trained(), replace(TAUGHT, **wild), 0, lambda _: None)
+        fit_model(WORLD, trained(), replace(TAUGHT, **wild), 0, lambda _: None)
 
 
 @pytest.mark.parametrize(

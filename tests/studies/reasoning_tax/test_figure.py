@@ -9,7 +9,7 @@ from matplotlib.text import Text
 
 from alchemy.figures.draw import finish, pictures, styled
 from alchemy.results.records import COORDINATES, write
-from alchemy.results.runs import read
+from alchemy.results.runs import read_results
 from alchemy.results.table import load, summarise
 from alchemy.studies.reasoning_tax import trajectories as tax
 from alchemy.studies.reasoning_tax.coordinates import Part
@@ -66,7 +66,7 @@ def test_it_can_be_drawn_again_for_print(sweep):
 
 
 def test_the_headline_is_the_only_picture(sweep):
-    assert [name for name, _ in pictures(read(sweep))] == ["headline"]
+    assert [name for name, _ in pictures(read_results(sweep))] == ["headline"]
 
 
 def test_bits_are_no_share_in_the_table_of_cells(sweep):

@@ -1,0 +1,29 @@
+from . import data as data
+from . import figures as figures
+from . import internals as internals
+from . import interop as interop
+from . import measures as measures
+from . import models as models
+from . import paper as paper
+from . import results as results
+from . import runs as runs
+from . import stats as stats
+from . import studies as studies
+from . import training as training
+from .api import complete as complete
+from .api import compose as compose
+from .api import curves as curves
+from .api import heatmap as heatmap
+from .api import shift as shift
+from .api import show as show
+from .api import study as study
+from .api import train as train
+from .data.seeds import stream as stream
+from .data.shift import Shift as Shift
+from .data.task import Distribution as Distribution
+from .data.task import draw as draw
+from .results.records import Record as Record
+from .results.runs import read_results as read_results
+from .results.table import summarise as summarise
+
+__version__: str

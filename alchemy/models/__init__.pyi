@@ -1,0 +1,11 @@
+from .decoding import Completes as Completes
+from .decoding import Opening as Opening
+from .decoding import complete as complete
+from .likelihood import divergence as divergence
+from .likelihood import log_likelihood as log_likelihood
+from .likelihood import token_divergence as token_divergence
+from .trainable import choose_trainable as choose_trainable
+from .trainable import merge as merge
+from .transformer import Llama as Llama
+from .transformer import Transformer as Transformer
+from .transformer import initialise as initialise

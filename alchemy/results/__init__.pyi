@@ -1,0 +1,13 @@
+from .cells import Cell as Cell
+from .cells import Cells as Cells
+from .cells import Known as Known
+from .cells import Values as Values
+from .compare import differences as differences
+from .query import select as select
+from .records import Record as Record
+from .runs import Results as Results
+from .runs import read_results as read_results
+from .store import Trained as Trained
+from .table import from_records as from_records
+from .table import load as load
+from .table import summarise as summarise

@@ -1,0 +1,9 @@
+from .contrasts import Contrast as Contrast
+from .contrasts import contrast as contrast
+from .contrasts import holm as holm
+from .fits import Law as Law
+from .fits import fit_law as fit_law
+from .intervals import difference as difference
+from .intervals import interval as interval
+from .intervals import share as share
+from .predictions import Prediction as Prediction

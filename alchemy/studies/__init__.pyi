@@ -1,0 +1,4 @@
+from . import degradation as degradation
+from . import reasoning_tax as reasoning_tax
+from . import recovery as recovery
+from . import trajectory as trajectory

@@ -1,0 +1,17 @@
+from .fit import Objective as Objective
+from .fit import Progress as Progress
+from .fit import Recipe as Recipe
+from .fit import Source as Source
+from .fit import begin as begin
+from .fit import fit_model as fit_model
+from .fit import fresh as fresh
+from .fit import next_token as next_token
+from .objectives import anchored as anchored
+from .objectives import in_turn as in_turn
+from .objectives import reinforced as reinforced
+from .objectives import replayed as replayed
+from .objectives import supervised as supervised
+from .policy_gradient import Policy as Policy
+from .policy_gradient import advantages as advantages
+from .policy_gradient import policy_gradient_loss as policy_gradient_loss
+from .policy_gradient import reward as reward
