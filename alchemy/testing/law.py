@@ -12,7 +12,7 @@ Holds = Callable[..., None]
 
 
 @dataclass(frozen=True)
-class Law:
+class LabLaw:
     """`holds` is given the grounds, and of a law of shifts the Shift as well; it raises Broken. It is a law of those
     worlds, and of those axes, that `worlds` and `axes` say.
     """
@@ -37,9 +37,9 @@ class Law:
 
 @dataclass(frozen=True, repr=False)
 class Check:
-    """A law on its grounds, and of a law of shifts with its shift: called, it is looked at, as `Law` says."""
+    """A law on its grounds, and of a law of shifts with its shift: called, it is looked at, as `LabLaw` says."""
 
-    law: Law
+    law: LabLaw
     grounds: Grounds
     shifts: tuple[Shift, ...] = ()
 
@@ -56,7 +56,7 @@ def anything(_: Any) -> bool:
 
 
 def stated(
-    book: list[Law],
+    book: list[LabLaw],
     name: str,
     worlds: Callable[[Task], bool] = anything,
     axes: Callable[[str], bool] | Collection[str] = anything,
@@ -64,7 +64,7 @@ def stated(
     """Writes a function into a book of laws, under this name."""
 
     def written(holds: Holds) -> Holds:
-        book.append(Law(name, holds, worlds, axes if callable(axes) else axes.__contains__))
+        book.append(LabLaw(name, holds, worlds, axes if callable(axes) else axes.__contains__))
         return holds
 
     return written

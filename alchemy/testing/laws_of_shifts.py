@@ -15,10 +15,10 @@ from alchemy.data.task import Distribution, Task, in_side, problems_of, render, 
 from alchemy.data.vocabulary import ANSWER, END, PAD
 from alchemy.errors import LONGEST
 from alchemy.testing.grounds import Broken, Grounds, Rows, at, problems
-from alchemy.testing.law import Law, stated
+from alchemy.testing.law import LabLaw, stated
 from alchemy.testing.laws_of_worlds import spared
 
-SHIFT_LAWS: list[Law] = []
+SHIFT_LAWS: list[LabLaw] = []
 NOT_EVERYWHERE = ("task", "element", "places", "atoms", "steps")  # axes that a world may have level 0 alone of
 
 

@@ -24,9 +24,9 @@ from alchemy.data.task import (
 )
 from alchemy.data.vocabulary import PAD
 from alchemy.testing.grounds import Broken, Grounds, Rows, padded_alike, problems
-from alchemy.testing.law import Law, stated
+from alchemy.testing.law import LabLaw, stated
 
-WORLD_LAWS: list[Law] = []
+WORLD_LAWS: list[LabLaw] = []
 SPELLED = 512  # compositions whose names are compared
 LATE = 10**12  # rows, by which every training has come to its end
 

@@ -6,7 +6,7 @@ from alchemy.data.answers import same
 from alchemy.data.seeds import stream
 from alchemy.data.task import Task, draw, span
 from alchemy.testing.grounds import Grounds, Rows
-from alchemy.testing.law import Law, anything
+from alchemy.testing.law import LabLaw, anything
 
 STEPS, ROWS = 400, 8
 
@@ -45,4 +45,4 @@ def tiny(task: Task) -> Any:
     return model
 
 
-LEARNABLE = Law("a tiny model learns eight rows by heart", learns, anything, anything)
+LEARNABLE = LabLaw("a tiny model learns eight rows by heart", learns, anything, anything)

@@ -18,19 +18,19 @@ from alchemy.testing.law import Check
 GROUPS = ("task", "experiment")  # of options that choose a world, or name axes of one's own
 
 
-def world(path: str | PathLike[str]) -> Task:
+def world_of(path: str | PathLike[str]) -> Task:
     """The world of a file of options, task/NAME.yaml or experiment/NAME.yaml in a folder laid out like conf/.
 
     Raises ValueError, in a sentence, for one that no run could use.
 
-        check_world(world("options/task/adding.yaml"))
+        check_world(world_of("options/task/adding.yaml"))
     """
     return build("task", settings_with(Path(path)).task)
 
 
 def laws_in(path: Path, learnable: bool = False) -> Iterator[tuple[str, Check]]:
     """The laws of the world of task/NAME.yaml, as `laws_of` gives them; or of the axes of one's own that
-    experiment/NAME.yaml has in `shift.own`, in the world that it chooses. Raises ValueError, as `world`.
+    experiment/NAME.yaml has in `shift.own`, in the world that it chooses. Raises ValueError, as `world_of`.
     """
     cfg = settings_with(path)
     task = build("task", cfg.task)

@@ -48,8 +48,8 @@ FILES = {
     .replace("tasks.cipher.Cipher", "mine.world.Mine"),
     "options/experiment/lean.yaml": "# @package _global_\ndefaults:\n  - override /task: mine\nname: lean\n"
     "shift:\n  own: {lean: mine.shifts.lean}\n  grid: {lean: [0, 1, 3]}\n  axis: [lean, length]\n",
-    "tests/test_mine.py": "from alchemy.testing import check_shift, parametrize_with_laws, world\n"
-    "from mine.shifts import lean\n\nMINE = world('options/task/mine.yaml')\n\n\n"
+    "tests/test_mine.py": "from alchemy.testing import check_shift, parametrize_with_laws, world_of\n"
+    "from mine.shifts import lean\n\nMINE = world_of('options/task/mine.yaml')\n\n\n"
     "@parametrize_with_laws({'mine': MINE}, ['task', lean])\ndef test_mine(law):\n    law()\n\n\n"
     "def test_lean():\n    check_shift(lean, MINE)\n",
 }

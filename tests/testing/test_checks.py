@@ -11,7 +11,7 @@ from alchemy.data.batch import Role
 from alchemy.data.shift import AXES, Shift, lengthen
 from alchemy.data.task import Distribution, in_side
 from alchemy.data.vocabulary import END
-from alchemy.testing import laws_of, laws_of_shift, parametrize_with_laws, world
+from alchemy.testing import laws_of, laws_of_shift, parametrize_with_laws, world_of
 from alchemy.testing.strategies import batches, distributions, levels
 from tests.helpers.command import environment
 from tests.helpers.worlds import ROOT, WORLDS
@@ -51,16 +51,16 @@ def test_worlds_are_called_by_their_names_or_classes():
 
 
 def test_a_world_of_options_is_that_of_a_run_with_them(tmp_path):
-    assert world(ROOT / "conf" / "task" / "cipher.yaml") == CIPHER
+    assert world_of(ROOT / "conf" / "task" / "cipher.yaml") == CIPHER
     (tmp_path / "experiment" / "deep").mkdir(parents=True)
     option = tmp_path / "experiment" / "deep" / "long.yaml"
     option.write_text("# @package _global_\ntask: {length: 6}\n")
-    assert world(option).length == 6
+    assert world_of(option).length == 6
     option.write_text("task: {length: 6}\n")
     with pytest.raises(ValueError, match=r"the first line of that file must be # @package _global_"):
-        world(option)
+        world_of(option)
     with pytest.raises(ValueError, match=r"long\.yaml chooses no world: name a file in a folder task or experiment"):
-        world(tmp_path / "long.yaml")
+        world_of(tmp_path / "long.yaml")
 
 
 def test_what_is_exported_is_there_by_its_name():

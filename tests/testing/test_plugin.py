@@ -100,9 +100,9 @@ def test_an_option_that_no_run_could_use_is_told_in_a_sentence(options):
 def test_laws_are_tests_of_ones_own_and_a_broken_one_shows_no_inside_of_the_lab(options):
     (options.parent / "shifts_to_try.py").write_text(SHIFTS.format(most=9))
     (options.parent / "test_mine.py").write_text(
-        "from alchemy.testing import parametrize_with_laws, world\n"
+        "from alchemy.testing import parametrize_with_laws, world_of\n"
         "from shifts_to_try import narrow\n\n"
-        "@parametrize_with_laws({'mine': world('options/task/mine.yaml')}, [narrow])\n"
+        "@parametrize_with_laws({'mine': world_of('options/task/mine.yaml')}, [narrow])\n"
         "def test_mine(law):\n    law()\n"
     )
     done = pytest_of(options.parent, "-q", "test_mine.py")
