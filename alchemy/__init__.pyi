@@ -19,10 +19,10 @@ from .api import shift as shift
 from .api import show as show
 from .api import study as study
 from .api import train as train
+from .data.sampling import draw as draw
 from .data.seeds import stream as stream
 from .data.shift import Shift as Shift
 from .data.task import Distribution as Distribution
-from .data.task import draw as draw
 from .results.records import Record as Record
 from .results.runs import read_results as read_results
 from .results.table import summarise as summarise

@@ -33,8 +33,8 @@ DRAWN = 100_000  # rows
 
 def drawn(rows: int, length: int, rules: int) -> Callable[[], object]:
     """Rows of elements of `length`, asked for compositions of `rules`, in chains."""
+    from alchemy.data.sampling import draw
     from alchemy.data.seeds import stream
-    from alchemy.data.task import draw
     from benchmarks.rows import SEED, world
 
     compositions = tuple((first, *(0, 1) * rules)[:rules] for first in (0, 1))

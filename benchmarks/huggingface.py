@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import draw
 from alchemy.data.vocabulary import END, PAD
 from alchemy.models.decoding import own_tokens
 from alchemy.models.transformer import Transformer

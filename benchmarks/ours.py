@@ -1,7 +1,7 @@
 """The lab's own code at each kind of work."""
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import draw
 from alchemy.measures.scores import METRICS, PARTS, score, score_pair
 from alchemy.measures.trace import trace_steps
 from alchemy.models.decoding import complete, follows_gold

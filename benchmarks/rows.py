@@ -9,9 +9,10 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from alchemy.data.batch import Batch
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES
-from alchemy.data.task import Task, draw
+from alchemy.data.task import Task
 from alchemy.models.decoding import complete
 from alchemy.models.transformer import Transformer, initialise
 from alchemy.runs import job as run

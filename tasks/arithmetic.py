@@ -18,8 +18,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.data.batch import Batch, open_problems
-from alchemy.data.task import Composition, Distribution, Holdout, Kind, choose
+from alchemy.data.batch import Batch
+from alchemy.data.layouts import open_problems
+from alchemy.data.sampling import choose
+from alchemy.data.task import Composition, Distribution, Holdout, Kind
 from alchemy.data.vocabulary import Vocabulary
 
 MOST = 1 << 18  # compositions of one depth

@@ -19,8 +19,10 @@ from string import ascii_uppercase
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.data.batch import Batch, layout
-from alchemy.data.task import Composition, Distribution, Holdout, Side, choose
+from alchemy.data.batch import Batch
+from alchemy.data.layouts import layout
+from alchemy.data.sampling import choose
+from alchemy.data.task import Composition, Distribution, Holdout, Side
 from alchemy.data.vocabulary import Vocabulary
 from tasks.published import Problems, check_sides, read, sides
 

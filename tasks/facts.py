@@ -18,8 +18,10 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.data.batch import Batch, open_problems, padded
-from alchemy.data.task import Composition, Distribution, Kind, choose, in_side, stir
+from alchemy.data.batch import Batch
+from alchemy.data.layouts import open_problems, padded
+from alchemy.data.sampling import choose, in_side, stir
+from alchemy.data.task import Composition, Distribution, Kind
 from alchemy.data.vocabulary import Vocabulary
 
 MOST = 1 << 24  # entities that names may make

@@ -13,8 +13,10 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.data.batch import Batch, open_problems, padded
-from alchemy.data.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, choose, in_side, terse
+from alchemy.data.batch import Batch
+from alchemy.data.layouts import open_problems, padded
+from alchemy.data.sampling import choose, in_side
+from alchemy.data.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, terse
 from alchemy.data.vocabulary import PAD, UNKNOWN, Vocabulary
 
 TRIES = 100  # draws for a problem that training has

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.data.jsonlines import lines
-from alchemy.data.task import SIXTEENTHS, Composition, Distribution, Side, in_side
+from alchemy.data.sampling import in_side
+from alchemy.data.task import SIXTEENTHS, Composition, Distribution, Side
 from alchemy.data.vocabulary import ANSWER, THINK, Vocabulary
 
 ASKED = "one object a line, with input and output; else it is no row of the published schema"

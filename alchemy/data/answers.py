@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from alchemy.data.batch import Batch, left_justify
 from alchemy.data.compositions import follow
-from alchemy.data.task import Task, problems_of
+from alchemy.data.sampling import problems_of
+from alchemy.data.task import Task
 from alchemy.data.vocabulary import ANSWER, PAD
 
 

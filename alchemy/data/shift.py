@@ -184,6 +184,7 @@ AXES: dict[str, Move] = {
 
 
 def check_level(axis: str, level: int, lowest: int, highest: int) -> None:
+    """Raises ValueError, in the sentence that a user sees, for a level that an axis does not have."""
     if not lowest <= level <= highest:
         raise ValueError(f"shift.axis={axis} has no level {level}: use {lowest} to {highest} in shift.levels")
 

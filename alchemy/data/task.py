@@ -1,16 +1,14 @@
 """What a world is to the lab: a Task that draws rows from a Distribution, and the rule that sets a problem's side."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alchemy.data.batch import Batch, Role, interleave, open_rows, padded
-from alchemy.data.noise import Noise, perturb
-from alchemy.data.tokenizer import Tokenizer
-from alchemy.data.vocabulary import PAD, Vocabulary
+from alchemy.data.batch import Batch
+from alchemy.data.noise import Noise
+from alchemy.data.vocabulary import Vocabulary
 
 Composition = tuple[int, ...]  # rule ids, in the order of application
 Side = Literal["train", "valid", "test"]
@@ -128,128 +126,3 @@ class Staged(Protocol):
 
 def terse(task: Task) -> TypeGuard[Terse]:
     return hasattr(task, "kinds")
-
-
-def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(B,) places of compositions of `where`, drawn by their shares."""
-    number = len(where.compositions)
-    if number == 1:
-        return np.zeros(count, dtype=np.intp)
-    return rng.choice(number, count, p=where.shares) if where.shares else rng.integers(0, number, count)
-
-
-def render(
-    task: Task,
-    where: Distribution,
-    elements: NDArray[np.int16],
-    which: NDArray[np.intp],
-    chained: NDArray[np.bool_] | None = None,
-) -> Batch:
-    """Rows of problems of `where`: elements (B, l), and the place of each one's composition (B,). With `chained` (B,),
-    the world must be one that can also answer without a chain.
-    """
-    if terse(task):
-        chained = np.ones(len(which), dtype=bool) if chained is None else chained
-        return open_rows(task.apply, task.vocabulary.first_rule, padded(where.compositions)[which], elements, chained)
-    if len(where.compositions) == 1:
-        return task.render(elements, where.compositions[0])
-    order = np.argsort(which.astype(np.uint16) if len(where.compositions) < 1 << 15 else which, kind="stable")
-    present, starts = np.unique(which[order], return_index=True)
-    rows = np.split(order, starts[1:])
-    blocks = [
-        task.render(elements[some], where.compositions[place])
-        for place, some in zip(present.tolist(), rows, strict=True)
-    ]
-    return interleave(blocks, rows)
-
-
-def sample(task: Task, where: Distribution, count: int, rng: np.random.Generator) -> Batch:
-    """`count` rows of `where` from all sides, without noise."""
-    elements, which = task.problems(where, count, rng)
-    return render(task, where, elements, which, written(where, which, rng))
-
-
-def written(where: Distribution, which: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-    """(B,) which problems are written with a chain; None if that is the world's own affair."""
-    return rng.random(len(which)) < np.array(where.chains)[which] if where.chains else None
-
-
-def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) -> tuple[int, int]:
-    """Tokens of the longest prompt (without noise) and of the longest completion (with its end symbol)."""
-    number = len(where.compositions)
-    elements = np.full((number, where.length), task.vocabulary.first_atom, dtype=np.int16)
-    rows = render(task, where, elements, np.arange(number))
-    rows = tokenizer.encode(rows) if tokenizer else rows
-    whole = np.count_nonzero(rows.role != Role.PAD, axis=1)
-    return int(rows.prompt_length.max()), int((whole - rows.prompt_length).max())
-
-
-def problems_of(
-    clean: Batch, vocabulary: Vocabulary
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int16], Composition]]:
-    """The problems of a batch without noise, those of one composition and element length together: the numbers of
-    their rows (b,), their elements (b, l), and the composition.
-    """
-    atoms = (clean.role == Role.ELEMENT).sum(axis=1)
-    rules = np.where(clean.role == Role.TRANSFORMATION, clean.tokens, 0)
-    _, first, which = np.unique(np.column_stack([atoms, rules]), axis=0, return_index=True, return_inverse=True)
-    for number, row in enumerate(first):
-        rows = np.flatnonzero(which.ravel() == number)
-        asked = rules[row][rules[row] > 0] - vocabulary.first_rule
-        yield rows, clean.tokens[rows, : atoms[row]], tuple(asked.tolist())
-
-
-def in_side(
-    vocabulary: Vocabulary, where: Distribution, elements: NDArray[np.int16], which: NDArray[np.intp], side: Side
-) -> NDArray[np.bool_]:
-    """(B,) whether each problem of `where` belongs to `side`: a pure function of its element and rules, by their text.
-
-    The instruction does not count, so a problem is on one side with and without a chain of thought.
-    """
-    mixed = np.zeros(len(elements), dtype=np.uint64)
-    for column in elements.T:  # padding, where elements differ in length, is no text
-        stirred = stir(mixed, vocabulary.keys[column])
-        mixed = np.where(column == PAD, mixed, stirred) if (column == PAD).any() else stirred
-    for place in range(max(map(len, where.compositions))):
-        asks = np.array([place < len(rules) for rules in where.compositions])
-        rules = np.array([(rules + (0,) * place)[place] for rules in where.compositions]) + vocabulary.first_rule
-        stirred = stir(mixed, vocabulary.keys[rules][which])
-        mixed = stirred if asks.all() else np.where(asks[which], stirred, mixed)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    sixteenth = (mixed ^ (mixed >> np.uint64(32))) & np.uint64(15)
-    shares = SIXTEENTHS[side]
-    return (sixteenth >= shares.start) & (sixteenth < shares.stop)
-
-
-def stir(mixed: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The hash of a text that goes on with a symbol of these keys."""
-    step = (mixed ^ keys) * np.uint64(0x9E3779B97F4A7C15)
-    return step ^ (step >> np.uint64(29))
-
-
-def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, side: Side = "test") -> Batch:
-    """`count` rows of `where` whose problems belong to `side`, with the noise of `where` on their prompts.
-
-    Problems and noise come from two streams of `rng`, so every noise level sees the same problems. Raises ValueError
-    where `where` holds no problem of that side.
-    """
-    problems, noise = rng.spawn(2)
-    share = len(SIXTEENTHS[side]) / 16
-    found: list[tuple[NDArray[np.int16], NDArray[np.intp]]] = []
-    missing, tries = count, 0
-    while missing > 0:
-        tries += 1
-        if tries > 100:
-            what = getattr(task, "source", "") or "the world"
-            names = ", ".join(map(task.spell, where.compositions[:3]))
-            raise ValueError(
-                f"{what} has no problem of {names} with {where.length} atoms on the {side} side: widen it (a larger "
-                "task.length, more rules, more rows)"
-            )
-        elements, which = task.problems(where, int(missing / share * 1.02) + 64, problems)
-        kept = np.flatnonzero(in_side(task.vocabulary, where, elements, which, side))[:missing]
-        found.append((elements[kept], which[kept]))
-        missing -= len(kept)
-    elements, which = map(np.concatenate, zip(*found, strict=True))
-    batch = render(task, where, elements, which, written(where, which, problems))
-    return perturb(batch, where.noise, noise) if where.noise else batch

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
-from alchemy.data.task import Task, draw
+from alchemy.data.task import Task
 from alchemy.data.vocabulary import END, SPECIALS, UNKNOWN
 from alchemy.results.files import new_folder, write_aside
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from alchemy.data.answers import same
 from alchemy.data.batch import Batch, Role
 from alchemy.data.compositions import names_of
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
-from alchemy.data.task import Distribution, Task, draw
+from alchemy.data.task import Distribution, Task
 from alchemy.measures.diagnosis import KINDS, Diagnosis, diagnose
 from alchemy.measures.discrepancy import discrepancies
 from alchemy.measures.replay import replay_oracle

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from alchemy.data.batch import Batch, Role
 from alchemy.data.compositions import GROUP, follow, group
-from alchemy.data.task import Composition, Task, Terse, problems_of, terse
+from alchemy.data.sampling import problems_of
+from alchemy.data.task import Composition, Task, Terse, terse
 from alchemy.data.vocabulary import PAD, Vocabulary
 from alchemy.measures.trace import Written, alike, applied, asked_for, read
 

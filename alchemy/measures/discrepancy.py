@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.data.batch import Batch, Role, left_justify
+from alchemy.data.sampling import render, sample, span
 from alchemy.data.seeds import stream
-from alchemy.data.task import Composition, Distribution, Task, render, sample, span
+from alchemy.data.task import Composition, Distribution, Task
 from alchemy.data.vocabulary import PAD
 
 ROWS = 8192  # training prompts that show which symbols can stand where

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from alchemy.data.answers import verify
 from alchemy.data.batch import Batch, Role
-from alchemy.data.task import Composition, Distribution, Exposed, Side, Terse, draw, stir
+from alchemy.data.sampling import draw, stir
+from alchemy.data.task import Composition, Distribution, Exposed, Side, Terse
 from alchemy.data.vocabulary import PAD
 from alchemy.models.decoding import Opening, complete
 from alchemy.models.likelihood import answered, bits

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.data.batch import Batch, Role
+from alchemy.data.sampling import problems_of
 from alchemy.data.seeds import stream
-from alchemy.data.task import Composition, Distribution, Task, problems_of, terse
+from alchemy.data.task import Composition, Distribution, Task, terse
 from alchemy.data.vocabulary import PAD
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.data.answers import same
-from alchemy.data.batch import Batch, Role, apply_each, left_justify
+from alchemy.data.batch import Batch, Role, left_justify
+from alchemy.data.layouts import apply_each
 from alchemy.data.task import Task, terse
 from alchemy.data.vocabulary import ANSWER, PAD, Vocabulary
 

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from alchemy.data.noise import Noise
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import Distribution, draw
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import UNKNOWN
 from alchemy.interop.published import world
 from alchemy.measures.diagnosis import KINDS

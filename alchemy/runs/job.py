@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift, axis_module
-from alchemy.data.task import Task, draw
+from alchemy.data.task import Task
 from alchemy.errors import sentence
 from alchemy.results.digests import Damaged, read_json, sha256, write_json
 from alchemy.results.files import write_aside

@@ -15,9 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.data.kinds import check, shown
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.data.sampling import draw, span
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, Move, Shift, check_axis, number_of
-from alchemy.data.task import Task, draw, span
+from alchemy.data.task import Task
 from alchemy.results.code import code_digest
 from alchemy.results.digests import sha256
 from alchemy.runs.build import build, build_axes, build_model

@@ -12,8 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from alchemy.data.batch import Batch, concatenate
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import Distribution, Task, draw
+from alchemy.data.task import Distribution, Task
 from alchemy.measures.bench import Bench, Level
 from alchemy.measures.cell import measure
 from alchemy.models.transformer import Transformer

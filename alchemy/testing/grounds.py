@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from alchemy.data.batch import Batch, Role
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, Move, Shift, moving
-from alchemy.data.task import Distribution, Side, Task, draw
+from alchemy.data.task import Distribution, Side, Task
 from alchemy.data.vocabulary import PAD, Vocabulary
 
 LEVELS = range(-3, 7)  # that laws look at, as far as the world has them

@@ -6,9 +6,10 @@ import numpy as np
 
 from alchemy.data.answers import same
 from alchemy.data.batch import Batch, Role, left_justify
+from alchemy.data.sampling import problems_of, render
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift, asking
-from alchemy.data.task import problems_of, render, terse
+from alchemy.data.task import terse
 from alchemy.data.vocabulary import ANSWER, PAD
 from alchemy.testing.grounds import Broken, Grounds, Rows, at
 from alchemy.testing.law import stated

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from alchemy.data.answers import verify
 from alchemy.data.batch import Batch, Role
 from alchemy.data.noise import Noise
+from alchemy.data.sampling import in_side, problems_of, render, span
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
-from alchemy.data.task import Distribution, Task, in_side, problems_of, render, span
+from alchemy.data.task import Distribution, Task
 from alchemy.data.vocabulary import ANSWER, END, PAD
 from alchemy.errors import LONGEST
 from alchemy.testing.grounds import Broken, Grounds, Rows, at, problems

@@ -9,19 +9,10 @@ from alchemy.data.answers import same, verify
 from alchemy.data.batch import Batch, Role, left_justify
 from alchemy.data.compositions import follow
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.data.sampling import draw, in_side, problems_of, render
 from alchemy.data.seeds import stream
 from alchemy.data.shift import asking, corrupt
-from alchemy.data.task import (
-    Composition,
-    Distribution,
-    Exposed,
-    Staged,
-    Task,
-    draw,
-    in_side,
-    problems_of,
-    render,
-)
+from alchemy.data.task import Composition, Distribution, Exposed, Staged, Task
 from alchemy.data.vocabulary import PAD
 from alchemy.testing.grounds import Broken, Grounds, Rows, padded_alike, problems
 from alchemy.testing.law import LabLaw, stated

@@ -3,8 +3,9 @@
 from typing import Any
 
 from alchemy.data.answers import same
+from alchemy.data.sampling import draw, span
 from alchemy.data.seeds import stream
-from alchemy.data.task import Task, draw, span
+from alchemy.data.task import Task
 from alchemy.testing.grounds import Grounds, Rows
 from alchemy.testing.law import LabLaw, anything
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from alchemy.data.batch import Batch
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS, Noise
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, asking
-from alchemy.data.task import SIXTEENTHS, Distribution, Side, Task, draw
+from alchemy.data.task import SIXTEENTHS, Distribution, Side, Task
 from alchemy.testing.checks import Axis
 from alchemy.testing.grounds import Grounds, shift_of
 

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from alchemy.data.batch import Batch
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import Staged, Task, draw
+from alchemy.data.task import Staged, Task
 from alchemy.models.decoding import follows_gold, own_tokens
 from alchemy.models.transformer import Transformer, initialise
 from alchemy.training.packing import lay_out, loss_of

@@ -6,8 +6,9 @@ from numpy.testing import assert_array_equal
 
 from alchemy.data.batch import Role
 from alchemy.data.noise import Noise, perturb
+from alchemy.data.sampling import draw, span
 from alchemy.data.seeds import stream
-from alchemy.data.task import Distribution, draw, span
+from alchemy.data.task import Distribution
 from alchemy.data.tokenizer import Tokenizer
 from alchemy.data.vocabulary import END, PAD, UNKNOWN
 from alchemy.models.decoding import complete, follows_gold

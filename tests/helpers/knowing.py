@@ -7,8 +7,9 @@ from functools import cache
 import torch
 
 from alchemy.data.batch import Batch
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import Distribution, draw
+from alchemy.data.task import Distribution
 from alchemy.models.transformer import Llama, initialise
 from alchemy.training.fit import Recipe, fit_model
 from tasks.arithmetic import Arithmetic

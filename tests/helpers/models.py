@@ -4,8 +4,8 @@ from functools import cache
 
 import torch
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import draw
 from alchemy.data.vocabulary import END, PAD
 from alchemy.models.decoding import to_tensor
 from tests.helpers.worlds import WORLDS, tiny_model

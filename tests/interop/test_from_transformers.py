@@ -18,9 +18,10 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from alchemy.data.noise import Noise
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import corrupt
-from alchemy.data.task import Distribution, draw
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import END, PAD, UNKNOWN
 from alchemy.interop import to_transformers as checkpoint
 from alchemy.interop.published import main

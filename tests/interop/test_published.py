@@ -16,9 +16,9 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import recompose
-from alchemy.data.task import draw
 from alchemy.data.tokenizer import Tokenizer
 from alchemy.interop import to_transformers as checkpoint
 from alchemy.interop.published import MOST, arguments, check_out, export, main, quoted, world

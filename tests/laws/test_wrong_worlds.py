@@ -8,9 +8,10 @@ import pytest
 
 from alchemy.data.batch import Batch, Role
 from alchemy.data.noise import Noise
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, Shift, asking
-from alchemy.data.task import Holdout, draw
+from alchemy.data.task import Holdout
 from alchemy.testing import LawBroken, check_shift, check_world, laws_of, laws_of_shift
 from alchemy.testing.grounds import problems
 from tasks.arithmetic import Arithmetic
@@ -295,7 +296,7 @@ def test_noise_of_a_shift_is_held_against_its_rate(monkeypatch):
         render=rendered(lambda batch: Batch(batch.tokens, np.where(batch.role < 3, 0, batch.role), batch.step))
     )
     assert broken(name, louder, spared) is None  # all of it is a prompt still
-    monkeypatch.setattr("alchemy.data.task.perturb", lambda batch, noise, rng: batch)
+    monkeypatch.setattr("alchemy.data.sampling.perturb", lambda batch, noise, rng: batch)
     assert broken(name, louder).startswith("of 512 prompts 512 are spared, and ")
 
 

@@ -9,9 +9,10 @@ from numpy.testing import assert_array_equal
 from alchemy.data.answers import verify
 from alchemy.data.batch import Batch, Role, concatenate
 from alchemy.data.compositions import follow, group, names_of
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES
-from alchemy.data.task import Distribution, draw, terse
+from alchemy.data.task import Distribution, terse
 from alchemy.data.vocabulary import PAD
 from alchemy.measures.cell import steps
 from alchemy.measures.diagnosis import KINDS, MALFORMED, REPLAYED, RIGHT, WRONG_ANSWER, WRONG_STEP, Diagnosis, diagnose

@@ -9,9 +9,10 @@ import pytest
 
 from alchemy.data.batch import Role, concatenate
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS, Noise, perturb
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, isolate, lengthen, move, number_of, swap
-from alchemy.data.task import Distribution, draw
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import PAD, UNKNOWN
 from alchemy.measures.discrepancy import alignment, discrepancies, groups, length_gap, novelty, overlap, total_variation
 from tasks.cipher import Cipher

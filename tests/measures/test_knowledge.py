@@ -10,8 +10,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from alchemy.data.batch import Batch, Role, concatenate
+from alchemy.data.sampling import in_side
 from alchemy.data.seeds import stream
-from alchemy.data.task import Distribution, in_side
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import ANSWER, END, PAD
 from alchemy.measures.knowledge import (
     Answers,
@@ -29,7 +30,7 @@ from alchemy.measures.knowledge import (
 from alchemy.models.decoding import Opening, complete, first_rule
 from alchemy.models.likelihood import opening
 from alchemy.training.fit import next_token
-from alchemy.training.objectives import copies
+from alchemy.training.sources import copies
 from tests.helpers.knowing import (
     CONTEXT,
     FIRST,

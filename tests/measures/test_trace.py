@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from alchemy.data.answers import verify
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import Distribution, draw, terse
+from alchemy.data.task import Distribution, terse
 from alchemy.data.vocabulary import ANSWER, PAD
 from alchemy.measures.trace import COMPUTE, RECALL, TYPES, trace_steps
 from tasks.arithmetic import Arithmetic

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import corrupt
-from alchemy.data.task import draw
 from alchemy.data.vocabulary import PAD
 from alchemy.internals.weights import parts
 from alchemy.models.decoding import complete

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, corrupt
-from alchemy.data.task import draw
 from alchemy.data.vocabulary import PAD
 from alchemy.models.decoding import GREEDY, complete, follows_gold, go_on, to_tensor
 from alchemy.models.transformer import Cache, Llama, Transformer, initialise, rotate, turning_angles

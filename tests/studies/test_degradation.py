@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
-from alchemy.data.task import draw
 from alchemy.measures import cell as measure
 from alchemy.measures.bench import Bench
 from alchemy.measures.scores import PARTS

@@ -8,9 +8,9 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from alchemy.data.sampling import draw, in_side
 from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift
-from alchemy.data.task import draw, in_side
 from alchemy.measures.bench import Bench
 from alchemy.results.cells import Cells
 from alchemy.results.store import Partial, Trained

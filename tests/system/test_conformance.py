@@ -13,9 +13,10 @@ from numpy.testing import assert_array_equal
 
 from alchemy.data.batch import Role
 from alchemy.data.noise import Noise, perturb
+from alchemy.data.sampling import draw, sample
 from alchemy.data.seeds import stream
 from alchemy.data.shift import recompose
-from alchemy.data.task import Distribution, draw, sample
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import ANSWER, THINK
 from alchemy.measures.replay import replay_oracle
 from alchemy.measures.scores import bleu_corpus, score, score_pair, score_texts, split_text

@@ -21,9 +21,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, Shift
-from alchemy.data.task import draw
 from alchemy.data.vocabulary import UNKNOWN
 from alchemy.interop.published import arguments
 from alchemy.measures import cell as measure

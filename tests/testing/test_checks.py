@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 
 import alchemy.testing
 from alchemy.data.batch import Role
+from alchemy.data.sampling import in_side
 from alchemy.data.shift import AXES, Shift, lengthen
-from alchemy.data.task import Distribution, in_side
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import END
 from alchemy.testing import laws_of, laws_of_shift, parametrize_with_laws, world_of
 from alchemy.testing.strategies import batches, distributions, levels

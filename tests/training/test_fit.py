@@ -9,9 +9,9 @@ from hydra.utils import instantiate
 from numpy.testing import assert_array_equal
 from omegaconf import OmegaConf
 
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import recompose
-from alchemy.data.task import draw
 from alchemy.models.decoding import complete, follows_gold, to_tensor
 from alchemy.models.transformer import initialise
 from alchemy.training.fit import Recipe, fit_model, next_token

@@ -16,23 +16,10 @@ from alchemy.measures.knowledge import questions
 from alchemy.models.decoding import Opening, complete, to_tensor
 from alchemy.models.likelihood import divergence
 from alchemy.training.fit import fit_model
-from alchemy.training.objectives import (
-    CANDIDATES,
-    TRIES,
-    anchored,
-    answered,
-    copies,
-    foreign,
-    in_turn,
-    one_problem,
-    own_right,
-    reinforced,
-    replayed,
-    sampled,
-    supervised,
-)
+from alchemy.training.objectives import anchored, in_turn, reinforced, replayed, supervised
 from alchemy.training.packing import IGNORED, counted, lay_out, loss_of, targets
 from alchemy.training.policy_gradient import Policy
+from alchemy.training.sources import CANDIDATES, TRIES, answered, copies, foreign, one_problem, own_right, sampled
 from tests.helpers.knowing import (
     CONTEXT,
     FIRST,
@@ -215,7 +202,7 @@ def test_one_problem_is_one_of_the_source_that_the_base_gets_right_about_half_th
 
 
 def test_one_problem_is_chosen_by_its_stream_and_its_source(monkeypatch):
-    monkeypatch.setattr("alchemy.training.objectives.TRIES", 8)
+    monkeypatch.setattr("alchemy.training.sources.TRIES", 8)
     one, again = (one_problem(WORLD, trained(), source(), stream(0, "one"))(1).tokens for _ in range(2))
     assert_array_equal(one, again)
     others = {
@@ -231,8 +218,8 @@ def test_a_base_that_is_never_right_has_no_problem_to_be_paid_for():
 
 def test_a_problem_that_is_always_right_is_chosen_before_one_that_never_is(monkeypatch):
     shares = np.zeros((CANDIDATES, TRIES), dtype=bool)
-    monkeypatch.setattr("alchemy.training.objectives.verify", lambda *_: shares.flatten())
-    monkeypatch.setattr("alchemy.training.objectives.complete", lambda *_: None)
+    monkeypatch.setattr("alchemy.training.sources.verify", lambda *_: shares.flatten())
+    monkeypatch.setattr("alchemy.training.sources.complete", lambda *_: None)
     shares[5] = True
     assert_array_equal(one_problem(WORLD, untrained(), source(), stream(0, "one"))(1).tokens, source()(64)[5:6].tokens)
     shares[9, : TRIES // 2] = shares[12, : TRIES // 2] = shares[3, : TRIES // 2 - 1] = True
@@ -395,7 +382,7 @@ OBJECTIVES = {
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_objectives_go_on_from_one_call_to_the_next(name, monkeypatch):
-    monkeypatch.setattr("alchemy.training.objectives.TRIES", 8)
+    monkeypatch.setattr("alchemy.training.sources.TRIES", 8)
     every, some, all_at_once = (
         weights_of(taught(OBJECTIVES[name](), replace(QUICK, check_every=check_every))) for check_every in (1, 5, 10)
     )

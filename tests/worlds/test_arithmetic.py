@@ -8,9 +8,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from alchemy.data.batch import Role
+from alchemy.data.sampling import draw, problems_of
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES
-from alchemy.data.task import draw, problems_of
 from tests.helpers.worlds import WORLDS
 
 ARITHMETIC = WORLDS["arithmetic"]

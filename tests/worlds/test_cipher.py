@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from alchemy.data.answers import verify
+from alchemy.data.sampling import draw, render
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, Shift, asking, corrupt, deepen, describe, number_of, recompose
-from alchemy.data.task import Distribution, draw, render
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import ANSWER
 from tasks.cipher import Cipher
 from tests.helpers.worlds import WORLDS

@@ -8,9 +8,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from alchemy.data.batch import Role
+from alchemy.data.sampling import draw, in_side, problems_of
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES
-from alchemy.data.task import Distribution, draw, in_side, problems_of
+from alchemy.data.task import Distribution
 from tests.helpers.worlds import WORLDS
 
 FACTS = WORLDS["facts"]

@@ -8,9 +8,10 @@ from hydra import compose, initialize_config_dir
 from numpy.testing import assert_array_equal
 
 from alchemy.data.batch import Role
+from alchemy.data.sampling import draw, in_side, problems_of, sample
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES
-from alchemy.data.task import Distribution, draw, in_side, problems_of, sample
+from alchemy.data.task import Distribution
 from alchemy.data.vocabulary import PAD
 from alchemy.results.code import used_by
 from alchemy.runs.plan import composition_level, plan

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from alchemy.data.sampling import draw, in_side
 from alchemy.data.seeds import stream
 from alchemy.data.shift import lengthen
-from alchemy.data.task import Distribution, draw, in_side
+from alchemy.data.task import Distribution
 from alchemy.interop.published import main
 from tasks.cipher import Cipher
 from tests.helpers.worlds import ROOT

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from alchemy.data.answers import verify
 from alchemy.data.batch import Batch
+from alchemy.data.sampling import span
 from alchemy.data.seeds import stream
-from alchemy.data.task import Composition, Distribution, Terse, span
+from alchemy.data.task import Composition, Distribution, Terse
 from alchemy.internals.weights import Portion, change, changed, mixed, parts
 from alchemy.measures.information import chain, knowledge_index, unaided
 from alchemy.measures.knowledge import (
@@ -38,7 +39,7 @@ from alchemy.models.likelihood import divergence, opening, threshold
 from alchemy.models.transformer import Transformer
 from alchemy.stats.intervals import mean, share
 from alchemy.studies.reasoning_tax.coordinates import Part
-from alchemy.training.objectives import sampled
+from alchemy.training.sources import sampled
 
 Found = dict[Part, dict[str, tuple[float, float]]]  # by part and metric, value and standard error
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from alchemy.data.batch import Batch
+from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.task import SIXTEENTHS, Terse, draw
+from alchemy.data.task import SIXTEENTHS, Terse
 from alchemy.measures.bench import Bench
 from alchemy.measures.knowledge import asked, halves, questions, values_of
 from alchemy.models.trainable import Which, choose_trainable, merge
@@ -25,18 +26,9 @@ from alchemy.results.records import Record
 from alchemy.studies.reasoning_tax.coordinates import Part, unit
 from alchemy.studies.reasoning_tax.exam import Exam, Found, exam, loss, moved, progress, restoration, start
 from alchemy.training.fit import Objective, Progress, Recipe, Source, fit_model
-from alchemy.training.objectives import (
-    anchored,
-    copies,
-    foreign,
-    in_turn,
-    one_problem,
-    own_right,
-    reinforced,
-    replayed,
-    supervised,
-)
+from alchemy.training.objectives import anchored, in_turn, reinforced, replayed, supervised
 from alchemy.training.policy_gradient import Policy
+from alchemy.training.sources import copies, foreign, one_problem, own_right
 
 TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
 # what is not frozen

@@ -305,7 +305,7 @@ def arms(seen):
     """By arm, what was found and the model at its end."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alchemy.training.objectives.TRIES", 8)
+        patch.setattr("alchemy.training.sources.TRIES", 8)
         for arm in (*SUPERVISED, *REWARDED):
             seen.clear()
             found[arm] = by_part(study(trained(), arm, match=FAR, every=1, count=16)), seen[-1]
