@@ -9,6 +9,7 @@ from . import results as results
 from . import runs as runs
 from . import stats as stats
 from . import studies as studies
+from . import testing as testing
 from . import training as training
 from .api import complete as complete
 from .api import compose as compose

@@ -211,7 +211,7 @@ def measured(plan: Plan, model: Trained, shifts: Sequence[Shift]) -> list[Record
     from alchemy.runs.progress import progress
 
     its = {"fingerprint": fingerprint(plan.settings), "sha256": weights_digest(model.model)} if plan.recipe else {}
-    cells = kept_cells(plan, its or untrained(plan, f"seed {plan.cfg.seed}"))
+    cells = kept_cells(plan, its or untrained(plan, f"seed {plan.cfg.seed}"), shifts)
     with threads(plan), progress(f"seed {plan.cfg.seed}, measuring", 0) as report:
         return list(plan.study(Bench(plan.task, model, plan.cfg.seed, tuple(shifts), cells, report)))
 

@@ -21,6 +21,9 @@ from .sampling import span as span
 from .seeds import stream as stream
 from .shift import AXES as AXES
 from .shift import Shift as Shift
+from .shift import asking as asking
+from .shift import axis_module as axis_module
+from .shift import check_level as check_level
 from .shift import describe as describe
 from .shift import number_of as number_of
 from .task import Composition as Composition

@@ -3,7 +3,8 @@
 Source: arXiv:2508.01191, sections 4 to 6 (task, element, length, reasoning steps, format).
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count as count_up
 from itertools import product
@@ -168,7 +169,9 @@ def corrupt(task: Task, level: int, kind: str = "hybrid", domain: str = "all") -
     return replace(task.train, noise=noise) if level else task.train
 
 
-AXES: dict[str, Callable[[Task, int], Distribution]] = {
+Move = Callable[[Task, int], Distribution]
+
+AXES: dict[str, Move] = {
     "task": recompose,
     "composition": isolate,
     "element": renew,
@@ -181,30 +184,66 @@ AXES: dict[str, Callable[[Task, int], Distribution]] = {
 
 
 def check_level(axis: str, level: int, lowest: int, highest: int) -> None:
+    """Raises ValueError, in the sentence that a user sees, for a level that an axis does not have."""
     if not lowest <= level <= highest:
         raise ValueError(f"shift.axis={axis} has no level {level}: use {lowest} to {highest} in shift.levels")
 
 
+def check_axis(axis: str, known: Iterable[str]) -> None:
+    if axis not in known:
+        raise ValueError(f"shift.axis={axis} is not an axis: use one of {', '.join(known)}, or all")
+
+
 @dataclass(frozen=True)
 class Shift:
-    """One row of a heatmap: an axis, the levels to walk, and on the format axis the kind and domain of the noise."""
+    """One row of a heatmap: an axis, the levels to walk, and on the format axis the kind and domain of the noise. An
+    axis that AXES lacks has a function of its own, which `moves` as those do.
+    """
 
     axis: str
     levels: tuple[int, ...]
     kind: str = "-"
     domain: str = "-"
+    moves: Move | None = None
 
     def __post_init__(self) -> None:
-        if self.axis not in AXES:
-            raise ValueError(f"shift.axis={self.axis} is not an axis: use one of {', '.join(AXES)}, or all")
+        if self.moves is None:
+            check_axis(self.axis, AXES)
         if not all(isinstance(level, int) for level in self.levels):
             raise ValueError(f"shift.levels={list(self.levels)} must be whole numbers, such as [0,1,2]")
 
     def at(self, task: Task, level: int) -> Distribution:
-        """The Distribution at `level` of this shift. Raises ValueError where the world has none."""
+        """The Distribution at `level` of this shift. Raises ValueError where the world has none, and TypeError for a
+        function that gives something else.
+        """
         if self.axis == "format":
             return corrupt(task, level, self.kind, self.domain)
-        return AXES[self.axis](task, level)
+        where = moving(self)(task, level)
+        if not isinstance(where, Distribution):
+            raise TypeError(f"shift.axis={self.axis} level {level} gives {where!r}, and must give a Distribution")
+        return where
+
+    def describe(self, task: Task, level: int) -> str:
+        """What sets a level apart from training, in a few words for a cell of a picture; empty for training itself. A
+        module that has an axis of its own may have a `describe` of its own, of a task and a Distribution.
+        """
+        where = self.at(task, level)
+        return str(vars(sys.modules[axis_module(self)]).get("describe", describe)(task, where))
+
+
+def moving(axis: str | Move | Shift) -> Move:
+    """The function of an axis, given by its name, by itself or by its Shift. Raises ValueError for an unknown name."""
+    if isinstance(axis, Shift):
+        return axis.moves or AXES[axis.axis]
+    if isinstance(axis, str):
+        check_axis(axis, AXES)
+        return AXES[axis]
+    return axis
+
+
+def axis_module(axis: str | Move | Shift) -> str:
+    """The dotted name of the module that defines an axis, given as in `moving`: what its cells are named for too."""
+    return moving(axis).__module__
 
 
 def describe(task: Task, where: Distribution) -> str:
@@ -226,4 +265,6 @@ def describe(task: Task, where: Distribution) -> str:
         words.append(f"l = {where.length}")
     if where.noise:
         words.append(f"{where.noise.rate:.0%}")
+    if where.compositions == train.compositions:
+        words += [f"other {name}" for name in ("shares", "chains") if getattr(where, name) != getattr(train, name)]
     return ", ".join(words)

@@ -13,7 +13,7 @@ from typing import Any
 
 from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.shift import Shift, describe
+from alchemy.data.shift import Shift
 from alchemy.data.task import Task
 from alchemy.data.vocabulary import END, SPECIALS, UNKNOWN
 from alchemy.results.files import new_folder, write_aside
@@ -40,7 +40,7 @@ def write(folder: Path, task: Task, model: Any, shifts: Sequence[Shift], count: 
                 names.append(name := name_of(shift, level))
                 rows, room = cell(task, model, shift, level, count, seed)
                 write_aside(other / f"{name}.jsonl", rows)
-                what = describe(task, shift.at(task, level)) or "the training distribution"
+                what = shift.describe(task, level) or "the training distribution"
                 write_json(other / f"{name}.yaml", settings(name, what, home / f"{name}.jsonl", room))
         mean = EXACT | {"weight_by_size": False, "filter_list": "none"}
         group = {"group": GROUP, "task": names, "aggregate_metric_list": [mean]}

@@ -11,7 +11,7 @@ from alchemy.data.batch import Batch, Role
 from alchemy.data.compositions import names_of
 from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.data.shift import Shift, describe
+from alchemy.data.shift import Shift
 from alchemy.data.task import Distribution, Task
 from alchemy.measures.diagnosis import KINDS, Diagnosis, diagnose
 from alchemy.measures.discrepancy import discrepancies
@@ -132,7 +132,7 @@ def records(
 ) -> Iterator[Record]:
     """The records of one cell; `at` are its coordinates besides those of the shift."""
     at = at | {"axis": shift.axis, "kind": shift.kind, "domain": shift.domain, "level": level}
-    at |= {"setting": describe(task, shift.at(task, level))}
+    at |= {"setting": shift.describe(task, level)}
     for part, metrics in values.items():
         for metric, (value, error) in metrics.items():
             yield Record(metric, value, error, count, at | {"part": part}, UNITS.get(metric, "share"))

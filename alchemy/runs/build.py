@@ -7,10 +7,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from alchemy.data.shift import AXES, Move
 from alchemy.data.task import Task
 from alchemy.data.tokenizer import Tokenizer
 from alchemy.errors import settings_at
-from alchemy.runs.targets import imported, place, verify
+from alchemy.runs.targets import find, imported, place, verify
 
 
 def build(group: str, node: DictConfig, known: Iterable[str] | None = None) -> Any:
@@ -36,6 +37,18 @@ def made(path: str, settings: Any) -> Any:
         return partial(target, **given)
     with settings_at(path, given):
         return target(**given)
+
+
+def build_axes(own: dict[str, str], known: Iterable[str] | None = None) -> dict[str, Move]:
+    """The functions of axes of one's own, by their names, as `shift.own` has them. Raises ValueError for a name that no
+    axis can have, and as `build`.
+    """
+    for axis in own:
+        if axis in (*AXES, "all") or not axis.isidentifier():
+            raise ValueError(
+                f"shift.own.{axis} cannot name an axis of your own: use letters, digits and _, and a new name"
+            )
+    return {axis: find(f"shift.own.{axis}", name, place("shift"), known) for axis, name in own.items()}
 
 
 def build_model(task: Task, node: DictConfig, tokens: str, precision: str, known: Iterable[str] | None = None) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import nan
@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
+from alchemy.data.shift import Shift, axis_module
 from alchemy.data.task import Task
 from alchemy.errors import sentence, settings_at
 from alchemy.results.digests import Damaged, read_json, sha256, write_json
@@ -92,7 +93,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     told = Job(folder, OmegaConf.to_container(cfg, resolve=True), store.fingerprint(todo.settings))  # type: ignore[arg-type]
     with tracking(cfg.track, told) as tell:
         record = trained(todo, models, what, number % cfg.workers, tell) if todo.recipe else untrained(todo, what)
-    cells = kept_cells(todo, record)
+    cells = kept_cells(todo, record, todo.shifts)
     model = store.Trained(todo.model, models / record["fingerprint"])
     with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
         records = list(todo.study(Bench(todo.task, model, cfg.seed, todo.shifts, cells, show)))
@@ -114,8 +115,10 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     }
 
 
-def kept_cells(todo: Plan, record: dict[str, Any]) -> Cells:
-    """The cells of a job's study that were measured before, and where new ones are kept. `record` is its model's."""
+def kept_cells(todo: Plan, record: dict[str, Any], shifts: Iterable[Shift]) -> Cells:
+    """The cells of a job's study that were measured before, and where new ones are kept. `record` is its model's, and
+    `shifts` are those that it is studied under.
+    """
     from alchemy.results.cells import Cells
     from alchemy.results.code import code_digest
     from alchemy.results.digests import digest
@@ -124,7 +127,8 @@ def kept_cells(todo: Plan, record: dict[str, Any]) -> Cells:
     settings: Any = OmegaConf.to_container(cfg.study, resolve=True)
     unmeasured = getattr(study_of(cfg), "UNMEASURED", ())
     decides = {name: value for name, value in settings.items() if name not in ("_target_", *unmeasured)}
-    code = code_digest(todo.study.func.__module__, *todo.worlds)
+    axes = dict.fromkeys(map(axis_module, shifts))
+    code = code_digest(todo.study.func.__module__, *todo.worlds, *axes)
     key = digest([decides, cfg.seed, record["sha256"], code], 64)
     return Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
 

@@ -97,4 +97,6 @@ def unknown_setting(name: str, error: Exception) -> str:
     """Names the setting that was probably meant."""
     if "not in struct" not in str(error) + str(error.__cause__):
         return sentence(error.__cause__ or error)
+    if name == "shift.own" or name.startswith("shift.own."):
+        return "an axis of your own is put in with a +, such as +shift.own.narrow=mine.shifts.narrow"
     return unknown(name, settings_known(), "python -m alchemy --cfg job lists them all")

@@ -1,14 +1,14 @@
 """What one job is to do, built from its configuration and checked whole before anything is trained or written."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,11 +17,11 @@ from alchemy.data.kinds import check, shown
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.data.sampling import draw, span
 from alchemy.data.seeds import stream
-from alchemy.data.shift import AXES, Shift, describe, number_of
+from alchemy.data.shift import AXES, Move, Shift, check_axis, number_of
 from alchemy.data.task import Task
 from alchemy.results.code import code_digest
 from alchemy.results.digests import sha256
-from alchemy.runs.build import build, build_model
+from alchemy.runs.build import build, build_axes, build_model
 from alchemy.runs.settings import BUILT, audit, resolved
 from alchemy.runs.targets import named, place, verify
 from alchemy.runs.track import available
@@ -95,6 +95,7 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
         )
     for group in BUILT:
         verify(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
+    build_axes(resolved(cfg, "shift.own"), known)
     predicted(cfg)
 
 
@@ -198,7 +199,7 @@ def possible_shifts(task: Task, model: Any, node: DictConfig) -> tuple[Shift, ..
     """
     return tuple(
         replace(shift, levels=tuple(level for level in shift.levels if has(task, model, node, shift, level)))
-        for shift in chosen_shifts(task, node)
+        for shift in chosen_shifts(task, node, build_axes(dict(node.get("own") or {})))
     )
 
 
@@ -215,7 +216,7 @@ def has(task: Task, model: Any, node: DictConfig, shift: Shift, level: int) -> b
             raise
         log.warning("left out: %s", error)
         return False
-    what = f"shift.axis={shift.axis} level {level} ({describe(task, where)})"
+    what = f"shift.axis={shift.axis} level {level} ({shift.describe(task, level)})"
     needs_room(task, model, "shift.levels", what, where)
     return True
 
@@ -262,15 +263,18 @@ def look_at(node: DictConfig) -> None:
             raise ValueError(f"shift.grid.{axis}={levels} must be a list of levels, such as [0,1,2]")
 
 
-def chosen_shifts(task: Task, node: DictConfig) -> tuple[Shift, ...]:
-    """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them."""
+def chosen_shifts(task: Task, node: DictConfig, own: Mapping[str, Move] = MappingProxyType({})) -> tuple[Shift, ...]:
+    """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them; `own` are
+    the functions of axes that are not the lab's.
+    """
     look_at(node)
     axes = listed(node.axis)
     axes = [str(axis) for axis in node.grid] if axes == ["all"] else axes
     kinds, domains = listed(node.kind), listed(node.domain)
     shifts = []
     for axis in axes:
-        if node.levels is None and axis in AXES and axis not in node.grid:
+        check_axis(axis, (*own, *AXES))
+        if node.levels is None and axis not in node.grid:
             raise ValueError(f"shift.grid lacks the axis {axis}: add levels as shift.grid.{axis}, or set shift.levels")
         levels = listed(node.grid.get(axis, []) if node.levels is None else node.levels)
         if axis == "composition":
@@ -283,7 +287,7 @@ def chosen_shifts(task: Task, node: DictConfig) -> tuple[Shift, ...]:
         if len(set(levels)) < len(levels):
             raise ValueError(f"shift.levels={levels} names a level twice: name each once")
         pairs = [(kind, domain) for domain in domains for kind in kinds] if axis == "format" else [("-", "-")]
-        shifts += [Shift(axis, tuple(levels), kind, domain) for kind, domain in pairs]
+        shifts += [Shift(axis, tuple(levels), kind, domain, own.get(axis)) for kind, domain in pairs]
     for name, chosen in (("axis", axes), ("kind", kinds), ("domain", domains)):
         if not chosen or len(set(map(str, chosen))) < len(chosen):
             raise ValueError(f"shift.{name}={chosen} must name at least one, and each once")

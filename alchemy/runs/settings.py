@@ -62,7 +62,8 @@ def audit(cfg: DictConfig) -> None:
         if key not in BUILT and key in known:
             plain(key, value)
     within("shift", resolved(cfg, "shift"), own()["shift"], "settings, as in conf/config.yaml")
-    within("shift.grid", resolved(cfg, "shift.grid"), AXES)
+    check("shift.own", mine := resolved(cfg, "shift.own"), dict[str, str])
+    within("shift.grid", resolved(cfg, "shift.grid"), (*AXES, *mine))
     if (minutes := resolved(cfg, "minutes")) is not None:
         within("minutes", minutes, ("model", "job"), "minutes of a core, such as {model: 3, job: 1}, or null")
         for name in ("model", "job"):

@@ -25,6 +25,7 @@ from alchemy.runs import moved
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 STUDY = ("bench",)  # what a study is handed, before its own settings
 MODEL = ("vocabulary_size", "vocabulary")
+SHIFT = ("task", "level")
 SPECIAL = ("_args_", "_recursive_", "_convert_", "_partial_", "_target_")
 
 
@@ -49,6 +50,8 @@ def place(group: str) -> Place:
         return Place("a recipe: alchemy.training.Recipe", is_a(Recipe))
     if group == "study":
         return Place(f"a study: a function of {STUDY[0]}, and its own settings", is_study, STUDY)
+    if group == "shift":
+        return Place(f"a shift: a function of {' and '.join(SHIFT)}, as in alchemy/data/shift.py", is_shift, SHIFT)
     assert group == "model", group
     return Place("a model: a class like alchemy.models.Transformer", is_form, MODEL)
 
@@ -79,6 +82,14 @@ def is_study(target: Any) -> bool:
         return False
     given = [one.name for one in parameters_of(target).values() if one.kind is not one.KEYWORD_ONLY]
     return tuple(given) == STUDY
+
+
+def is_shift(target: Any) -> bool:
+    """Whether this is a function of a task and a level; what else it takes has a default."""
+    if not isfunction(target):
+        return False
+    own = list(parameters_of(target).values())
+    return tuple(one.name for one in own[:2]) == SHIFT and all(one.default is not one.empty for one in own[2:])
 
 
 def is_form(target: Any) -> bool:
@@ -127,14 +138,14 @@ def imported(name: str) -> Any:
 
 
 def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any:
-    """The object that the `_target_` at `path` names. Raises ValueError for one that does not belong there, or, unless
+    """The object that the setting at `path` names. Raises ValueError for one that does not belong there, or, unless
     `known` is None, for one that is not among them; then nothing is imported.
     """
     if not isinstance(name, str) or not DOTTED.fullmatch(name):
-        raise ValueError(f"{path}._target_={shown(name)} names nothing: it must be {where.what}")
+        raise ValueError(f"{path}={shown(name)} names nothing: it must be {where.what}")
     if known is not None and name not in known:
         raise ValueError(
-            f"{path}._target_={shown(name)} is from a stored record, and no option of conf/ names it, so it is not "
+            f"{path}={shown(name)} is from a stored record, and no option of conf/ names it, so it is not "
             "called: if it is yours, name the folder of your options with --config-dir DIR"
         )
     try:
@@ -142,11 +153,11 @@ def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"{path}._target_={shown(name)} cannot be imported ({reason}): correct it, and see that no file in this "
+            f"{path}={shown(name)} cannot be imported ({reason}): correct it, and see that no other file in this "
             f"folder is called {name.partition('.')[0]}.py"
         ) from error
     if not where.fits(target):
-        raise ValueError(f"{path}._target_={shown(name)} does not belong there: it must be {where.what}")
+        raise ValueError(f"{path}={shown(name)} does not belong there: it must be {where.what}")
     return target
 
 
@@ -156,7 +167,7 @@ def verify(path: str, settings: Any, where: Place, known: Iterable[str] | None =
     """
     if not isinstance(settings, Mapping) or "_target_" not in settings:
         raise ValueError(f"{path}={shown(settings)} must be settings with a _target_, as in conf/: {where.what}")
-    target = find(path, settings["_target_"], where, known)
+    target = find(f"{path}._target_", settings["_target_"], where, known)
     if settings.get("_partial_", False) is not bool(where.later):
         told = "true: more is given later" if where.later else "left out"
         raise ValueError(f"{path}._partial_={shown(settings.get('_partial_'))} must be {told}")
@@ -237,9 +248,17 @@ def within(path: str, settings: Any, known: Any, what: str = "") -> None:
 
 @cache
 def named_in(*folders: Path) -> frozenset[str]:
-    """Every `_target_` that stands in the option files of these folders."""
+    """Every `_target_`, and every axis of one's own, that stands in the option files of these folders."""
     files = [file for folder in folders for file in sorted(folder.rglob("*.yaml"))]
-    return frozenset(name for file in files for name in named(OmegaConf.to_container(OmegaConf.load(file))))
+    options = [OmegaConf.to_container(OmegaConf.load(file)) for file in files]
+    return frozenset(name for settings in options for name in (*named(settings), *own_axes(settings).values()))
+
+
+def own_axes(settings: Any) -> dict[str, str]:
+    """The dotted names of functions in `shift.own`, by their axes; none, if there are no such settings."""
+    shift = settings.get("shift") if isinstance(settings, Mapping) else None
+    own = shift.get("own") if isinstance(shift, Mapping) else None
+    return {axis: name for axis, name in own.items() if isinstance(name, str)} if isinstance(own, Mapping) else {}
 
 
 def named(settings: Any) -> Iterator[str]:

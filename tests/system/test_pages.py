@@ -41,7 +41,8 @@ def follow(page, root):
         file = root / path
         if not side:
             assert not file.exists(), f"{path} is there already"
-            file.write_text(text, encoding="utf-8")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(rest if rest.startswith("# @package") else text, encoding="utf-8")  # that must stand first
             continue
         known = file.read_text(encoding="utf-8")
         assert known.count(line + "\n") == 1, f"{page.name}: {path} has no such line, or several: {line}"
@@ -53,7 +54,8 @@ def type_in(root, command, *more):
     """Runs one command of a page as a process of its own."""
     words = [*command.split(), *more]
     assert words[:2] == ["python", "-m"], command
-    known = {**environment(), "PYTHONPATH": str(root)}
+    plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "alchemy.testing.plugin,pytest_timeout"}
+    known = {**environment(), **plugins, "PYTHONPATH": str(root)}  # the copy's own plugin, whatever is installed
     return subprocess.run(
         [sys.executable, *words[1:]], cwd=root, capture_output=True, text=True, env=known, timeout=900, check=False
     )
