@@ -153,8 +153,8 @@ def fit_model(
 
     The rows are a pure function of task, recipe and seed, and one thread gives one result, bit for bit, also when it
     was stopped and goes on from what its `checkpointer` has. Fine-tuning gives its own `objective`, the losses of so
-    many steps, and `held_out` problems to check on. Weights that ask for no gradient stay as they are. Raises ValueError,
-    which begins with the setting of the recipe to change, for a loss that is no number.
+    many steps, and `held_out` problems to check on. Weights that ask for no gradient stay as they are. Raises
+    ValueError, which begins with the setting of the recipe to change, for a loss that is no number.
     """
     if held_out is None:
         held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
