@@ -1,4 +1,4 @@
-"""What Hypothesis draws of a world: levels of its axes, distributions, batches; pip install 'shift-alchemy[testing]'.
+"""What Hypothesis draws of a world: levels of its axes, distributions and batches. It needs the extra testing.
 
 @given(batches(task))
 def test_every_row_ends(batch):
@@ -14,6 +14,7 @@ from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES, asking
 from alchemy.data.task import SIXTEENTHS, Distribution, Side, Task
+from alchemy.errors import extra
 from alchemy.testing.checks import Axis
 from alchemy.testing.grounds import Grounds, shift_of
 
@@ -21,7 +22,7 @@ try:
     from hypothesis import assume
     from hypothesis import strategies as st
 except ImportError:
-    raise ImportError("hypothesis is not installed: pip install 'shift-alchemy[testing]'") from None
+    raise ImportError(f"hypothesis is not installed: {extra('testing')}") from None
 
 
 def levels(axis: Axis, task: Task) -> st.SearchStrategy[int]:

@@ -11,9 +11,9 @@ from alchemy.data.shift import AXES, Shift, axis_module, describe, lengthen, mov
 from alchemy.results.digests import sha256, write_json
 from alchemy.runs.job import work
 from alchemy.runs.plan import examine, plan
-from alchemy.runs.rerun import main as rerun
 from alchemy.runs.settings import CONF
 from alchemy.runs.targets import named_in, own_axes
+from tests.helpers.command import word
 from tests.helpers.mistakes import said
 
 WORDS = ["model.layers=1", "model.heads=2", "model.width=8", "train.steps=2", "train.batch=4", "train.check_problems=4"]
@@ -157,12 +157,12 @@ def test_a_job_with_it_comes_out_again_where_its_options_are_named(module, tmp_p
     assert '"axis": "narrow"' in cells
     assert '"setting": "F1F1"' in cells
     assert {name.partition(" ")[0] for name in facts["rows_of"]} == {"narrow", "task"}
-    assert rerun([str(home)]) == 1
+    assert word("rerun")([str(home)]) == 1
     assert "shift.own.narrow=shifts_of_mine.narrow is from a stored record" in capsys.readouterr().err
     (tmp_path / "options" / "experiment").mkdir(parents=True)
     option = tmp_path / "options" / "experiment" / "narrow.yaml"
     option.write_text("# @package _global_\nshift: {own: {narrow: shifts_of_mine.narrow}}\n")
-    assert rerun([str(home), "--config-dir", str(tmp_path / "options")]) == 0, capsys.readouterr().err
+    assert word("rerun")([str(home), "--config-dir", str(tmp_path / "options")]) == 0, capsys.readouterr().err
 
 
 def test_a_shift_is_a_value():

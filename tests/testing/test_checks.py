@@ -75,7 +75,7 @@ def test_without_hypothesis_its_extra_is_named():
     code = "import sys; sys.modules['hypothesis'] = None; import alchemy.testing.strategies"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
     assert done.stderr.splitlines()[-1] == (
-        "ImportError: hypothesis is not installed: pip install 'shift-alchemy[testing]'"
+        "ImportError: hypothesis is not installed: pip install '.[testing]' in the lab's checkout"
     )
 
 
