@@ -11,7 +11,6 @@ from alchemy.data.shift import AXES, Shift, axis_module, describe, lengthen, mov
 from alchemy.results.digests import sha256, write_json
 from alchemy.runs.job import work
 from alchemy.runs.plan import examine, plan
-from alchemy.runs.rerun import main as rerun
 from alchemy.runs.settings import CONF
 from alchemy.runs.targets import named_in, own_axes
 from tests.helpers.mistakes import said
@@ -23,6 +22,7 @@ MODULE = """
 from dataclasses import replace
 
 from alchemy.data.shift import asking
+from tests.helpers.command import word
 
 
 def narrow(task, level):
@@ -157,6 +157,7 @@ def test_a_job_with_it_comes_out_again_where_its_options_are_named(module, tmp_p
     assert '"axis": "narrow"' in cells
     assert '"setting": "F1F1"' in cells
     assert {name.partition(" ")[0] for name in facts["rows_of"]} == {"narrow", "task"}
+    rerun = word("rerun")
     assert rerun([str(home)]) == 1
     assert "shift.own.narrow=shifts_of_mine.narrow is from a stored record" in capsys.readouterr().err
     (tmp_path / "options" / "experiment").mkdir(parents=True)
