@@ -266,6 +266,7 @@ def test_the_interval_of_a_difference_is_that_of_a_slow_bootstrap():
     assert [low[0], high[0]] == pytest.approx(np.percentile(drawn, (2.5, 97.5)), abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_large_sweep_has_a_small_page(tmp_path):
     """300 cells of three seeds: 100 variants at three cells each. Seconds are printed, not tested."""
     make(

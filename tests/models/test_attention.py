@@ -97,6 +97,7 @@ def test_there_is_no_second_derivative():
         slope.sum().backward()
 
 
+@pytest.mark.slow
 def test_it_compiles_where_nothing_can_be_kept(tmp_path):
     """The folder of the compiled code cannot be written: compiled again by each process, and used."""
     code = (

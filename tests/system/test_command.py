@@ -93,6 +93,7 @@ def test_two_processes_that_want_one_model_train_it_once(tmp_path):
     assert len([path for path in (tmp_path / "outputs" / "models").iterdir() if path.is_dir()]) == 1
 
 
+@pytest.mark.slow
 def test_a_folder_with_other_files_is_neither_used_nor_touched(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
@@ -103,6 +104,7 @@ def test_a_folder_with_other_files_is_neither_used_nor_touched(tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_a_picture_can_be_drawn_again(sweep):
     folder, done = sweep
     picture = folder / done.stdout.splitlines()[-1]
@@ -112,6 +114,7 @@ def test_a_picture_can_be_drawn_again(sweep):
     assert picture.exists()
 
 
+@pytest.mark.slow
 def test_a_mistake_leaves_nothing_behind(tmp_path):
     for words in (["model.width=33"], ["-m", "model.width=33,35"], ["task=cypher"], ["shift.axsi=task"]):
         done = alchemy(tmp_path, *words)
@@ -121,6 +124,7 @@ def test_a_mistake_leaves_nothing_behind(tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_outputs_that_cannot_be_written_are_named(tmp_path):
     (tmp_path / "outputs").write_text("a file")
     done = alchemy(tmp_path, *TINY)

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from alchemy.testing.laws_of_shifts import SHIFT_LAWS
 from alchemy.testing.laws_of_worlds import WORLD_LAWS
 from alchemy.testing.learnable import LEARNABLE
@@ -10,6 +12,7 @@ from tests.helpers.worlds import ROOT
 PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_its_examples_run_and_print_what_it_shows(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     space = {"__name__": __name__}

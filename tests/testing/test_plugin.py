@@ -61,6 +61,7 @@ def test_options_are_left_alone_where_no_laws_are_asked_for(options):
     assert "no tests ran" in done.stdout
 
 
+@pytest.mark.slow
 def test_worlds_and_axes_among_options_are_tested_law_by_law(options):
     done = pytest_of(options.parent, "-v", "--laws", "options")
     assert done.returncode == 0, done.stdout

@@ -322,6 +322,7 @@ def paid(kind, steps):
     return told, right(taught(objective, recipe, beginner()))
 
 
+@pytest.mark.slow
 def test_right_answers_grow_where_they_are_paid_for_and_not_by_chance():
     before = right(beginner())
     told, after = paid("exact", 60)
