@@ -36,7 +36,7 @@ def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
     return tabled(rows)
 
 
-def from_records(records: Iterable[Record], job: int = 0) -> pd.DataFrame:
+def from_records(records: Iterable[Record], job: int = -1) -> pd.DataFrame:
     """One row a record, as `load` reads them from a folder: of one job, that of a notebook."""
     return tabled([{"job": job, **record.at} | looked_at(asdict(record)) for record in records])
 
