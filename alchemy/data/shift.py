@@ -276,7 +276,7 @@ def moving(axis: str | Move | Shift) -> Move:
 
 def axis_module(axis: str | Move | Shift) -> str:
     """The dotted name of the module that defines an axis, which is given by its name, as a function, or by its Shift.
-    Names of stored results depend on it.
+    Stored results are kept apart by the code of this module.
 
     >>> axis_module("length")
     'alchemy.data.shift'

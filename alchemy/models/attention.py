@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from alchemy.models import attention_kernels as kernels
 
-LONGEST, WIDEST, FEWEST = 64, 16, 32  # tokens and width of a head at most, rows at least, with which the kernel is faster
+LONGEST, WIDEST, FEWEST = 64, 16, 32  # most tokens, widest head, fewest rows: where the kernel is faster
 
 
 def attend(mixed: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from alchemy.models.compiled import keep_checked
 
-WIDE = 64  # rows in a tile: loops over them are long enough to be unrolled, and a tile stays in the cache
+WIDE = 64  # rows in a tile: long enough loops to be unrolled, and a tile fits the cache
 Array = NDArray[np.float32]
 ONE, LOG2_E, LN_2, LEAST = (
     np.float32(1),
@@ -23,8 +23,8 @@ ONE, LOG2_E, LN_2, LEAST = (
     np.float32(0.6931471805599453),
     np.float32(-87),
 )
-TERMS = tuple(np.float32(term) for term in (1 / 120, 1 / 24, 1 / 6, 0.5, 1, 1))  # of the exponential's series, after 1/720
-BIAS, MANTISSA = np.float32(127), np.float32(1 << 23)  # of 32-bit floats: the bias of the exponent, and the bits below it
+TERMS = tuple(np.float32(term) for term in (1 / 120, 1 / 24, 1 / 6, 0.5, 1, 1))  # of e^x, after 1/720
+BIAS, MANTISSA = np.float32(127), np.float32(1 << 23)  # of 32-bit floats: bias of the exponent, size of the mantissa
 
 
 # Sums in any order, numbers finite; but divisions exact: some processors' quick reciprocal is off by the last bit.

@@ -17,8 +17,8 @@ DIGEST = hashlib.sha256().digest_size  # bytes
 
 
 class CheckedFiles(IndexDataCacheFile):
-    """Numba's index and data files of one function, with checksums. A file that cannot be read counts as missing, and
-    one that cannot be written is left out.
+    """Numba's index and data files of one function, with checksums. A file that cannot be read counts as missing. If
+    one cannot be written, the function is compiled again next time.
     """
 
     def _load_index(self) -> dict[Any, str]:

@@ -156,7 +156,8 @@ def merge(model: Transformer) -> None:
 
 
 def matrices(model: Transformer) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    """Yields every linear layer of the blocks, with its parent module and its name there, in the order of the weights.
+    """Yields every linear layer of the blocks in the order of the weights, with its parent module
+    and its name there.
     """
     for parent in model.blocks.modules():
         for name, child in parent.named_children():

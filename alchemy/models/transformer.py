@@ -134,9 +134,8 @@ class Transformer(nn.Module):
         self.context, self.heads, self.width = context, heads, width
         self.spread = SPREAD
         self.tokenizer: Tokenizer | None = None  # for a model that reads subword tokens
-        self.precision: Precision = (
-            "float32"  # of its layers' products; weights, residual stream and logits are float32
-        )
+        # of the products in the layers; weights, residual stream and logits are always float32
+        self.precision: Precision = "float32"
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.places = nn.Embedding(context, width) if positions in ("learned", "both") else None
         self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
