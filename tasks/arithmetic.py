@@ -124,9 +124,7 @@ class Arithmetic:
 
     @cached_property
     def tables(self) -> NDArray[np.int16]:
-        """The token id that each operation makes of each token id (R, V). Symbols that are no
-        digits stay as they are.
-        """
+        """The token id that each operation makes of each token id (R, V). Symbols other than digits stay the same."""
         first = self.vocabulary.first_atom
         tables = np.tile(np.arange(len(self.vocabulary), dtype=np.int16), (len(self.operations), 1))
         for rule, operation in enumerate(self.operations):

@@ -220,9 +220,7 @@ class Cipher:
         return elements
 
     def numbered(self, numbers: NDArray[np.int64], length: int) -> NDArray[np.int16]:
-        """Token ids (B, length) of the elements with these numbers (B,) in lexicographic order, from 0 to 26^length -
-        1.
-        """
+        """Token ids (B, length) of the elements with these numbers (B,) in lexicographic order, counted from 0."""
         weights = 26 ** np.arange(length - 1, -1, -1, dtype=np.int64)
         return (numbers[:, None] // weights % 26 + self.vocabulary.first_atom).astype(np.int16)
 

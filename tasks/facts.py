@@ -126,9 +126,7 @@ class Facts:
         self, where: Distribution, count: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
         which = choose(where, count, rng)
-        if (
-            where.length != self.length
-        ):  # no entity has such a name; `apply` still gives it attributes, which are never stated
+        if where.length != self.length:  # no entity has so many names; `apply` still gives attributes, never stated
             first = self.vocabulary.first_atom + self.values
             return rng.integers(first, first + self.names, (count, where.length)).astype(np.int16), which
         self.check(where)
@@ -230,9 +228,7 @@ def scramble(mixed: NDArray[np.uint64], place: int) -> NDArray[np.uint64]:
 
 
 def syllables(number: int) -> tuple[str, ...]:
-    """`number` different names, all of as many syllables as are needed for that: ba, be, bi, ..., or baba, babe, babi,
-    ...
-    """
+    """`number` different names of equally many syllables, as few as suffice: ba, be, ..., or baba, babe, ..."""
     found = [""]
     while len(found) < number:
         found = [name + consonant + vowel for name in found for consonant in "bdfghjklmnprstvz" for vowel in "aeiou"]
