@@ -1,1 +1,1 @@
-"""The worlds, one file each."""
+"""The tasks, also called worlds, one file each."""

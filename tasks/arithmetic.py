@@ -1,12 +1,12 @@
-"""Arithmetic: vectors of digits, and operations modulo p on each of them, composed k deep.
+"""Arithmetic: operations modulo p on every digit of a vector, composed up to a depth of k.
 
-A prompt says what to compute, not how to answer. A chain opens with its first operation and writes every step; a
-direct completion is the answer:
+A prompt says what to compute, not how to answer. A chain writes each operation and its result, and then the answer; a
+direct completion is the answer alone:
 
     3 0 7 1 [x+4] [2x]   [x+4] 7 4 0 5 [2x] 3 8 0 10 <answer> 3 8 0 10 </s>        (p = 11)
     3 0 7 1 [x+4] [2x]   3 8 0 10 </s>
 
-Shapes: B rows, l digits of an element, k operations of a composition.
+Shapes: B rows, l digits of an element, k operations of a composition, R operations, V symbols.
 """
 
 import re
@@ -24,17 +24,17 @@ from alchemy.data.sampling import choose
 from alchemy.data.task import Composition, Distribution, Holdout, Kind
 from alchemy.data.vocabulary import Vocabulary
 
-MOST = 1 << 18  # compositions of one depth
+MOST = 1 << 18  # the most compositions of one depth
 OPERATION = re.compile(r"(\d*)x(?:\*\*(\d+))?(?:\+(\d+))?")
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """`operations` are written such as x+4, 2x, x**3 or 2x**3+1, all modulo the prime `modulus`, on each of `length`
-    digits. Training asks for compositions of each of `depths`, so many as `compositions` says of each depth (0: all),
-    in `shares`; `chains` is the share of each depth's rows that is written with a chain. `held_out` compositions of the
-    deepest kind are never in training. `draw` decides which they are. Operations are asked for alike, or as often as
-    `often` says, against one another.
+    """`operations` are written such as x+4, 2x, x**3 or 2x**3+1, and act modulo the prime `modulus` on each of `length`
+    digits. Training has, for each of `depths`, so many compositions of that depth as `compositions` says (0: all), the
+    share of problems in `shares`, and the share of rows with a chain in `chains`. `held_out` compositions of the
+    largest depth are kept out of training. The seed `draw` decides which compositions these are. Operations occur
+    equally often (`often` empty), or in the ratios of `often`. Raises ValueError for numbers that do not fit.
     """
 
     modulus: int
@@ -78,6 +78,9 @@ class Arithmetic:
         self.check_depths()
 
     def check_depths(self) -> None:
+        """Raises ValueError for depths, compositions, shares, chains or held-out compositions that do not fit one
+        another.
+        """
         sizes = {name: len(getattr(self, name)) for name in ("depths", "compositions", "shares", "chains")}
         if not self.depths or min(self.depths) < 1 or len(set(self.depths)) < len(self.depths):
             raise ValueError(
@@ -106,7 +109,7 @@ class Arithmetic:
                 )
 
     def table(self, operation: str) -> NDArray[np.int64]:
-        """(p,) what an operation makes of each digit."""
+        """The result of an operation for each digit (p,)."""
         factor, power, more = OPERATION.fullmatch(operation).groups()  # type: ignore[union-attr]
         digits = [pow(digit, int(power or 1), self.modulus) for digit in range(self.modulus)]
         return (int(factor or 1) * np.array(digits) + int(more or 0)) % self.modulus
@@ -121,7 +124,7 @@ class Arithmetic:
 
     @cached_property
     def tables(self) -> NDArray[np.int16]:
-        """(R, V) for each operation and token id the id that it becomes; other symbols stay what they are."""
+        """The token id that each operation makes of each token id (R, V). Symbols other than digits stay the same."""
         first = self.vocabulary.first_atom
         tables = np.tile(np.arange(len(self.vocabulary), dtype=np.int16), (len(self.operations), 1))
         for rule, operation in enumerate(self.operations):

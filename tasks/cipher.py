@@ -1,12 +1,13 @@
-"""The cipher world: short elements of letters, rotated, shifted and reversed by compositions of rules.
+"""The cipher task: short elements of letters, which compositions of rules rotate, shift and reverse.
 
-A problem is an element and a composition, and its chain writes every intermediate element with the rules still to
-do, exactly as the published data set does:
+A problem is an element and a composition. The chain writes every intermediate element with the rules that are still to
+apply, exactly as the published data set does:
 
     A B C D [F1] [F2] <think>   N O P Q [F2]   <answer> O P Q N </s>
 
 Source: arXiv:2508.01191, section 4.1; the token order is that of its released data.
-Shapes: B rows, l atoms of an element, k rules of a composition, T tokens.
+
+Shapes: B rows, l atoms of an element, k rules of a composition, T tokens, V symbols.
 """
 
 import re
@@ -37,13 +38,16 @@ class UnknownRule(ValueError, KeyError):
 
 @dataclass(frozen=True)
 class Cipher:
-    """`rules` are [F1], [F2], ... in order, each `rotate n` (every letter n on), `roll n` (the element n to the
-    left, cyclically) or `reverse`. Training draws `training` compositions over elements of `length` letters, never
-    the letters of `unseen_atoms`, and each other letter never at place i where i = its number modulo
-    `unseen_places` (0: everywhere), or only at places i = its number modulo `seen_places` (0: everywhere). `shares`
-    of the training compositions add up to 1 (empty: all alike). `cot` writes chains; without it a prompt asks for
-    the answer at once. `unseen` are compositions kept out of training that stand for all new ones. With `source`, a
-    file of the published schema, training is what the file holds, and nothing else is kept out.
+    """`rules` are [F1], [F2], ... in order, each `rotate n` (every letter moves n on in the alphabet), `roll n` (the
+    element moves n to the left, cyclically) or `reverse`. Training draws the compositions `training`, in `shares`
+    (empty: equally often; otherwise scaled to add up to 1), on elements of `length` letters.
+
+    Training never has the letters of `unseen_atoms`. With `unseen_places` n above 0, it never has a letter at a place
+    whose number equals the letter's modulo n; with `seen_places` n above 0, it has each letter only at such places.
+    Letters and places are numbered from 0. `unseen` are compositions kept out of training, which stand for all new
+    ones. `cot` writes chains; without it, prompts ask for the answer at once. With `source`, a file of the published
+    schema, the problems of training are those of the file, and no letters or places are kept out. Raises ValueError for
+    settings that do not fit.
     """
 
     rules: tuple[str, ...]
@@ -84,6 +88,7 @@ class Cipher:
             self.take(read(self.source, replace(self, source="")))
 
     def check_held_out(self) -> None:
+        """Raises ValueError for letters or places that cannot be kept out of training."""
         if strange := set(self.unseen_atoms) - set(ascii_uppercase):
             raise ValueError(f"unseen_atoms={self.unseen_atoms} has {min(strange)!r}: use letters A to Z alone")
         for name in ("unseen_places", "seen_places"):
@@ -98,7 +103,7 @@ class Cipher:
             )
 
     def take(self, problems: Problems) -> None:
-        """Makes the problems of a file those of training."""
+        """Makes the problems of a file the problems of training."""
         own = {
             "problems_read": problems,
             "sides_read": sides(problems, self.vocabulary),
@@ -111,7 +116,9 @@ class Cipher:
             object.__setattr__(self, name, value)
 
     def read_from(self, where: Distribution) -> bool:
-        """Whether the problems of `where` are those of the file."""
+        """Whether problems of `where` are drawn from those of the file: there is one, and it has this length and all
+        these compositions.
+        """
         return bool(self.source) and where.length == self.length and set(where.compositions) <= set(self.problems_read)
 
     @cached_property
@@ -128,7 +135,9 @@ class Cipher:
         return Distribution(tuple(composition for composition, _ in mixed), self.length, held_out, shares=named)
 
     def parse(self, name: str) -> Composition:
-        """Rule ids of a composition written F1F2, or [F1] [F2]. Raises UnknownRule, and ValueError for none."""
+        """The rule ids of a composition written F1F2, or [F1] [F2]. Raises UnknownRule for a rule that the task lacks,
+        and ValueError for a text without rules.
+        """
         words = re.findall(r"\[?F\d+\]?|\S+?(?=\[?F\d|\s|$)", name)
         tokens = [word if word.startswith("[") else f"[{word}]" for word in words]
         known = self.vocabulary.rules
@@ -145,7 +154,7 @@ class Cipher:
         return "".join(self.vocabulary.rules[rule].strip("[]") for rule in composition)
 
     def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
-        """(..., l) token ids of elements after one rule; anything that is not a letter stays what it is."""
+        """The token ids of elements (..., l) after one rule. `rotate` leaves anything that is not a letter as it is."""
         rotation, shift, _ = RULE.fullmatch(self.rules[rule]).groups()  # type: ignore[union-attr]
         if rotation:
             return self.rotated(int(rotation) % 26)[elements]
@@ -154,14 +163,16 @@ class Cipher:
         return elements[..., ::-1]
 
     def rotated(self, n: int) -> NDArray[np.int16]:
-        """(V,) for each token id the id of the letter n on; other symbols map to themselves."""
+        """The token id of the letter n on, for each token id (V,). Other symbols stay as they are."""
         ids = np.arange(len(self.vocabulary), dtype=np.int16)
         first = self.vocabulary.first_atom
         ids[first:] = first + (np.arange(26) + n) % 26
         return ids
 
     def atoms_at(self, place: int) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
-        """Token ids of the letters that training puts at `place`, that it puts elsewhere only, and that it lacks."""
+        """Token ids of three kinds of letters: those that training has at `place`, those that it has at other places
+        only, and those that it never has.
+        """
         letters = np.arange(26, dtype=np.int16)
         unseen = np.isin(letters, [ascii_uppercase.index(atom) for atom in self.unseen_atoms])
         every = self.unseen_places or self.seen_places
@@ -171,7 +182,9 @@ class Cipher:
         return tuple(letters[kind] + self.vocabulary.first_atom for kind in kinds)  # type: ignore[return-value]
 
     def patterns(self, where: Distribution) -> dict[tuple[int, ...], int]:
-        """Which of the three kinds of `atoms_at` stands at each place, with the number of such elements in `where`."""
+        """The possible patterns of an element of `where`, each with the number of elements that have it. A pattern
+        gives for each place the kind of its letter, an index into the result of `atoms_at`.
+        """
         sizes = [[len(pool) for pool in self.atoms_at(place)] for place in range(where.length)]
         patterns = [
             tuple(1 if i in novel else 2 if i in unseen else 0 for i in range(where.length))
@@ -186,7 +199,7 @@ class Cipher:
         return len(where.compositions) * sum(self.patterns(where).values())
 
     def elements(self, where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.int16]:
-        """(count, l) token ids, uniform over the elements of `where`."""
+        """Token ids (count, l) of elements drawn uniformly from those of `where`."""
         pools = [self.atoms_at(place) for place in range(where.length)]
         patterns = self.patterns(where)
         sizes = np.array(list(patterns.values()), dtype=float)
@@ -207,7 +220,7 @@ class Cipher:
         return elements
 
     def numbered(self, numbers: NDArray[np.int64], length: int) -> NDArray[np.int16]:
-        """(B, length) token ids of the elements with these numbers in lexicographic order, from 0 to 26^length - 1."""
+        """Token ids (B, length) of the elements with these numbers (B,) in lexicographic order, counted from 0."""
         weights = 26 ** np.arange(length - 1, -1, -1, dtype=np.int64)
         return (numbers[:, None] // weights % 26 + self.vocabulary.first_atom).astype(np.int16)
 

@@ -1,6 +1,6 @@
-"""Diversity: the cipher world with many rules, trained on some of all their compositions and tested on others.
+"""Diversity: the cipher task with many rules. Training has a number of the pairs of rules, and tests have others.
 
-How many different compositions must training show before a model composes rules that it has never seen composed?
+How many different compositions must training have before a model composes rules that it has never seen composed?
 """
 
 from itertools import product
@@ -12,10 +12,11 @@ from tasks.cipher import Cipher
 
 
 def diverse(rules: tuple[str, ...], spare: int, compositions: int, held_out: int, draw: int, length: int) -> Cipher:
-    """A Cipher trained on `compositions` of all pairs of rules, tested on `held_out` others.
+    """A Cipher trained on `compositions` of all pairs of rules, with `held_out` other pairs to test on.
 
-    The last `spare` rules are in no pair: they are the unseen rules. `draw` puts all pairs in a random order; training
-    is its beginning, so more compositions contain fewer, and its end is held out.
+    The last `spare` rules are in no pair: they are the unseen rules. The seed `draw` puts all pairs in a random order.
+    Training has the first of them, so a larger `compositions` includes a smaller one, and the last are held out. Raises
+    ValueError for numbers that do not fit.
     """
 
     known = len(rules) - spare

@@ -1,11 +1,13 @@
-"""Facts: entities with attributes that nothing but memory can tell, asked for by relation, one hop or two.
+"""Facts: entities with random attributes, which only memory can know. A question names an entity and one or two
+relations.
 
     kai lem [age]          4 1 </s>                                     or   [age] 4 1 <answer> 4 1 </s>
     kai lem [boss] [age]   [boss] rud bo [age] 7 0 <answer> 7 0 </s>
 
 Every attribute is drawn uniformly and independently of all others, so a model that has stored all of them has stored
-their number times log2 of the number of values, in bits. Facts of the training side are those that are stated; one of
-the test side can only be guessed. A two-hop question is asked only of facts that are stated.
+their number times log2 of the number of values, in bits. Facts on the train side of the split are stated in training;
+those on the test side can only be guessed. A question of two relations (two hops) is asked only where all facts that it
+needs are stated.
 
 Shapes: B rows, l names of an entity (and atoms of an attribute), k relations of a composition.
 """
@@ -24,16 +26,17 @@ from alchemy.data.sampling import choose, in_side, stir
 from alchemy.data.task import Composition, Distribution, Kind
 from alchemy.data.vocabulary import Vocabulary
 
-MOST = 1 << 24  # entities that names may make
-TRIES = 1000  # draws for a question all of whose facts are stated
+MOST = 1 << 24  # the most entities that names may make
+TRIES = 1000  # the most draws until all facts of a question are stated
 
 
 @dataclass(frozen=True)
 class Facts:
-    """`entities` have `length` names out of `names`, and an attribute for each of `relations`: `length` of `values`
-    digits; those of the first `links` relations are entities instead. Questions are of one hop, and a share `two_hops`
-    of two, by a link and then another relation; `chains` is the share of each kind that is written with a chain.
-    Entities are asked about alike, or the r-th of them as r to the power of minus `zipf`. `draw` decides all facts.
+    """`entities` have `length` names out of `names`, and an attribute for each of `relations`: `length` digits out of
+    `values`, or, for the first `links` relations, another entity. Questions have one relation, and a share `two_hops`
+    of them has two, a link and then any relation. `chains` are the shares of rows with a chain, for one and for two
+    relations. Entities occur equally often (`zipf` 0), or the r-th of them in proportion to r to the power of minus
+    `zipf`. The seed `draw` decides all facts. Raises ValueError for numbers that do not fit.
     """
 
     entities: int
@@ -85,19 +88,21 @@ class Facts:
 
     @cached_property
     def people(self) -> NDArray[np.int16]:
-        """(entities, l) token ids of the names of all entities, the most asked about first."""
+        """Token ids of the names of all entities (entities, l), the most frequent one first."""
         first = self.vocabulary.first_atom + self.values
         numbers = np.random.default_rng([self.draw, 2]).permutation(self.names**self.length)[: self.entities]
         return (first + numbers[:, None] // self.names ** np.arange(self.length) % self.names).astype(np.int16)
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """(entities,) how often each is asked about; they add up to 1."""
+        """How often each entity occurs in questions (entities,), as shares that add up to 1."""
         weights = (1.0 + np.arange(self.entities)) ** -self.zipf
         return weights / weights.sum()
 
     def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
-        """(B,) how often each entity (B, l) is asked about, against the mean of all; 0 for one that there is not."""
+        """How often each entity (B, l) occurs in questions, relative to the mean of all, (B,); 0 for names of no
+        entity.
+        """
         names = {
             tuple(name): weight * self.entities for name, weight in zip(self.people.tolist(), self.weights, strict=True)
         }
@@ -105,7 +110,7 @@ class Facts:
 
     @property
     def bits(self) -> float:
-        """Of one attribute, in digits."""
+        """The information in one attribute of digits, in bits."""
         return self.length * log2(self.values)
 
     @cached_property
@@ -121,7 +126,7 @@ class Facts:
         self, where: Distribution, count: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
         which = choose(where, count, rng)
-        if where.length != self.length:  # nobody has such a name: attributes all the same, which nobody has stated
+        if where.length != self.length:  # no entity has so many names; `apply` still gives attributes, never stated
             first = self.vocabulary.first_atom + self.values
             return rng.integers(first, first + self.names, (count, where.length)).astype(np.int16), which
         self.check(where)
@@ -146,8 +151,8 @@ class Facts:
                 )
 
     def answerable(self, who: NDArray[np.intp], asked: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(B,) whether a question is of one hop, or all facts that it needs are stated; entities by their number (B,),
-        relations (B, k) with -1 after the last.
+        """Whether each question has one relation, or all facts that it needs are stated, as booleans (B,). `who` (B,)
+        are numbers of entities, and `asked` (B, k) relations with -1 after the last.
         """
         known = np.ones(len(who), dtype=bool)
         for place in range(asked.shape[1] if asked.shape[1] > 1 else 0):
@@ -158,7 +163,7 @@ class Facts:
 
     @cached_property
     def stated(self) -> NDArray[np.bool_]:
-        """(entities, relations) which facts are of the training side."""
+        """Which facts are on the train side of the split, as booleans (entities, relations)."""
         one_hop = Distribution(tuple((relation,) for relation in range(self.relations)), self.length)
         asked = np.repeat(np.arange(self.relations)[:, None], self.entities, axis=1)
         sides = [in_side(self.vocabulary, one_hop, self.people, which, "train") for which in asked]
@@ -166,7 +171,7 @@ class Facts:
 
     @cached_property
     def linked(self) -> NDArray[np.intp]:
-        """(entities, links) the number of the entity that each link of each leads to."""
+        """The number of the entity that each link of each entity leads to (entities, links)."""
         return np.stack([self.entity(self.mixed(link, self.people)) for link in range(self.links)], axis=1)
 
     def size(self, where: Distribution) -> int:
@@ -180,7 +185,7 @@ class Facts:
         )
 
     def mixed(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.uint64]:
-        """(B,) a hash of each fact: the names that it is about, and the relation."""
+        """A hash of each fact (B,), computed from the names of the entity and the relation."""
         keys = self.vocabulary.keys
         mixed = np.full(elements.shape[:-1], np.uint64(self.draw))
         for column in np.moveaxis(elements, -1, 0):
@@ -188,10 +193,13 @@ class Facts:
         return stir(mixed, keys[self.vocabulary.first_rule + rule])
 
     def entity(self, mixed: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """The number of an entity for each hash."""
         return (scramble(mixed, 0) % np.uint64(self.entities)).astype(np.intp)
 
     def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
-        """(B, l) attributes, a hash of names and relation: any element has them, of as many atoms as itself."""
+        """The attributes (B, l) of elements, which are computed from a hash of names and relation. Any element has one,
+        with as many atoms as the element.
+        """
         mixed = self.mixed(rule, elements)
         if rule < self.links and elements.shape[-1] == self.length:
             return self.people[self.entity(mixed)]
@@ -211,7 +219,7 @@ class Facts:
 
 
 def scramble(mixed: NDArray[np.uint64], place: int) -> NDArray[np.uint64]:
-    """A number for each of `mixed`, independent for each place: the finaliser of SplitMix64."""
+    """A random-looking number for each of `mixed`, independent for each `place`: the finaliser of SplitMix64."""
     with np.errstate(over="ignore"):
         mixed = mixed + np.uint64((place + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -220,7 +228,7 @@ def scramble(mixed: NDArray[np.uint64], place: int) -> NDArray[np.uint64]:
 
 
 def syllables(number: int) -> tuple[str, ...]:
-    """So many short names: ba, be, bi, ..., then those of three letters and more."""
+    """`number` different names of equally many syllables, as few as suffice: ba, be, ..., or baba, babe, ..."""
     found = [""]
     while len(found) < number:
         found = [name + consonant + vowel for name in found for consonant in "bdfghjklmnprstvz" for vowel in "aeiou"]

@@ -1,9 +1,9 @@
-"""A mixture of worlds in one vocabulary: each keeps its own problems and its own form, and shares its symbols.
+"""A mixture of tasks, called `worlds`, in one vocabulary. Each keeps its own problems and its own form.
 
-Atoms of the same name are one symbol in all worlds, so that knowledge and computing can interfere, and a query can
-recall an attribute and then compute with it (a composition of rules of two worlds).
+Atoms of the same name are one symbol in all worlds. So knowledge and computing can interfere, and a question can recall
+an attribute and then compute with it, by a composition of rules of two worlds.
 
-Shapes: B rows, l atoms of the longest element; shorter ones are padded.
+Shapes: B rows, l atoms of the longest element (shorter ones are padded), R rules, V symbols.
 """
 
 from dataclasses import dataclass, replace
@@ -19,14 +19,15 @@ from alchemy.data.sampling import choose, in_side
 from alchemy.data.task import Composition, Distribution, Exposed, Holdout, Kind, Terse, terse
 from alchemy.data.vocabulary import PAD, UNKNOWN, Vocabulary
 
-TRIES = 100  # draws for a problem that training has
+TRIES = 100  # the most draws until a problem is on the train side
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """`worlds`, and in `tokens` the share of all tokens that each has. Training begins with `early_rows` in which a
-    share `early_chains` of all problems that need several rules is written with a chain: the skill is learnt while
-    chains are common, and kept while they are rare.
+    """The tasks `worlds`, with the share of all training tokens that each has in `tokens`. During the first
+    `early_rows` of training, a share `early_chains` of the problems of several rules is written with a chain: a model
+    learns to compose while chains are common, and keeps the skill while they are rare. Raises ValueError for settings
+    that do not fit, and for a world that cannot answer both with and without a chain.
     """
 
     worlds: tuple[Terse, ...]
@@ -68,12 +69,12 @@ class Mixture:
 
     @cached_property
     def firsts(self) -> list[int]:
-        """The number of each world's first rule among all, and then that of all rules."""
+        """The number of each world's first rule among all rules, and then the number of all rules."""
         return np.cumsum([0, *(len(world.vocabulary.rules) for world in self.worlds)]).tolist()
 
     @cached_property
     def ours(self) -> list[NDArray[np.int16]]:
-        """For each world (V,) what the ids of its symbols are here."""
+        """For each world, the ids that its symbols have in the mixture (V of the world,)."""
         return [
             np.array([self.vocabulary.ids[name] for name in world.vocabulary.symbols], dtype=np.int16)
             for world in self.worlds
@@ -81,7 +82,9 @@ class Mixture:
 
     @cached_property
     def theirs(self) -> list[NDArray[np.int16]]:
-        """For each world (V,) what our ids are there; a symbol that it lacks is its noise token."""
+        """For each world, the ids that the symbols of the mixture have in it (V,). A symbol that it lacks is its noise
+        token.
+        """
         return [
             np.array([world.vocabulary.ids.get(name, UNKNOWN) for name in self.vocabulary.symbols], dtype=np.int16)
             for world in self.worlds
@@ -89,7 +92,9 @@ class Mixture:
 
     @cached_property
     def homes(self) -> NDArray[np.intp]:
-        """(R + 1,) the world that each rule is of; -1 at the end, and so for no rule."""
+        """The number of the world that each rule belongs to (R + 1,). The last entry is -1, so that the rule -1, no
+        rule, belongs to no world.
+        """
         return np.append(np.repeat(np.arange(len(self.worlds)), np.diff(self.firsts)), -1)
 
     @cached_property
@@ -112,7 +117,9 @@ class Mixture:
         )
 
     def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
-        """(B,) how often elements without padding are asked about, against the mean of their world that knows them."""
+        """How often training has each element (B, l), without padding, relative to the mean of the world that knows it,
+        (B,).
+        """
         found = [
             world.exposure(theirs[elements])
             for world, theirs in zip(self.worlds, self.theirs, strict=True)
@@ -145,7 +152,9 @@ class Mixture:
         return elements, which
 
     def check(self, where: Distribution, rules: NDArray[np.intp], own: NDArray[np.bool_]) -> None:
-        """Raises ValueError for a composition that recalls what another world made: nobody has stated that."""
+        """Raises ValueError for a composition that recalls a fact about the result of another world, since no fact
+        about it is ever stated.
+        """
         recalls = np.array([kind == "recall" for kind in (*self.kinds, "compute")])
         if (wrong := (recalls[rules] & ~own).any(axis=1)).any():
             raise ValueError(
@@ -163,8 +172,9 @@ class Mixture:
         count: int,
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
-        """Problems of one world for the compositions at `places` of `where`, by their shares, and the place of each;
-        `parts` are their rules in that world, and `further` whether rules of others follow.
+        """Problems of the world `number`, for the compositions at the indices `places` of `where`: elements, and the
+        index of each one's composition in `where`, drawn by their shares. `parts` are the rules of these compositions
+        within that world, and `further` marks those in which rules of other worlds follow.
         """
         world = self.worlds[number]
         shares = np.array(where.shares)[places] if where.shares else np.ones(len(places))
@@ -172,7 +182,7 @@ class Mixture:
         some = Distribution(compositions, self.length_in(number, where), shares=tuple((shares / shares.sum()).tolist()))
         elements, which = world.problems(some, count, rng)
         lacking = np.flatnonzero(further[which])
-        for _ in range(TRIES):  # what a further world goes on from must be known: a problem of the training side
+        for _ in range(TRIES):  # another world goes on from this result, so training must have it
             lacking = lacking[~in_side(world.vocabulary, some, elements[lacking], which[lacking], "train")]
             if not len(lacking):
                 return self.ours[number][elements], places[which]
@@ -184,7 +194,9 @@ class Mixture:
         raise ValueError(f"task.worlds: hardly any problem of {some.compositions} is one that training has")
 
     def length_in(self, number: int, where: Distribution) -> int:
-        """Atoms of an element of one world, as many more or fewer than its training has as `where` has."""
+        """The number of atoms of an element in one world, at least 1. It differs from that of the world's training by
+        as much as `where` differs from the training of the mixture.
+        """
         return max(where.length - self.train.length + self.worlds[number].train.length, 1)
 
     def size(self, where: Distribution) -> int:
@@ -198,7 +210,9 @@ class Mixture:
         return sum(sizes)
 
     def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
-        """What a world's rule makes of elements; symbols that the world lacks stay what they are."""
+        """The elements after a rule, by the world of the rule. An element with a symbol that this world lacks stays as
+        it is.
+        """
         number = int(self.homes[rule])
         read = self.theirs[number][elements]
         made = self.ours[number][self.worlds[number].apply(rule - self.firsts[number], read)]
@@ -217,14 +231,16 @@ class Mixture:
 
 
 def mixture(worlds: dict[str, Terse], tokens: dict[str, float], early_rows: int, early_chains: float) -> Mixture:
-    """A Mixture of named worlds, with the share of all tokens of each by its name."""
+    """A Mixture of `worlds`, with the share of all tokens of each in `tokens`, both by name. Raises ValueError if the
+    names differ.
+    """
     if set(worlds) != set(tokens):
         raise ValueError(f"tokens names {', '.join(tokens)}, and worlds {', '.join(worlds)}: name the same")
     return Mixture(tuple(worlds.values()), tuple(tokens[name] for name in worlds), early_rows, early_chains)
 
 
 def mean_tokens(world: Terse) -> float:
-    """Tokens of a row of training, on average."""
+    """The mean number of tokens of a row of training."""
     where = world.train
     element = np.full((1, where.length), world.vocabulary.first_atom, dtype=np.int16)
     number = len(where.compositions)

@@ -1,5 +1,5 @@
-"""The published data set's files as a world's training problems: one JSON object a line, of which `input` and `output`
-are read. Source: arXiv:2508.01191, the schema of its released data.
+"""Training problems from a file of the published data set's schema: one JSON object a line, of which `input` and
+`output` are read. Source: arXiv:2508.01191, the schema of its released data.
 """
 
 from functools import lru_cache
@@ -22,9 +22,9 @@ USES: dict[Side, str] = {"test": "measured on", "train": "learnt from", "valid":
 
 
 def read(file: str, task: Any) -> Problems:
-    """The problems of a file, whose outputs must be what the world `task` renders.
+    """The problems of a file, whose outputs must be what `task` renders.
 
-    Raises ValueError, naming file and line.
+    Raises ValueError, with the file and the line in its message.
     """
     path = Path(file)
     if not path.is_file():
@@ -35,6 +35,9 @@ def read(file: str, task: Any) -> Problems:
 
 @lru_cache(maxsize=2)
 def parsed(path: Path, changed: int, size: int, task: Any) -> Problems:  # noqa: ARG001 a changed file is read again
+    """The same as `read`. `changed` and `size` are those of the file, so that the cache holds for an unchanged file
+    only.
+    """
     vocabulary, length, first_line = task.vocabulary, 0, 0
     found: dict[Composition, list[list[int]]] = {}
     texts: dict[Composition, list[tuple[int, str]]] = {}
@@ -72,7 +75,7 @@ def parsed(path: Path, changed: int, size: int, task: Any) -> Problems:  # noqa:
 
 
 def sides(problems: Problems, vocabulary: Vocabulary) -> dict[Composition, set[Side]]:
-    """On which sides the problems of each composition are."""
+    """For each composition, the sides of the split that have problems of it."""
     found = {}
     for composition, elements in problems.items():
         where = Distribution((composition,), elements.shape[1])
@@ -82,8 +85,8 @@ def sides(problems: Problems, vocabulary: Vocabulary) -> dict[Composition, set[S
 
 
 def check_sides(task: Any, where: Distribution) -> None:
-    """Raises ValueError if a file has no problem on a side that `where` is drawn from: on each, if that is all of the
-    file, and so what is trained on, and else on the test side.
+    """Raises ValueError if the file has no problem on a side of the split that is needed: on the test side, and, if
+    `where` has all compositions of the file and so is the training distribution, on every side.
     """
     present = set().union(*(task.sides_read[composition] for composition in where.compositions))
     for side, use in USES.items():

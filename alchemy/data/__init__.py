@@ -1,4 +1,4 @@
-"""What a problem, a row and a shift are: integer arrays with roles, on numpy alone."""
+"""Tasks, distributions, shifts, and rows as integer arrays with a role per token. Only numpy is needed."""
 
 import lazy_loader as lazy
 

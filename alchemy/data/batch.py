@@ -1,4 +1,4 @@
-"""A batch of rows as integer arrays: what each token is, which part it plays, which step it belongs to.
+"""Batches of rows as integer arrays: for each token its id, its role, and the step of the chain that it belongs to.
 
 Shapes: B rows, T tokens.
 
@@ -18,19 +18,25 @@ from alchemy.data.vocabulary import END, PAD
 
 
 class Role(IntEnum):
-    """The part a token plays, in the order in which parts stand in a row; up to INSTRUCTION is the prompt."""
+    """The part that a token plays, numbered in the order of a row. Roles up to INSTRUCTION make the prompt; CHAIN and
+    ANSWER make the completion.
+    """
 
     ELEMENT = 0
     TRANSFORMATION = 1
     INSTRUCTION = 2
     CHAIN = 3
-    ANSWER = 4  # with the marker before the answer and the end symbol after it
+    ANSWER = 4  # includes the marker before the answer and the end symbol after it
     PAD = 5
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`tokens` (B, T) ids; `role` (B, T) of Role; `step` (B, T), the chain step a token belongs to, -1 elsewhere."""
+    """Rows of tokens. `tokens` (B, T) are ids, `role` (B, T) are values of Role, and `step` (B, T) is the number of the
+    chain step that a token belongs to, counted from 0, and -1 outside the chain.
+
+    A slice, a boolean mask or an array of row numbers selects rows: `batch[:2]` is the Batch of the first two.
+    """
 
     tokens: NDArray[np.int16]
     role: NDArray[np.int8]
@@ -47,21 +53,23 @@ class Batch:
 
     @property
     def prompt_length(self) -> NDArray[np.intp]:
-        """(B,) tokens of each row's prompt, noise included."""
+        """The number of tokens in each prompt (B,), noise included."""
         return np.count_nonzero(self.role <= Role.INSTRUCTION, axis=1)
 
     def prompt(self) -> NDArray[np.int16]:
-        """(B, T) the tokens of each row's prompt, padding in place of all others."""
+        """The tokens of each row's prompt (B, T), with padding in place of all other tokens."""
         return np.where(self.role <= Role.INSTRUCTION, self.tokens, self.tokens.dtype.type(PAD))
 
     def completion(self) -> NDArray[np.int16]:
-        """(B, C) the gold completion of each row without its end symbol, padded on the right."""
+        """The gold completion of each row (B, C), without its end symbol, padded on the right."""
         gold = (self.role >= Role.CHAIN) & (self.tokens != END) & (self.role != Role.PAD)
         return left_justify(self.tokens, gold)
 
 
 def left_justify(tokens: NDArray[np.int16], keep: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """The kept tokens of each row moved to its start, in order; the rest is padding, cut to the longest row."""
+    """The tokens of each row that `keep` (B, T) marks, moved to the left in their order and padded on the right. The
+    width is that of the longest row.
+    """
     order = np.argsort(~keep, axis=1, kind="stable")
     width = int(keep.sum(axis=1).max(initial=0))
     moved = np.take_along_axis(np.where(keep, tokens, tokens.dtype.type(PAD)), order, axis=1)
@@ -69,7 +77,9 @@ def left_justify(tokens: NDArray[np.int16], keep: NDArray[np.bool_]) -> NDArray[
 
 
 def interleave(blocks: Sequence[Batch], rows: Sequence[NDArray[np.intp]]) -> Batch:
-    """One batch in which the rows of each block have these numbers, padded on the right to the longest."""
+    """One batch of the rows of all `blocks`, padded on the right to the longest row. `rows` gives, for each block, the
+    number that each of its rows has in the result.
+    """
     return Batch(
         interleaved([block.tokens for block in blocks], rows, PAD),
         interleaved([block.role for block in blocks], rows, Role.PAD),
@@ -78,15 +88,17 @@ def interleave(blocks: Sequence[Batch], rows: Sequence[NDArray[np.intp]]) -> Bat
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:
-    """The rows of all batches in one, padded on the right to the longest."""
+    """One batch of the rows of all `batches`, one after another, padded on the right to the longest row."""
     return interleave(batches, np.split(np.arange(sum(map(len, batches))), np.cumsum([len(b) for b in batches])[:-1]))
 
 
 def interleaved(blocks: Sequence[NDArray], rows: Sequence[NDArray[np.intp]], fill: int) -> NDArray:
-    """The rows of each block (b, t) at their numbers (b,) among all of them (B, T)."""
+    """One array (B, T) of the rows of all `blocks` (b, t), each at its number in `rows` (b,) and filled up with `fill`.
+    Blocks that all repeat the same one row by broadcasting give a broadcast view of that row.
+    """
     shape = sum(map(len, blocks)), max(block.shape[1] for block in blocks)
     if all(block.strides[0] == 0 and np.array_equal(block[:1], blocks[0][:1]) for block in blocks):
-        return np.broadcast_to(blocks[0][:1], shape)  # one row, seen as many
+        return np.broadcast_to(blocks[0][:1], shape)  # all rows are the same one
     whole = np.full(shape, fill, dtype=blocks[0].dtype)
     for block, numbers in zip(blocks, rows, strict=True):
         whole[numbers, : block.shape[1]] = block

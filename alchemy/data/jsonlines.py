@@ -1,5 +1,5 @@
-"""Files of JSON lines as people save them: one object a line, perhaps with a byte order mark, line ends of Windows,
-empty lines, or packed by gzip.
+"""Files of JSON lines, one object a line, as people save them: with a byte order mark, Windows line ends, empty lines,
+or packed by gzip.
 """
 
 import gzip
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 LONGEST_LINE = 100_000  # bytes
-SPACE = 64  # bytes of a line that may be spaces of another kind
-MARK = b"\xef\xbb\xbf"  # of UTF-8
+SPACE = 64  # bytes: a shorter line may consist of Unicode spaces alone, and counts as empty
+MARK = b"\xef\xbb\xbf"  # byte order mark of UTF-8
 GZIP = b"\x1f\x8b"
-OTHERS = {  # how files begin that are no text in UTF-8, and what to do with them
+OTHERS = {  # first bytes of files that are not UTF-8 text, and what the message says of them
     b"\xff\xfe": "text in UTF-16: save it as UTF-8",
     b"\xfe\xff": "text in UTF-16: save it as UTF-8",
     b"\0\0\xfe\xff": "text in UTF-32: save it as UTF-8",
@@ -26,10 +26,11 @@ OTHERS = {  # how files begin that are no text in UTF-8, and what to do with the
 
 
 def lines(path: Path, name: str, asked: str) -> Iterator[tuple[int, Any]]:
-    """What each line of a file says, with its number; empty lines count and are passed over, and of a key that an
-    object has twice the last value holds, as for the released scorer.
+    """Yields the line number and the parsed value of each line of a file. Empty lines are counted, but not yielded. If
+    an object has a key twice, the last value holds, as in the released scorer.
 
-    Raises ValueError for what is no JSON, calling the file `name` and telling what is `asked` of a line.
+    Raises ValueError for a file that is not there, is damaged or is not UTF-8 text, and for a line that is too long or
+    not JSON. The message calls the file `name`, and says what a line should be, which is `asked`.
     """
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no file" if path.exists() or path.is_symlink() else "not there"
@@ -48,6 +49,7 @@ def lines(path: Path, name: str, asked: str) -> Iterator[tuple[int, Any]]:
 
 
 def parsed(file: BinaryIO, name: str, asked: str) -> Iterator[tuple[int, Any]]:
+    """Yields the same as `lines`, from an open file of unpacked bytes."""
     number, first = 0, True
     while raw := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -77,7 +79,7 @@ def parsed(file: BinaryIO, name: str, asked: str) -> Iterator[tuple[int, Any]]:
 
 
 def check_kind(raw: bytes, name: str) -> None:
-    """Raises ValueError if a file that begins so is no text in UTF-8."""
+    """Raises ValueError if a file whose first line is `raw` is not UTF-8 text."""
     for start, what in OTHERS.items():
         if raw.startswith(start):
             raise ValueError(f"{name} is {what}")

@@ -1,4 +1,4 @@
-"""Whether a value from a file or a command is of the kind that is asked for: plain values, lists and names of them."""
+"""Checks that values from a file or a command have the types that settings declare: plain values, lists and dicts."""
 
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -8,8 +8,10 @@ SHOWN = 60  # characters of a value that a sentence shows
 
 
 def check(name: str, value: Any, kind: Any) -> None:
-    """Raises ValueError if `value`, called `name`, is not of a `kind`: int, float, str, bool, one of them or None, a
-    Literal, a tuple (written as a list), a dict of them, or a TypedDict. Any other kind is not looked at.
+    """Raises ValueError if `value`, called `name` in the message, is not of the type `kind`.
+
+    `kind` is int, float, str or bool, one of them or None, a Literal (any text passes), a tuple (which a file writes as
+    a list), a dict, or a TypedDict. Values of any other type are not checked.
     """
     if get_origin(kind) in (Union, UnionType):
         if value is None and type(None) in get_args(kind):
@@ -36,7 +38,9 @@ def check(name: str, value: Any, kind: Any) -> None:
 
 
 def check_names(name: str, value: Any, kind: Any) -> None:
-    """The same of a TypedDict; names that it does not have are not looked at."""
+    """Raises ValueError if `value` lacks a required key of the TypedDict `kind`, or has a value of another type. Keys
+    that `kind` lacks are not checked.
+    """
     if not isinstance(value, dict) or not kind.__required_keys__ <= set(value):
         raise ValueError(f"{name}={shown(value)} must have {', '.join(sorted(kind.__required_keys__))}")
     for key, its in get_type_hints(kind).items():
@@ -45,6 +49,6 @@ def check_names(name: str, value: Any, kind: Any) -> None:
 
 
 def shown(value: Any) -> str:
-    """The value as a sentence has it."""
+    """The value as text for a message, cut to SHOWN characters."""
     text = str(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -1,4 +1,4 @@
-"""How rows are laid out: a prompt, a chain and an answer, in the layout of the paper and in the open one."""
+"""The two layouts of rows, that of the paper and the open one: how prompt, chain and answer follow one another."""
 
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
@@ -11,10 +11,17 @@ from alchemy.data.vocabulary import ANSWER, END, PAD, THINK
 
 
 def layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: bool) -> Batch:
-    """Rows as the published data set writes them, from the element before and after each rule (k + 1 times (B, l)).
+    """Rows in the layout of the published data set. `states` are the element before the first rule and after each rule
+    (k + 1 arrays (B, l)), and `rules` are the k tokens that the prompt names.
 
-    `rules` are the k tokens that prompt and chain name: every line of the chain is an element and the rules still to
-    do. Without `chain`, or for a single rule, the prompt asks for the answer at once.
+    Every line of the chain is the element so far and the rules still to apply. Without `chain`, or for a single rule,
+    there is no chain, and the prompt ends in the answer marker.
+
+    >>> from alchemy import compose
+    >>> vocabulary = compose("task=cipher").task.vocabulary
+    >>> states = [vocabulary.encode(text)[None] for text in ("A B", "N O", "O N")]
+    >>> vocabulary.decode(layout(states, vocabulary.encode("[F1] [F2]").tolist(), chain=True).tokens[0])
+    'A B [F1] [F2] <think> N O [F2] <answer> O N </s>'
     """
     element, *lines, answer = states
     B, l = element.shape
@@ -45,14 +52,14 @@ def layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int], chain: boo
 
 
 def open_layout(states: Sequence[NDArray[np.int16]], rules: Sequence[int] | NDArray[np.int16], chain: bool) -> Batch:
-    """Rows whose prompt does not say how to answer, from the states around each rule (k + 1 arrays (B, l)).
+    """Rows in the open layout, whose prompts do not say whether to answer with a chain. `states` are the element before
+    the first rule and after each rule (k + 1 arrays (B, l), whose l may differ). `rules` are the k tokens that all rows
+    name, or those of each row (B, k).
 
-    A chain opens with its first rule, and writes each rule and what it makes; a direct completion is the answer:
+    A chain writes each rule and what it makes, and then the answer; a direct completion is the answer alone:
 
         1 2 3 4 [a] [b]   [a] 2 3 4 5 [b] 4 6 8 0 <answer> 4 6 8 0 </s>
         1 2 3 4 [a] [b]   4 6 8 0 </s>
-
-    `rules` are the k tokens that are named, or those of each row (B, k); states may differ in their number of atoms.
     """
     rules = np.atleast_2d(np.asarray(rules, dtype=np.int16)).T[:, :, None]  # (k, 1 or B, 1)
     blocks: list[tuple[Role, int, int | NDArray[np.int16]]] = [(Role.ELEMENT, -1, states[0])]
@@ -74,12 +81,14 @@ Apply = Callable[[int, NDArray[np.int16]], NDArray[np.int16]]  # a rule, and ele
 
 
 def padded(compositions: Sequence[Sequence[int]]) -> NDArray[np.intp]:
-    """(N, k) the rules of compositions, -1 after the last of shorter ones."""
+    """The rule ids of each composition (N, k), with -1 after the last rule of shorter ones."""
     return np.array([*zip_longest(*compositions, fillvalue=-1)], dtype=np.intp).T
 
 
 def apply_each(apply: Apply, rules: NDArray[np.intp], elements: NDArray[np.int16]) -> NDArray[np.int16]:
-    """(B, l) elements after one rule each (B,); those below 0 change nothing."""
+    """The elements (B, l) after one rule each. `rules` (B,) are rule ids; an element whose id is below 0 stays as it
+    is.
+    """
     made = elements.copy()
     for rule in np.flatnonzero(np.bincount(rules[rules >= 0])).tolist():
         rows = np.flatnonzero(rules == rule)
@@ -90,8 +99,10 @@ def apply_each(apply: Apply, rules: NDArray[np.intp], elements: NDArray[np.int16
 def open_rows(
     apply: Apply, first_rule: int, rules: NDArray[np.intp], elements: NDArray[np.int16], chained: NDArray[np.bool_]
 ) -> Batch:
-    """The open layout of problems with rules (B, k) of their own, -1 after the last, and padded elements (B, l); those
-    `chained` (B,) with a chain. Rows of one form are written together.
+    """Rows in the open layout for problems of different forms. `rules` (B, k) are the rule ids of each row, -1 after
+    the last; `elements` (B, l) are padded; and rows marked by `chained` (B,) have a chain.
+
+    Rows with equally many rules and atoms, and alike in having a chain, are written together.
     """
     shape = rules.shape[1] + 1, elements.shape[1] + 1, 2
     form = np.ravel_multi_index(((rules >= 0).sum(axis=1), (elements != PAD).sum(axis=1), chained.astype(int)), shape)
@@ -115,8 +126,15 @@ def open_problems(
     executed: Sequence[int] | None = None,
     chain: bool = True,
 ) -> Batch:
-    """The open layout of one composition on elements (B, l), padded alike in all rows; the rules of `composition` are
-    named, and those `executed` applied, if others.
+    """Rows in the open layout for one composition on elements (B, l), which are padded alike in all rows. Without
+    `chain`, the completion is the answer alone. With `executed`, rows name the rules of `composition` but apply those
+    of `executed`.
+
+    >>> from alchemy import compose
+    >>> task = compose("task=cipher").task
+    >>> rows = open_problems(task.apply, task.vocabulary.first_rule, task.vocabulary.encode("A B C D")[None], (0, 1))
+    >>> task.vocabulary.decode(rows.tokens[0])
+    'A B C D [F1] [F2] [F1] N O P Q [F2] O P Q N <answer> O P Q N </s>'
     """
     states = [elements[:, (elements != PAD).any(axis=0)]]
     for rule in executed or composition:

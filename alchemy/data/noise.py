@@ -1,4 +1,4 @@
-"""Noise on prompts: tokens put in, deleted or replaced, and the gold chain and answer never touched.
+"""Noise on prompts: tokens are inserted, deleted or replaced, and gold chain and answer stay as they are.
 
 Source: arXiv:2508.01191, section 4.4.
 """
@@ -17,7 +17,10 @@ NOISE_DOMAINS = ("element", "transformation", "instruction", "all")
 
 @dataclass(frozen=True)
 class Noise:
-    """Each prompt token of `domain` is hit with probability `rate`; `kind` says what a hit does."""
+    """Noise that hits each prompt token of `domain` with probability `rate`. `kind` is what happens to a token that is
+    hit: insert puts the noise token before it, delete removes it, modify replaces it by the noise token, and hybrid
+    does one of the three at random. Raises ValueError for an unknown kind or domain, and a rate outside 0 to 1.
+    """
 
     kind: Literal["insert", "delete", "modify", "hybrid"]
     domain: Literal["element", "transformation", "instruction", "all"]
@@ -32,10 +35,17 @@ class Noise:
 
 
 def perturb(batch: Batch, noise: Noise, rng: np.random.Generator) -> Batch:
-    """`batch` with noise on its prompts; chain and answer keep every token.
+    """The same rows with noise on their prompts; chain and answer keep every token.
 
-    One uniform draw per prompt token decides the hit, so under one stream a token hit at some rate is hit at every
-    higher rate as well. Source: arXiv:2508.01191, section 4.4.
+    One uniform number per prompt token decides whether it is hit, so with the same `rng` a token that is hit at one
+    rate is hit at every higher rate as well. Source: arXiv:2508.01191, section 4.4.
+
+    >>> from alchemy import compose
+    >>> task = compose("task=cipher").task
+    >>> rows = task.render(task.vocabulary.encode("A B C D")[None], (0, 1))
+    >>> noisy = perturb(rows, Noise("modify", "element", 1.0), np.random.default_rng(0))
+    >>> task.vocabulary.decode(noisy.tokens[0])
+    '<unk> <unk> <unk> <unk> [F1] [F2] <think> N O P Q [F2] <answer> O P Q N </s>'
     """
     B, T = batch.tokens.shape
     chance, choice = rng.random((B, T)), rng.integers(0, 3, (B, T))
@@ -45,7 +55,7 @@ def perturb(batch: Batch, noise: Noise, rng: np.random.Generator) -> Batch:
         choice = np.full((B, T), ("insert", "delete", "modify").index(noise.kind))
     inserted, deleted, modified = (hit & (choice == i) for i in range(3))
 
-    # every token has two places: noise put in before it, and the token itself
+    # every token has two slots: an inserted noise token, and the token itself
     token = np.where(modified, np.int16(UNKNOWN), batch.tokens)
     tokens = np.stack([np.full_like(token, UNKNOWN), token], axis=2).reshape(B, 2 * T)
     keep = np.stack([inserted, ~deleted & (batch.role != Role.PAD)], axis=2).reshape(B, 2 * T)

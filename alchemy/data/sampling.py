@@ -1,4 +1,4 @@
-"""Rows of a Distribution: drawn, rendered, and kept to a side of all problems."""
+"""Rows of a Distribution: problems are drawn, kept to one side of the split, and written as rows."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,11 @@ from alchemy.data.vocabulary import PAD, Vocabulary
 
 
 def choose(where: Distribution, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(B,) places of compositions of `where`, drawn by their shares."""
+    """Indices into `where.compositions` (count,), drawn by `where.shares`, or uniformly if there are no shares.
+
+    >>> choose(Distribution(((0,), (1,)), 4, shares=(0.0, 1.0)), 3, np.random.default_rng(0))
+    array([1, 1, 1])
+    """
     number = len(where.compositions)
     if number == 1:
         return np.zeros(count, dtype=np.intp)
@@ -35,8 +39,10 @@ def render(
     which: NDArray[np.intp],
     chained: NDArray[np.bool_] | None = None,
 ) -> Batch:
-    """Rows of problems of `where`: elements (B, l), and the place of each one's composition (B,). With `chained` (B,),
-    the world must be one that can also answer without a chain.
+    """The rows of problems of `where`, given their elements (B, l) and the indices of their compositions, `which` (B,).
+
+    A task that can answer with and without a chain (`Terse`) writes a chain in the rows that `chained` (B,) marks, in
+    all if it is None. Any other task ignores `chained`.
     """
     if terse(task):
         chained = np.ones(len(which), dtype=bool) if chained is None else chained
@@ -54,18 +60,25 @@ def render(
 
 
 def sample(task: Task, where: Distribution, count: int, rng: np.random.Generator) -> Batch:
-    """`count` rows of `where` from all sides, without noise."""
+    """`count` rows of `where` from all sides of the split, without noise."""
     elements, which = task.problems(where, count, rng)
     return render(task, where, elements, which, written(where, which, rng))
 
 
 def written(where: Distribution, which: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-    """(B,) which problems are written with a chain; None if that is the world's own affair."""
+    """Whether each problem is written with a chain, as booleans (B,) drawn by `where.chains`; None if that is empty."""
     return rng.random(len(which)) < np.array(where.chains)[which] if where.chains else None
 
 
 def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) -> tuple[int, int]:
-    """Tokens of the longest prompt (without noise) and of the longest completion (with its end symbol)."""
+    """The number of tokens of the longest prompt of `where`, without noise, and of its longest completion, with the end
+    symbol. Tokens are those of `tokenizer`, if there is one.
+
+    >>> from alchemy import compose
+    >>> task = compose("task=cipher").task
+    >>> span(task, task.train)
+    (7, 11)
+    """
     number = len(where.compositions)
     elements = np.full((number, where.length), task.vocabulary.first_atom, dtype=np.int16)
     rows = render(task, where, elements, np.arange(number))
@@ -77,8 +90,8 @@ def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) ->
 def problems_of(
     clean: Batch, vocabulary: Vocabulary
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int16], Composition]]:
-    """The problems of a batch without noise, those of one composition and element length together: the numbers of
-    their rows (b,), their elements (b, l), and the composition.
+    """Yields the problems of a batch without noise, those of one composition and element length together: the numbers
+    of their rows (b,), their elements (b, l), and their composition.
     """
     atoms = (clean.role == Role.ELEMENT).sum(axis=1)
     rules = np.where(clean.role == Role.TRANSFORMATION, clean.tokens, 0)
@@ -92,12 +105,14 @@ def problems_of(
 def in_side(
     vocabulary: Vocabulary, where: Distribution, elements: NDArray[np.int16], which: NDArray[np.intp], side: Side
 ) -> NDArray[np.bool_]:
-    """(B,) whether each problem of `where` belongs to `side`: a pure function of its element and rules, by their text.
+    """Whether each problem of `where` belongs to `side` of the split, as booleans (B,). Problems are elements (B, l)
+    with the indices of their compositions, `which` (B,).
 
-    The instruction does not count, so a problem is on one side with and without a chain of thought.
+    The side is a hash of the text of element and rules, and of nothing else. The instruction does not count, so a
+    problem is on one side with and without a chain of thought.
     """
     mixed = np.zeros(len(elements), dtype=np.uint64)
-    for column in elements.T:  # padding, where elements differ in length, is no text
+    for column in elements.T:  # padding of shorter elements is not hashed
         stirred = stir(mixed, vocabulary.keys[column])
         mixed = np.where(column == PAD, mixed, stirred) if (column == PAD).any() else stirred
     for place in range(max(map(len, where.compositions))):
@@ -112,16 +127,22 @@ def in_side(
 
 
 def stir(mixed: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The hash of a text that goes on with a symbol of these keys."""
+    """The hash of each text (B,) after one more symbol, which is given by its key (B,), or by one key for all."""
     step = (mixed ^ keys) * np.uint64(0x9E3779B97F4A7C15)
     return step ^ (step >> np.uint64(29))
 
 
 def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, side: Side = "test") -> Batch:
-    """`count` rows of `where` whose problems belong to `side`, with the noise of `where` on their prompts.
+    """`count` rows of `where` whose problems belong to `side` of the split, with the noise of `where` on their prompts.
 
-    Problems and noise come from two streams of `rng`, so every noise level sees the same problems. Raises ValueError
-    where `where` holds no problem of that side.
+    Problems and noise come from two streams of `rng`, so every noise level has the same problems. Raises ValueError if
+    100 tries do not give enough problems of that side.
+
+    >>> from alchemy import compose
+    >>> task = compose("task=cipher", "task.training=[F1F2]").task
+    >>> rows = draw(task, task.train, 100, np.random.default_rng(0), "train")
+    >>> len(rows), task.vocabulary.decode(rows.tokens[0, 4:7])
+    (100, '[F1] [F2] <think>')
     """
     problems, noise = rng.spawn(2)
     share = len(SIXTEENTHS[side]) / 16

@@ -1,4 +1,4 @@
-"""Shifts: each axis is a pure function from a task and a level to a Distribution, and level 0 is training.
+"""Shifts: each axis is a function from a task and a level to a Distribution, and level 0 is the training distribution.
 
 Source: arXiv:2508.01191, sections 4 to 6 (task, element, length, reasoning steps, format).
 """
@@ -16,9 +16,9 @@ NOISE_STEP = 0.05  # one level of the format axis
 
 
 def recompose(task: Task, level: int) -> Distribution:
-    """Compositions as long as training's, but not in it: 1 CMP, of known rules (those held out, if some are named);
-    2 POOD, of known rules and unseen ones; 3 OOD, of unseen rules alone. Raises
-    ValueError where the world has none.
+    """The task axis: compositions as long as those of training, but not among them. Level 1 has rules that training
+    uses (the paper's CMP; only the compositions held out, if the task names them), level 2 mixes known and unseen rules
+    (POOD), and level 3 has unseen rules alone (OOD). Raises ValueError where the task has no such composition.
     """
     check_level("task", level, 0, 3)
     if level == 0:
@@ -44,14 +44,20 @@ def recompose(task: Task, level: int) -> Distribution:
 
 
 def asking(train: Distribution, compositions: tuple[Composition, ...]) -> Distribution:
-    """`train` with these compositions instead, all alike. Each is written with a chain as often as training does it,
-    one that training lacks as often as those of its length are on average, or else as all are.
+    """The training distribution `train` with `compositions` in place of its own, all equally likely.
+
+    A composition that is in training keeps the share of its rows that has a chain. Another one has the mean share of
+    those of its length or, if there are none, of all.
+
+    >>> train = Distribution(((0, 1), (1, 1)), 4, chains=(0.0, 1.0))
+    >>> asking(train, ((0, 1), (0, 0))).chains
+    (0.0, 0.5)
     """
     if not train.chains:
         return replace(train, compositions=compositions, shares=())
     own = dict(zip(train.compositions, train.chains, strict=True))
     shares = train.shares or (1.0,) * len(own)
-    rows: dict[int, tuple[float, float]] = {}  # by length, 0 for all of them: all rows, and those with a chain
+    rows: dict[int, tuple[float, float]] = {}  # per length (0: all lengths), the share of rows and of rows with a chain
     for (composition, chain), share in zip(own.items(), shares, strict=True):
         for k in (0, len(composition)):
             every, chained = rows.get(k, (0.0, 0.0))
@@ -62,8 +68,9 @@ def asking(train: Distribution, compositions: tuple[Composition, ...]) -> Distri
 
 
 def isolate(task: Task, level: int) -> Distribution:
-    """One composition alone, whatever training has: levels from 1 count all of them, short ones first (with two rules
-    F1, F2, F1F1, F1F2, ...). In a configuration they go by their names. Raises ValueError for training itself.
+    """The composition axis: one composition alone. Levels from 1 number all compositions, short ones first: with two
+    rules F1, F2, F1F1, F1F2, ... A configuration names compositions in place of levels. Raises ValueError for a
+    negative level, and for a composition that is the only one of training.
     """
     if level < 0:
         raise ValueError(f"shift.axis=composition has no level {level}: name compositions in shift.levels, or use 1 up")
@@ -79,14 +86,19 @@ def isolate(task: Task, level: int) -> Distribution:
 
 
 def number_of(composition: Composition, rules: int) -> int:
-    """The level of a composition on the composition axis, in a world with so many rules."""
+    """The level of `composition` on the composition axis, in a task with `rules` rules.
+
+    >>> number_of((0, 1), rules=2)  # F1, F2, F1F1, F1F2
+    4
+    """
     shorter = sum(rules**i for i in range(1, len(composition)))
     return 1 + shorter + sum(rule * rules**place for place, rule in enumerate(reversed(composition)))
 
 
 def renew(task: Task, level: int) -> Distribution:
-    """Elements that training cannot show: 1, one atom stands where training never puts it (a new combination of
-    known atoms); 2, one atom is never in training at all. Raises ValueError where nothing was kept out.
+    """The element axis: elements that training cannot show. At level 1 one atom stands where training never puts it, a
+    new combination of known atoms; at level 2 one atom is never in training. Raises ValueError where nothing was held
+    out.
     """
     check_level("element", level, 0, 2)
     if level == 2:
@@ -95,8 +107,8 @@ def renew(task: Task, level: int) -> Distribution:
 
 
 def move(task: Task, level: int, axis: str = "places") -> Distribution:
-    """`level` atoms of each element stand where training never puts them. Training's nearest element is then `level`
-    substitutions away (the paper's n). Raises ValueError where nothing was kept out.
+    """The places axis: `level` atoms of each element stand where training never puts them, so the nearest element of
+    training is `level` substitutions away (the paper's n). Raises ValueError where nothing was held out.
     """
     check_level(axis, level, 0, task.train.length)
     if level and not (task.train.held_out.places or task.train.held_out.only):
@@ -108,7 +120,9 @@ def move(task: Task, level: int, axis: str = "places") -> Distribution:
 
 
 def swap(task: Task, level: int, axis: str = "atoms") -> Distribution:
-    """`level` atoms of each element are never in training at all. Raises ValueError where nothing was kept out."""
+    """The atoms axis: `level` atoms of each element are never in training. Raises ValueError where nothing was held
+    out.
+    """
     check_level(axis, level, 0, task.train.length)
     if level and not task.train.held_out.atoms:
         raise ValueError(
@@ -119,7 +133,9 @@ def swap(task: Task, level: int, axis: str = "atoms") -> Distribution:
 
 
 def lengthen(task: Task, level: int) -> Distribution:
-    """`level` atoms more per element than training shows, or fewer below 0."""
+    """The length axis: elements have `level` atoms more than in training, or fewer below 0. Raises ValueError where
+    none is left.
+    """
     length = task.train.length + level
     if length < 1:
         raise ValueError(f"shift.axis=length level {level} leaves {length} atoms: use {1 - task.train.length} or more")
@@ -127,8 +143,11 @@ def lengthen(task: Task, level: int) -> Distribution:
 
 
 def deepen(task: Task, level: int) -> Distribution:
-    """`level` rules more per composition than training's, which go on from their first rule again (F1F2 becomes
-    F1F2F1), or the first ones alone below 0. Where several become one, it has the shares of all of them.
+    """The steps axis: compositions have `level` rules more than in training, or fewer below 0. Longer ones begin again
+    at their first rule (F1F2 becomes F1F2F1); shorter ones keep their first rules. Compositions that become the same
+    are one, with the sum of their shares.
+
+    Raises ValueError where no rule is left, or where a composition of training comes out.
     """
     shortest = min(len(composition) for composition in task.train.compositions)
     if shortest + level < 1:
@@ -161,8 +180,8 @@ def deepen(task: Task, level: int) -> Distribution:
 
 
 def corrupt(task: Task, level: int, kind: str = "hybrid", domain: str = "all") -> Distribution:
-    """5 % × `level` of the prompt tokens of `domain` are noised: one is put in before them, they are deleted, or
-    replaced; hybrid is one of the three at random. Raises ValueError past 100 %.
+    """The format axis: noise of `kind` hits each prompt token of `domain` with probability 5 % × `level` (see `Noise`).
+    Raises ValueError for a negative level, and past 100 %.
     """
     check_level("format", level, 0, round(1 / NOISE_STEP))
     noise = Noise(kind, domain, round(level * NOISE_STEP, 6))  # type: ignore[arg-type]
@@ -184,7 +203,12 @@ AXES: dict[str, Move] = {
 
 
 def check_level(axis: str, level: int, lowest: int, highest: int) -> None:
-    """Raises ValueError, in the sentence that a user sees, for a level that an axis does not have."""
+    """Raises ValueError, with the message that a user sees, for a level outside `lowest` to `highest`.
+
+    >>> check_level("task", 4, 0, 3)
+    Traceback (most recent call last):
+    ValueError: shift.axis=task has no level 4: use 0 to 3 in shift.levels
+    """
     if not lowest <= level <= highest:
         raise ValueError(f"shift.axis={axis} has no level {level}: use {lowest} to {highest} in shift.levels")
 
@@ -196,8 +220,15 @@ def check_axis(axis: str, known: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class Shift:
-    """One row of a heatmap: an axis, the levels to walk, and on the format axis the kind and domain of the noise. An
-    axis that AXES lacks has a function of its own, which `moves` as those do.
+    """An axis and the levels to measure, which make one row of a heatmap. On the format axis, `kind` and `domain` are
+    those of the noise. An axis that is not in AXES needs `moves`, a function like those in AXES.
+
+    Raises ValueError for an unknown axis, and for levels that are not whole numbers.
+
+    >>> from alchemy import compose
+    >>> task = compose("task=cipher").task
+    >>> Shift("length", (0, 1)).at(task, 1).length, task.train.length
+    (5, 4)
     """
 
     axis: str
@@ -213,8 +244,8 @@ class Shift:
             raise ValueError(f"shift.levels={list(self.levels)} must be whole numbers, such as [0,1,2]")
 
     def at(self, task: Task, level: int) -> Distribution:
-        """The Distribution at `level` of this shift. Raises ValueError where the world has none, and TypeError for a
-        function that gives something else.
+        """The Distribution of `task` at `level`. Raises ValueError where the task has none, and TypeError if the
+        function of the axis returns something else.
         """
         if self.axis == "format":
             return corrupt(task, level, self.kind, self.domain)
@@ -224,15 +255,17 @@ class Shift:
         return where
 
     def describe(self, task: Task, level: int) -> str:
-        """What sets a level apart from training, in a few words for a cell of a picture; empty for training itself. A
-        module that has an axis of its own may have a `describe` of its own, of a task and a Distribution.
+        """How a level differs from training, in a few words for a cell of a heatmap; empty for training itself. The
+        module of an axis may define a function `describe` of its own, from a task and a Distribution to text.
         """
         where = self.at(task, level)
         return str(vars(sys.modules[axis_module(self)]).get("describe", describe)(task, where))
 
 
 def moving(axis: str | Move | Shift) -> Move:
-    """The function of an axis, given by its name, by itself or by its Shift. Raises ValueError for an unknown name."""
+    """The function of an axis, which is given by its name, as the function itself, or by its Shift. Raises ValueError
+    for an unknown name.
+    """
     if isinstance(axis, Shift):
         return axis.moves or AXES[axis.axis]
     if isinstance(axis, str):
@@ -242,12 +275,23 @@ def moving(axis: str | Move | Shift) -> Move:
 
 
 def axis_module(axis: str | Move | Shift) -> str:
-    """The dotted name of the module that defines an axis, given as in `moving`: what its cells are named for too."""
+    """The dotted name of the module that defines an axis, which is given by its name, as a function, or by its Shift.
+    Stored results are kept apart by the code of this module.
+
+    >>> axis_module("length")
+    'alchemy.data.shift'
+    """
     return moving(axis).__module__
 
 
 def describe(task: Task, where: Distribution) -> str:
-    """What sets `where` apart from training, in a few words for a cell of a picture; empty for training itself."""
+    """How `where` differs from training, in a few words for a cell of a heatmap; empty for training itself.
+
+    >>> from alchemy import compose
+    >>> task = compose("task=cipher").task
+    >>> describe(task, asking(task.train, ((1, 1),)))
+    'F2F2'
+    """
     train = task.train
     words = []
     if where.compositions != train.compositions:

@@ -1,4 +1,4 @@
-"""What a world is to the lab: a Task that draws rows from a Distribution, and the rule that sets a problem's side."""
+"""What a task is: the protocol `Task`, the `Distribution` that it draws rows from, and the sides of the split."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
@@ -12,18 +12,17 @@ from alchemy.data.vocabulary import Vocabulary
 
 Composition = tuple[int, ...]  # rule ids, in the order of application
 Side = Literal["train", "valid", "test"]
-Kind = Literal["recall", "compute"]  # of a rule: what it makes can be known from memory alone, or worked out
+Kind = Literal["recall", "compute"]  # of a rule: only memory has its result, or the result can be worked out
 
 SIXTEENTHS: dict[Side, range] = {"train": range(0, 12), "valid": range(12, 13), "test": range(13, 16)}
-"""Each side's share of all problems, in sixteenths: learnt from, watched to stop the training, measured on."""
+"""The sixteenths of all problems on each side of the split: trained on, watched to stop training, measured on."""
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """What training never asks about: elements with these atoms; or with an atom at the one place in `places` that it
-    is kept from; or with an atom anywhere but at the one place in `only` that it is kept to (0: no such rule). A rule
-    may still write a held-out atom; the picture says if one does. `compositions`, if any, are those that stand for
-    all new ones of known rules.
+    """What is kept out of training. The elements have none of `atoms`. With `places` n above 0, each atom is kept from
+    one place in every n; with `only` n above 0, each atom is kept to one place in every n. Rules may still write a
+    held-out atom, and heatmaps say so. `compositions`, if there are any, stand for all new compositions of known rules.
     """
 
     atoms: tuple[str, ...] = ()
@@ -34,13 +33,13 @@ class Holdout:
 
 @dataclass(frozen=True)
 class Distribution:
-    """A point to sample at: which problems are in support, and how likely.
+    """The problems to draw, and how likely each is.
 
-    A problem draws its composition from `compositions` by `shares` (empty: all alike), and its element uniformly from
-    those of `length` atoms of which exactly `novel_places` stand where training never puts them and exactly
-    `novel_atoms` are never in training at all (`held_out` says which). Of each composition's rows the share in `chains`
-    is written with a chain, the others as the answer alone (empty: all as the world writes them). Source: after
-    arXiv:2508.01191, section 4.1, and its T(C).
+    A problem's composition is drawn from `compositions` by `shares` (empty: uniformly). Its element is drawn uniformly
+    from those of `length` atoms of which exactly `novel_places` stand where training never puts them, and exactly
+    `novel_atoms` are never in training; `held_out` defines both. `chains` has, for each composition, the share of its
+    rows that is written with a chain, while the others have the answer alone (empty: the task decides). `noise` is put
+    on the prompts. Source: after arXiv:2508.01191, section 4.1, and its T(C).
     """
 
     compositions: tuple[Composition, ...]
@@ -58,7 +57,9 @@ class Distribution:
 
 
 class Task(Protocol):
-    """A world. Satisfied by a frozen dataclass in tasks/; conf/task/ gives it its numbers.
+    """A task: its rules and atoms, its training distribution, and how its problems are drawn and written as rows. A
+    frozen dataclass in tasks/ satisfies this protocol, and a file in conf/task/ has its settings. Another name for it
+    is a world.
 
     Shapes: B rows, l atoms of an element.
     """
@@ -68,28 +69,30 @@ class Task(Protocol):
 
     @property
     def train(self) -> Distribution:
-        """The training distribution: level 0 of every axis."""
+        """The training distribution, which is level 0 of every axis."""
 
     def problems(
         self, where: Distribution, count: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
-        """`count` problems from all sides: elements (B, l) and the place of each one's composition in `where` (B,).
+        """`count` problems of `where` from all sides of the split: elements (B, l), and the index of each one's
+        composition in `where.compositions` (B,).
 
-        Raises ValueError where the world has no such problem.
+        Raises ValueError where the task has no such problem.
         """
 
     def size(self, where: Distribution) -> int:
-        """How many different problems `where` has, on all sides."""
+        """The number of different problems of `where`, on all sides of the split."""
 
     def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
-        """(B, l) token ids of elements after one rule."""
+        """The token ids of elements (B, l) after one rule."""
 
     def render(
         self, elements: NDArray[np.int16], composition: Composition, executed: Composition | None = None
     ) -> Batch:
-        """One row per element (B, l): a prompt that asks for `composition`, and its gold completion.
+        """One row per element (B, l): a prompt that names the rules of `composition`, and its gold completion.
 
-        With `executed`, chain and answer name the rules of `composition` but apply those.
+        With `executed`, prompt and chain name the rules of `composition`, but chain and answer apply those of
+        `executed`.
         """
 
     def spell(self, composition: Composition) -> str:
@@ -97,8 +100,8 @@ class Task(Protocol):
 
 
 class Terse(Task, Protocol):
-    """A world whose problems can also be answered without a chain, by the same prompt, and that says of each rule
-    whether it recalls or computes. Its rows are those of `alchemy.data.batch.open_layout`.
+    """A task that can also answer without a chain, to the same prompt, and that declares of each rule whether its
+    result is recalled or computed. Its rows are in the open layout of `alchemy.data.layouts.open_layout`.
     """
 
     @property
@@ -110,19 +113,20 @@ class Terse(Task, Protocol):
 
 @runtime_checkable
 class Exposed(Protocol):
-    """A world that asks about some elements more often than about others."""
+    """A task whose training has some elements more often than others."""
 
     def exposure(self, elements: NDArray[np.int16]) -> NDArray[np.float64]:
-        """(B,) how often each element (B, l) is asked about in training, against the mean of all."""
+        """How often training has each element (B, l), relative to the mean of all elements, (B,)."""
 
 
 @runtime_checkable
 class Staged(Protocol):
-    """A world whose training begins with another distribution than the one that it is said to have, `train`."""
+    """A task whose training begins with another distribution than `train`."""
 
     def after(self, rows: int) -> Distribution:
-        """What is drawn from after so many rows of training."""
+        """The distribution that training draws from after `rows` rows."""
 
 
 def terse(task: Task) -> TypeGuard[Terse]:
+    """Whether a task can also answer without a chain (`Terse`), which shows in its attribute `kinds`."""
     return hasattr(task, "kinds")

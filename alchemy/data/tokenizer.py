@@ -1,13 +1,14 @@
-"""Pieces: symbols written as several tokens, split as the released code's byte pairs split them.
+"""Subword tokens, the setting tokens=pieces: symbols are split into several tokens as by the released byte-pair
+tokenizer.
 
     symbols   A   P   [F1]               <think>
-    pieces    A   ĠP  Ġ[  F  1  ]        Ġ<  think  >
+    subwords  A   ĠP  Ġ[  F  1  ]        Ġ<  think  >
 
-A letter has one token with the space before it and one without, for the first of a row; a rule has four, a marker
-three, and the noise token two, an orphan space and itself. So a row with two rules has 31 tokens instead of 19.
-Source: arXiv:2508.01191, its released tokenizer.
+A letter has one token with the space before it and one without, for the start of a row. [F1] has four, a marker three,
+and the noise token two, a space and itself. So a row of four letters and two rules has 31 tokens instead of 18. Source:
+arXiv:2508.01191, its released tokenizer.
 
-Shapes: B rows, T symbols, P pieces of the longest symbol.
+Shapes: B rows, T symbols, P subwords of the longest symbol.
 """
 
 from dataclasses import dataclass
@@ -24,12 +25,20 @@ SPACE = "Ġ"  # how byte-pair vocabularies write a space
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Translates between a world's symbols and pieces; padding, end and noise token keep their ids."""
+    """Translates rows between the symbols of `vocabulary` and subword tokens. Padding, end and noise token keep their
+    ids. The length of a Tokenizer is the number of its subword tokens.
+
+    >>> from alchemy import compose
+    >>> task = compose("task=cipher").task
+    >>> rows = task.render(task.vocabulary.encode("A B C D")[None], (0, 1))
+    >>> rows.tokens.shape, Tokenizer(task.vocabulary).encode(rows).tokens.shape
+    ((1, 18), (1, 31))
+    """
 
     vocabulary: Vocabulary
 
     def spelled(self, symbol: str, first: bool) -> tuple[str, ...]:
-        """The pieces of one symbol, at the start of a row or after a space."""
+        """The subwords of one symbol, at the start of a row (`first`) or after a space."""
         space = "" if first else SPACE
         if symbol in SPECIALS[:UNKNOWN]:
             return (symbol,)
@@ -43,6 +52,7 @@ class Tokenizer:
 
     @cached_property
     def ids(self) -> dict[str, int]:
+        """The id of each subword."""
         pieces = dict.fromkeys(SPECIALS[: UNKNOWN + 1])
         for first in (True, False):
             for symbol in self.vocabulary.symbols:
@@ -54,7 +64,9 @@ class Tokenizer:
 
     @cached_property
     def table(self) -> NDArray[np.int16]:
-        """(2, V, P) the ids of each symbol's pieces, after a space and at the start of a row, padded."""
+        """The subword ids of each symbol (2, V, P), padded: index 0 is for symbols after a space, 1 for the start of a
+        row.
+        """
         words = [[self.spelled(symbol, first) for symbol in self.vocabulary.symbols] for first in (False, True)]
         longest = max(len(word) for word in words[0])
         table = np.full((2, len(self.vocabulary), longest), PAD, dtype=np.int16)
@@ -64,7 +76,7 @@ class Tokenizer:
         return table
 
     def encode(self, batch: Batch) -> Batch:
-        """The same rows in pieces; each piece has the role and step of its symbol."""
+        """The same rows in subword tokens; each has the role and step of its symbol."""
         B, T = batch.tokens.shape
         pieces = self.table[0][batch.tokens]
         pieces[:, 0] = self.table[1][batch.tokens[:, 0]]
@@ -78,7 +90,9 @@ class Tokenizer:
         )
 
     def decode(self, completion: NDArray[np.int16]) -> NDArray[np.int16]:
-        """(B, T) the symbols of completions in pieces (B, C); a piece that is part of no symbol is the noise token."""
+        """The symbols (B, T) of completions in subword tokens (B, C), padded. A subword that is part of no symbol
+        becomes the noise token.
+        """
         words = {tuple(row[row != PAD].tolist()): symbol for symbol, row in enumerate(self.table[0]) if symbol > END}
         longest = max(map(len, words))
         unique, which = np.unique(completion, axis=0, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Symbols and their ids: specials first, then rules, then atoms, so no id depends on data."""
+"""Symbols and their ids: special symbols first, then rules, then atoms, so that ids do not depend on data."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,7 +13,15 @@ PAD, END, UNKNOWN, THINK, ANSWER = range(len(SPECIALS))
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Every symbol of a world; one token each (not byte pairs: one token per atom, rule and marker)."""
+    """All symbols of a task: the special ones, `rules` and `atoms`. Each symbol is one token. Raises ValueError for a
+    symbol that occurs twice, and for more symbols than 16-bit ids allow.
+
+    >>> vocabulary = Vocabulary(rules=("[F1]",), atoms=("A", "B"))
+    >>> vocabulary.encode("A B [F1]")
+    array([6, 7, 5], dtype=int16)
+    >>> vocabulary.decode([6, 7, 0])
+    'A B'
+    """
 
     rules: tuple[str, ...]
     atoms: tuple[str, ...]
@@ -45,23 +53,25 @@ class Vocabulary:
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:
-        """(V,) a 64-bit key per symbol, made from its text alone: what a problem's side is hashed from."""
+        """A 64-bit hash of each symbol's text (V,), from which the side of a problem is computed."""
         digests = [hashlib.blake2b(symbol.encode(), digest_size=8).digest() for symbol in self.symbols]
         return np.array([int.from_bytes(digest, "big") for digest in digests], dtype=np.uint64)
 
     def encode(self, text: str) -> NDArray[np.int16]:
-        """(n,) ids of symbols written with spaces between them. Raises ValueError for a symbol not here."""
+        """The ids (n,) of symbols written with spaces between them. Raises ValueError for a symbol that is not in the
+        vocabulary.
+        """
         words = text.split()
         if unknown := [word for word in words if word not in self.ids]:
             raise ValueError(f"{unknown[0]!r} is not in the vocabulary: use {' '.join(self.symbols)}")
         return np.array([self.ids[word] for word in words], dtype=np.int16)
 
     def decode(self, ids: ArrayLike) -> str:
-        """Symbols with single spaces between them, padding left out."""
+        """The symbols of `ids` with single spaces between them, without padding."""
         return " ".join(self.symbols[i] for i in np.asarray(ids).tolist() if i != PAD)
 
     def decode_rows(self, rows: NDArray[np.int16]) -> list[str]:
-        """The text of each row (B, C), as `decode` has it, in one pass over all of them."""
+        """The text of each row (B, C), as from `decode`, in one pass over all of them."""
         ended = np.concatenate([rows, np.full((len(rows), 1), len(self), dtype=np.int16)], axis=1)
         names = [*self.symbols, "\n"]
         text = " ".join([names[i] for i in ended[ended != PAD].tolist()])

@@ -1,4 +1,4 @@
-"""What goes on inside a model."""
+"""The weights of a model: how much they changed in training, and copies in which parts of them are set back."""
 
 import lazy_loader as lazy
 

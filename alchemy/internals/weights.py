@@ -1,4 +1,4 @@
-"""Where a change of the weights sits: parts of a trained model put back to its base, or grafted onto it.
+"""Where a change of the weights lies: parts of a trained model are set back to its base, or grafted onto it.
 
 Source: after weight restoration and model patching; the controls (random halves, interpolation) are the lab's own;
 update sparsity after arXiv:2505.11711.
@@ -15,12 +15,12 @@ from alchemy.models.trainable import halves_of, random_half
 from alchemy.models.transformer import Transformer
 
 Weights = Mapping[str, torch.Tensor]
-HALVES = 3  # random halves that the named ones are held against
+HALVES = 3  # random halves, with which lower and upper are compared
 
 
 class Portion(NamedTuple):
-    """Which of a model's weights: `weights` is layer (by its number, from 0), lower, upper (halves of the layers),
-    outside (of the layers), random (a half drawn, by the number of the draw) or all.
+    """The name of a set of a model's weights. `weights` is layer (the one numbered `layer`, from 0), lower or upper
+    (halves of the layers), outside (of the layers), random (a random half of the layers, numbered `draw`), or all.
     """
 
     weights: str
@@ -29,14 +29,20 @@ class Portion(NamedTuple):
 
 
 def layer_of(name: str) -> int | None:
-    """The layer that a weight belongs to, None outside the layers."""
+    """The number of the layer that a weight belongs to, by its name; None outside the layers."""
     words = name.split(".")
     return int(words[1]) if words[0] == "blocks" else None
 
 
 def parts(model: Transformer, rng: np.random.Generator) -> dict[Portion, frozenset[str]]:
-    """Names of weights by portion: each layer, both halves of the layers, everything outside them, random halves of the
-    layers' matrices, and all. Raises ValueError where no choice of matrices is about a half.
+    """The names of weights in each portion: each layer, both halves of the layers, everything outside them, HALVES
+    random halves of the layers' matrices, and all weights. Raises ValueError where no choice of matrices is about a
+    half.
+
+    >>> from alchemy.models import Transformer
+    >>> model = Transformer(vocabulary_size=34, context=24, layers=2, heads=2, width=8, positions="learned")
+    >>> [portion.weights for portion in parts(model, np.random.default_rng(0))]
+    ['layer', 'layer', 'lower', 'upper', 'outside', 'random', 'random', 'random', 'all']
     """
     names = list(model.state_dict())
     layers = len(model.blocks)
@@ -53,7 +59,9 @@ def parts(model: Transformer, rng: np.random.Generator) -> dict[Portion, frozens
 
 
 def mixed(base: Transformer, trained: Transformer, part: frozenset[str], share: float = 1.0) -> Transformer:
-    """A copy of `trained` whose weights in `part` are, by `share`, those of `base`: all of them at 1, bit for bit."""
+    """A copy of `trained` in which the weights named in `part` are moved towards those of `base` by `share` of the
+    difference. At a share of 1 they are those of `base`, bit for bit.
+    """
     before, after = base.state_dict(), trained.state_dict()
     model = deepcopy(trained)
     model.load_state_dict(
@@ -66,7 +74,11 @@ def mixed(base: Transformer, trained: Transformer, part: frozenset[str], share: 
 
 
 def change(base: Weights, trained: Weights) -> dict[Portion, float]:
-    """|dW| / |W|, in Frobenius norms, of all weights and of each layer."""
+    """The relative change |dW| / |W|, in Frobenius norms, of all weights and of each layer.
+
+    >>> change({"norm.weight": torch.tensor([3.0, 4.0])}, {"norm.weight": torch.tensor([3.0, 5.0])})
+    {Portion(weights='all', layer='-', draw='-'): 0.2}
+    """
     squares: dict[Portion, list[float]] = {}
     for name, before in base.items():
         layer = layer_of(name)
@@ -78,10 +90,13 @@ def change(base: Weights, trained: Weights) -> dict[Portion, float]:
 
 
 def changed(base: Weights, trained: Weights) -> float:
-    """The share of all weights that are others once both models are rounded to bfloat16, to 8 significant bits.
+    """The share of all weights that differ after both models are rounded to bfloat16, to 8 significant bits.
 
-    At float32 every weight that has a gradient moves, if only by a millionth, so that any training would change all of
-    them. Rounded, a weight counts for sure from a change of 0.8 % on, and for less the likelier the larger it is.
+    In float32 any training changes every weight that has a gradient, if only by a millionth. After rounding, a weight
+    that changes by 0.8 % or more always differs; a smaller change does so the more likely, the larger it is.
+
+    >>> changed({"norm.weight": torch.tensor([3.0, 4.0])}, {"norm.weight": torch.tensor([3.000001, 5.0])})
+    0.5
     """
     moved = [(trained[name].bfloat16() != before.bfloat16()).sum().item() for name, before in base.items()]
     return sum(moved) / sum(before.numel() for before in base.values())

@@ -1,4 +1,4 @@
-"""What reads and writes rows: small transformers, their decoding and their likelihoods."""
+"""Small transformers: their weights and which of them are trained, their decoding, and their likelihoods."""
 
 import lazy_loader as lazy
 

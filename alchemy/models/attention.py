@@ -1,9 +1,9 @@
-"""Causal attention for short rows on a CPU, where PyTorch's own kernels spend most of a training step.
+"""Causal attention for short rows on a CPU, where PyTorch's own kernels take most of a training step.
 
-Rows of a few dozen tokens with heads of a few numbers are too small for kernels made for long rows. Here WIDE rows
-are read side by side, so that every inner loop is one vector instruction over rows. Everything else (other devices,
-number formats, long rows, wide heads, several threads) goes to PyTorch's scaled_dot_product_attention, which is the
-oracle of the tests.
+PyTorch's kernels are made for long rows, and are slow for rows of a few dozen tokens with narrow heads. The kernel in
+`attention_kernels` computes WIDE rows at once, so that every inner loop is one vector instruction over rows. All other
+input (other devices and number formats, long rows, wide heads, several threads) goes to PyTorch's
+scaled_dot_product_attention, with which the tests compare the kernel.
 
 Shapes: B rows, T tokens, H heads, E width of a head.
 """
@@ -17,11 +17,13 @@ from torch.nn import functional
 
 from alchemy.models import attention_kernels as kernels
 
-LONGEST, WIDEST, FEWEST = 64, 16, 32  # tokens, width of a head, and rows from which on the kernel is the faster one
+LONGEST, WIDEST, FEWEST = 64, 16, 32  # most tokens, widest head, fewest rows: where the kernel is faster
 
 
 def attend(mixed: Tensor) -> Tensor:
-    """(B, T, 3, H, E) queries, keys and values to what each token reads from itself and those before, (B, T, H, E)."""
+    """The result of causal attention (B, T, H, E): what each token reads from itself and the tokens before it. `mixed`
+    (B, T, 3, H, E) holds queries, keys and values.
+    """
     if fits(mixed):
         return Short.apply(mixed)  # type: ignore[no-untyped-call]
     queries, keys, values = mixed.permute(2, 0, 3, 1, 4)
@@ -29,13 +31,14 @@ def attend(mixed: Tensor) -> Tensor:
 
 
 def fits(mixed: Tensor) -> bool:
+    """Whether the compiled kernel can take `mixed`, and is likely to be faster than PyTorch's."""
     B, T, _, _, E = mixed.shape
     suited = B >= FEWEST and T <= LONGEST and E <= WIDEST and E % 4 == 0 and torch.get_num_threads() == 1
     return suited and mixed.device.type == "cpu" and mixed.dtype == torch.float32
 
 
 class Short(torch.autograd.Function):
-    """The compiled kernel and its gradient."""
+    """The compiled kernel for short rows, with its gradient, as an operation of PyTorch."""
 
     @staticmethod
     def forward(ctx: Any, mixed: Tensor) -> Tensor:

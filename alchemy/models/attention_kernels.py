@@ -1,8 +1,9 @@
-"""Loops compiled by Numba: attention, with WIDE rows side by side in the innermost dimension, and renaming.
+"""Loops compiled by Numba: causal attention, with WIDE rows in the innermost dimension, and renaming of symbols.
 
-Shapes: `mixed` (B, T, 3, H, E) queries, keys and values; `read` (B, T, H, E); `weights` (tiles, H, T (T + 1) / 2, WIDE)
-the attention weights of each token over those before it, a triangle, for the backward pass. Source: attention is
-arXiv:1706.03762, 3.2.1; the gradient of softmax y is y (g - sum(y g)).
+Shapes: `mixed` (B, T, 3, H, E) holds queries, keys and values, and `read` (B, T, H, E) is the result of attention.
+`weights` (tiles, H, T (T + 1) / 2, WIDE) holds the attention weights of each token over itself and those before it, a
+triangle, for the backward pass. Source: attention is arXiv:1706.03762, 3.2.1; the gradient of softmax y is y (g - sum(y
+g)).
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from alchemy.models.compiled import keep_checked
 
-WIDE = 64  # rows side by side: their loops are long enough to be unrolled, and a tile stays in the cache
+WIDE = 64  # rows in a tile: long enough loops to be unrolled, and a tile fits the cache
 Array = NDArray[np.float32]
 ONE, LOG2_E, LN_2, LEAST = (
     np.float32(1),
@@ -22,8 +23,8 @@ ONE, LOG2_E, LN_2, LEAST = (
     np.float32(0.6931471805599453),
     np.float32(-87),
 )
-TERMS = tuple(np.float32(term) for term in (1 / 120, 1 / 24, 1 / 6, 0.5, 1, 1))  # of the exponential, after 1/720
-BIAS, MANTISSA = np.float32(127), np.float32(1 << 23)  # of a float's exponent
+TERMS = tuple(np.float32(term) for term in (1 / 120, 1 / 24, 1 / 6, 0.5, 1, 1))  # of e^x, after 1/720
+BIAS, MANTISSA = np.float32(127), np.float32(1 << 23)  # of 32-bit floats: bias of the exponent, size of the mantissa
 
 
 # Sums in any order, numbers finite; but divisions exact: some processors' quick reciprocal is off by the last bit.
@@ -31,11 +32,11 @@ EXACT_DIVISION = {"nnan", "ninf", "nsz", "contract", "reassoc"}
 
 
 def compiled(function: Callable[..., None]) -> Any:
-    """Compiled at its first use and kept on disk, where there is a place for it."""
+    """The function as compiled by Numba at its first call. The result is cached on disk, if a folder can be written."""
     made = njit(fastmath=EXACT_DIVISION, error_model="numpy")(function)
     try:
         made.enable_caching()
-    except RuntimeError:  # no folder to keep it in can be written
+    except RuntimeError:  # no folder for the cache can be written
         return made
     keep_checked(made)
     return made
@@ -43,7 +44,9 @@ def compiled(function: Callable[..., None]) -> Any:
 
 @compiled
 def exponential(x: Array, power: Array, bits: NDArray[np.int32]) -> None:
-    """e to the x in place, for x to 0, to a hundred-thousandth; `power` has room for as many, `bits` is its memory."""
+    """Replaces x, which is at most 0, by e to the x, to about 1e-5; values below LEAST count as LEAST. `power` is a
+    buffer of the same size, and `bits` is the memory of `power` as integers.
+    """
     for w in range(x.size):
         t = max(x[w], LEAST) * LOG2_E
         whole = np.trunc(t - np.float32(0.5))
@@ -61,7 +64,9 @@ def exponential(x: Array, power: Array, bits: NDArray[np.int32]) -> None:
 
 @compiled
 def turn(rows: Array, first: int, part: int, head: int, scale: np.float32, turned: Array) -> None:
-    """(T, E, WIDE) one part of one head of the rows from `first` on, rows innermost, times `scale`."""
+    """Writes into `turned` (T, E, WIDE) one part (0 queries, 1 keys, 2 values) of one head of the rows from number
+    `first` on, times `scale`, with rows innermost.
+    """
     B, T, _, _, E = rows.shape
     for i in range(T):
         for w in range(min(WIDE, B - first)):
@@ -71,6 +76,7 @@ def turn(rows: Array, first: int, part: int, head: int, scale: np.float32, turne
 
 @compiled
 def turn_back(turned: Array, first: int, part: int, head: int, rows: Array) -> None:
+    """Writes `turned` (T, E, WIDE) into one part of one head of the rows from number `first` on."""
     B, T, _, _, E = rows.shape
     for i in range(T):
         for w in range(min(WIDE, B - first)):
@@ -80,7 +86,9 @@ def turn_back(turned: Array, first: int, part: int, head: int, rows: Array) -> N
 
 @compiled
 def dots(one: Array, others: Array, found: Array) -> None:
-    """(n, WIDE) products of a vector (E, WIDE) with the first n of `others` (T, E, WIDE), four terms a pass."""
+    """Writes into `found` (n, WIDE) the products of a vector (E, WIDE) with the first n of `others` (T, E, WIDE), four
+    terms at a time.
+    """
     E = one.shape[0]
     for j in range(found.shape[0]):
         for w in range(WIDE):
@@ -97,7 +105,7 @@ def dots(one: Array, others: Array, found: Array) -> None:
 
 @compiled
 def normalise(scores: Array, power: Array, bits: NDArray[np.int32], largest: Array, total: Array) -> None:
-    """Softmax over the first dimension of (n, WIDE), in place."""
+    """Replaces `scores` (n, WIDE) by their softmax over the first dimension. The other arguments are buffers."""
     n = scores.shape[0]
     for w in range(WIDE):
         largest[w] = scores[0, w]
@@ -121,6 +129,7 @@ def normalise(scores: Array, power: Array, bits: NDArray[np.int32], largest: Arr
 
 @compiled
 def forward(mixed: Array, read: Array, weights: Array) -> None:
+    """Writes the result of causal attention into `read`, and the attention weights into `weights`."""
     B, T, _, H, E = mixed.shape
     scale = np.float32(1 / np.sqrt(E))
     room = np.zeros((4, T, E, WIDE), np.float32)
@@ -152,6 +161,7 @@ def forward(mixed: Array, read: Array, weights: Array) -> None:
 
 @compiled
 def backward(mixed: Array, weights: Array, gradient: Array, found: Array) -> None:
+    """Writes into `found` (B, T, 3, H, E) the gradient by `mixed`, from the gradient by the result of attention."""
     B, T, _, H, E = mixed.shape
     scale = np.float32(1 / np.sqrt(E))
     room = np.zeros((7, T, E, WIDE), np.float32)
@@ -192,8 +202,8 @@ def backward(mixed: Array, weights: Array, gradient: Array, found: Array) -> Non
 
 @compiled
 def rename(rows: NDArray[np.int16], targets: NDArray[np.int16], renamed: NDArray[np.int16]) -> None:
-    """Each row (B, C) with those symbols that are among `targets` (N,) named anew: the first to appear gets the first
-    of these names, and so on. Symbols are numbers from 0 on.
+    """Writes into `renamed` the rows (B, C) with those symbols renamed that are among `targets` (N,): in each row the
+    first of them to appear becomes targets[0], the second targets[1], and so on. Symbols are numbers from 0 on.
     """
     symbols = rows.max() + 1 if rows.size else 0
     free = np.zeros(max(symbols, targets.max() + 1), dtype=np.bool_)

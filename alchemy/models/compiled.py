@@ -1,7 +1,7 @@
-"""The compiler's files on disk, each with its digest: a damaged one is compiled anew, and never loaded.
+"""A cache of compiled code with checksums: a damaged file is compiled again, and never loaded.
 
-Numba keeps machine code, as pickles, in the package's __pycache__ (or where NUMBA_CACHE_DIR says), and takes it as it
-lies there. Here a file begins with the SHA-256 of its name and the rest.
+Numba keeps machine code, as pickles, in the package's __pycache__ (or in NUMBA_CACHE_DIR), and loads it unchecked. With
+this cache, each file begins with the SHA-256 of its name and content.
 """
 
 # mypy: allow-untyped-calls
@@ -17,7 +17,9 @@ DIGEST = hashlib.sha256().digest_size  # bytes
 
 
 class CheckedFiles(IndexDataCacheFile):
-    """Numba's index and data files of one function. One that cannot be read, or not be written, is as good as none."""
+    """Numba's index and data files of one function, with checksums. A file that cannot be read counts as missing. If
+    one cannot be written, the function is compiled again next time.
+    """
 
     def _load_index(self) -> dict[Any, str]:
         try:
@@ -30,7 +32,7 @@ class CheckedFiles(IndexDataCacheFile):
         self._write(self._index_path, (self._version, self._source_stamp, overloads))
 
     def _load_data(self, name: str) -> Any:
-        return self._read(Path(self._data_path(name)))  # an OSError is Numba's own sign for what is not there
+        return self._read(Path(self._data_path(name)))  # Numba takes an OSError to mean that there is no file
 
     def _save_data(self, name: str, data: Any) -> None:
         self._write(self._data_path(name), data)
@@ -39,7 +41,7 @@ class CheckedFiles(IndexDataCacheFile):
         content = path.read_bytes()
         if content[:DIGEST] != hashlib.sha256(path.name.encode() + content[DIGEST:]).digest():
             raise OSError(f"{path} has changed since it was written")
-        return pickle.loads(content[DIGEST:])  # noqa: S301 our own, as it was written
+        return pickle.loads(content[DIGEST:])  # noqa: S301 written by this class, as the checksum shows
 
     def _write(self, path: str, data: Any) -> None:
         content = self._dump(data)
@@ -51,7 +53,7 @@ class CheckedFiles(IndexDataCacheFile):
 
 
 def keep_checked(function: Any) -> None:
-    """Has the files of a function compiled by Numba checked whenever they are read."""
+    """Makes Numba check the cached files of a compiled function whenever it reads them."""
     cache = function._cache
     theirs = cache._cache_file
     cache._cache_file = CheckedFiles(

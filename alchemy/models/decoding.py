@@ -1,4 +1,4 @@
-"""Completions: what a model writes after a prompt, token by token, until its end symbol.
+"""Decoding: completions that a model writes after prompts, token by token, up to its end symbol.
 
 Shapes: B rows, T tokens of a row, C of a completion, V symbols.
 """
@@ -16,20 +16,22 @@ from alchemy.data.vocabulary import END, PAD
 from alchemy.models.transformer import Cache, Transformer
 
 ROWS = 1024  # rows decoded at a time: bounds the memory of keys and values
-TRIED = 128  # rows that show whether most of a batch follow gold
+TRIED = 128  # rows that are checked first, for whether most greedy completions are gold
 
 
 @runtime_checkable
 class Completes(Protocol):
-    """A model that is no Transformer of ours, such as a checkpoint of another library."""
+    """A model that has its own method to complete prompts, and is not a Transformer of this package; a checkpoint of
+    another library, for example. Its method takes and returns what `complete` does, without an opening.
+    """
 
     def complete(self, batch: Batch, temperature: float, rng: np.random.Generator | None) -> NDArray[np.int16]: ...
 
 
 @dataclass(frozen=True)
 class Opening:
-    """How a completion must open: fast, with no symbol below `first_atom`, and so with the answer itself; slow, with
-    the first rule that the prompt names, and so with a chain.
+    """How completions must begin. In the mode fast, the first symbol has an id of at least `first_atom`, so it begins
+    an answer. In the mode slow, it is the first rule that the prompt names, so it begins a chain.
     """
 
     mode: Literal["fast", "slow"]
@@ -37,25 +39,29 @@ class Opening:
 
 
 def to_tensor(tokens: NDArray[np.int16], model: Transformer) -> Tensor:
+    """The tokens as a tensor of 64-bit ids on the model's device."""
     return torch.from_numpy(tokens.astype(np.int64)).to(model.tokens.weight.device)
 
 
 @torch.inference_mode()
 def follows_gold(model: Transformer, batch: Batch) -> NDArray[np.bool_]:
-    """(B,) whether the greedy completion of each prompt is the gold one, end symbol included, from one pass.
+    """Whether the greedy completion of each prompt is the gold one, end symbol included, as booleans (B,) from one
+    forward pass.
 
-    Exact: if every gold token is the most likely one after the gold tokens before it, greedy decoding writes them. (In
-    bfloat16 the pass and the decoding round differently, and may differ where two symbols are about as likely.)
+    This is exact: if every gold token is the most likely one after the gold tokens before it, greedy decoding writes
+    them. (In bfloat16 the pass and the decoding round differently, and may differ where two symbols are about as
+    likely.)
     """
     return follows(model, own_tokens(model, batch))
 
 
 def own_tokens(model: Transformer, batch: Batch) -> Batch:
-    """The rows as this model reads them: as they are, or in pieces."""
+    """The rows in the tokens of this model: as they are, or in subword tokens if the model has a tokenizer."""
     return model.tokenizer.encode(batch) if model.tokenizer else batch
 
 
 def follows(model: Transformer, batch: Batch) -> NDArray[np.bool_]:
+    """The same as `follows_gold`, for rows in the tokens of the model."""
     followed = []
     for start in range(0, len(batch), ROWS):
         rows = batch[start : start + ROWS]
@@ -72,12 +78,19 @@ def complete(
     rng: np.random.Generator | None = None,
     opening: Opening | None = None,
 ) -> NDArray[np.int16]:
-    """(B, C) the completion of each prompt, without its end symbol, padded on the right: the greedy one, or above a
-    temperature of 0 one sampled with `rng`; the model opens it as it likes, or as `opening` says.
+    """The completion of each prompt (B, C), without its end symbol, padded on the right. It is the greedy one at
+    temperature 0, and above that it is sampled with `rng`. With `opening`, completions must begin in that way.
 
     A row ends at the end symbol, or where prompt and completion fill `model.context`; an empty prompt has an empty
-    completion. Where most greedy rows follow gold, those are read off one pass and only the others are decoded. A
-    model from elsewhere completes by its own means.
+    completion. Where most greedy completions are gold, those are read off one forward pass, and only the others are
+    decoded. A model of another library (`Completes`) uses its own method, and allows no `opening`.
+
+    >>> from alchemy import compose
+    >>> task = compose("task=cipher").task
+    >>> rows = task.render(task.vocabulary.encode("A B C D")[None], (0, 1))
+    >>> model = Transformer(len(task.vocabulary), context=24, layers=1, heads=1, width=8, positions="learned")
+    >>> len(complete(model, rows))
+    1
     """
     if isinstance(model, Completes):
         assert opening is None, "a model from elsewhere opens its completions as it likes"
@@ -100,13 +113,15 @@ def complete(
 
 @dataclass(frozen=True)
 class Choice:
-    """How the next symbol is chosen: the most likely one, or above a temperature of 0 one sampled with `rng`."""
+    """How the next symbol is chosen from its logits: the most likely one at temperature 0, and above that one sampled
+    with `rng`.
+    """
 
     temperature: float = 0.0
     rng: np.random.Generator | None = None
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """(…, V) to (…). Padding is no symbol of any text and is never chosen."""
+        """The chosen ids (…) for logits (…, V). Padding is never chosen."""
         logits = logits[..., PAD + 1 :]
         if self.temperature:
             assert self.rng is not None, "sampling needs a stream"
@@ -126,7 +141,9 @@ def decode(
     choose: Choice,
     opening: Opening | None = None,
 ) -> None:
-    """Writes the completions of `rows` into `completion` (B, context), rows of one prompt length together."""
+    """Writes the completions of the row numbers `rows` into `completion` (B, context). Rows with prompts of one length
+    are decoded together.
+    """
     length = batch.prompt_length
     for size in np.unique(length[rows]):
         group = rows[length[rows] == size]
@@ -144,7 +161,7 @@ def decode(
 
 
 def first_rule(batch: Batch) -> NDArray[np.int16]:
-    """(B,) the first rule that each prompt names. Raises ValueError for a prompt without one."""
+    """The first rule that each prompt names (B,), as a token id. Raises ValueError for a prompt that names none."""
     named = batch.role == Role.TRANSFORMATION
     if not named.any(axis=1).all():
         raise ValueError("a prompt names no rule, so it cannot be answered slowly: use prompts without noise")
@@ -153,8 +170,8 @@ def first_rule(batch: Batch) -> NDArray[np.int16]:
 
 @torch.inference_mode()
 def go_on(model: Transformer, prompts: Tensor, choose: Choice = GREEDY, first_atom: int = 0) -> NDArray[np.int16]:
-    """(B, C) what decoding writes after prompts (B, P) of one length, with a cache; finished rows leave it. With
-    `first_atom`, no symbol below it opens a completion.
+    """The tokens (B, C) that decoding writes after prompts (B, P) of one length, padded. Finished rows leave the cache.
+    With `first_atom`, no symbol with a lower id is the first of a completion.
     """
     B, P = prompts.shape
     written = np.full((B, model.context), PAD, dtype=np.int16)

@@ -1,6 +1,6 @@
-"""What a model holds likely: log-probabilities of given completions, of opening a chain, and how far two models differ.
+"""Probabilities under a model: of given completions, of beginning with a chain, and the divergence of two models.
 
-Shapes: B rows, T tokens, V symbols. Probabilities never include padding, which no model may write.
+Shapes: B rows, T tokens, V symbols. Padding has no probability, since no model may write it.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from alchemy.models.transformer import Transformer
 
 
 def same_length(batch: Batch) -> Iterator[NDArray[np.intp]]:
-    """The numbers of rows of one prompt length, at most ROWS together."""
+    """Yields the numbers of rows whose prompts have one length, at most ROWS at a time."""
     length = batch.prompt_length
     for size in np.unique(length):
         group = np.flatnonzero(length == size)
@@ -26,20 +26,22 @@ def same_length(batch: Batch) -> Iterator[NDArray[np.intp]]:
 
 
 def log_softmax(logits: Tensor) -> Tensor:
-    """Log-probabilities (…, V) of all symbols but padding, which has none."""
+    """Log-probabilities (…, V) of all symbols, with that of padding minus infinity."""
     logits = logits.clone()
     logits[..., PAD] = -torch.inf
     return logits.log_softmax(dim=-1)
 
 
 def completed(batch: Batch) -> NDArray[np.bool_]:
-    """(B, T - 1) at which places the next token belongs to the completion, its end symbol included."""
+    """Whether the next token at each place belongs to the completion, end symbol included, as booleans (B, T - 1)."""
     return (batch.role[:, 1:] >= Role.CHAIN) & (batch.role[:, 1:] != Role.PAD)
 
 
 @torch.inference_mode()
 def log_likelihood(model: Transformer, batch: Batch) -> NDArray[np.float64]:
-    """(B, T - 1) log-probability, in nats, of each next token of a completion given what stands before; 0 elsewhere."""
+    """The log-probability, in nats, of each next token of a completion given all tokens before it (B, T - 1); 0
+    elsewhere.
+    """
     found = np.zeros((len(batch), batch.tokens.shape[1] - 1))
     for start in range(0, len(batch), ROWS):
         rows = batch[start : start + ROWS]
@@ -51,8 +53,9 @@ def log_likelihood(model: Transformer, batch: Batch) -> NDArray[np.float64]:
 
 @torch.inference_mode()
 def opening(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.float64]:
-    """(B, 2) at temperature 1: the probability that a completion opens with a rule or marker, and so with a chain,
-    and the largest probability of any one atom among all openings that are atoms, and so answers.
+    """Two probabilities of how each completion begins, at temperature 1 (B, 2): that its first symbol is no atom, but a
+    rule or marker, and so begins a chain; and that of the most likely atom, given that the first symbol is an atom and
+    so begins an answer.
     """
     found = np.zeros((len(batch), 2))
     for rows in same_length(batch):
@@ -67,8 +70,9 @@ def opening(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.flo
 
 @torch.inference_mode()
 def answered(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.float64]:
-    """(B,) log-probability, in nats, of the atoms of gold answers with which completions open, given that an atom comes
-    first, and so an answer; also where that is so seldom that the rate of chains is 1 but for rounding.
+    """The log-probability, in nats, of the atoms of each gold answer (B,), given that the completion begins with an
+    atom. `batch` has completions without a chain, which begin with the answer. The condition holds even where an atom
+    is so unlikely to begin a completion that the rate of chains rounds to 1.
     """
     found = np.zeros(len(batch))
     for start in range(0, len(batch), ROWS):
@@ -83,8 +87,9 @@ def answered(model: Transformer, batch: Batch, first_atom: int) -> NDArray[np.fl
 
 
 def threshold(opened: NDArray[np.float64]) -> tuple[float, float]:
-    """V_eff, one over the mean largest share of an atom among answer openings, and p* = 1 / (1 + V_eff): above that
-    rate of chains, the likeliest opening is a chain's. From `opening` (B, 2).
+    """V_eff and p*, from the result of `opening` (B, 2). V_eff is one over the mean of the second column, the
+    probability of the most likely atom among answers. p* = 1 / (1 + V_eff) is the rate of chains above which the most
+    likely opening is that of a chain.
     """
     effective = 1 / float(opened[:, 1].mean())
     return effective, 1 / (1 + effective)
@@ -92,8 +97,10 @@ def threshold(opened: NDArray[np.float64]) -> tuple[float, float]:
 
 @torch.inference_mode()
 def divergence(base: Transformer, model: Transformer, batch: Batch) -> NDArray[np.float64]:
-    """(B,) forward KL(base || model), in nats a completion, summed over the tokens of completions that `base` wrote:
-    the expectation over the next token is exact, that over completions is their mean.
+    """The forward KL(base || model) of each completion (B,), in nats, summed over its tokens.
+
+    `batch` has completions that `base` wrote. The expectation over each next token is then exact, and the mean over
+    rows estimates the one over completions.
     """
     found = np.zeros(len(batch))
     for start in range(0, len(batch), ROWS):
@@ -103,8 +110,8 @@ def divergence(base: Transformer, model: Transformer, batch: Batch) -> NDArray[n
 
 
 def token_divergence(base: Transformer, model: Transformer, batch: Batch) -> Tensor:
-    """(B, T - 1) forward KL(base || model), in nats, of the next token at each place of a completion; 0 elsewhere. It
-    has a gradient by the weights of `model`.
+    """The forward KL(base || model), in nats, of the next token at each place of a completion (B, T - 1); 0 elsewhere.
+    It has a gradient by the weights of `model`, and none by those of `base`.
     """
     tokens = to_tensor(batch.tokens[:, :-1], model)
     with torch.no_grad():
@@ -115,7 +122,8 @@ def token_divergence(base: Transformer, model: Transformer, batch: Batch) -> Ten
 
 
 def bits(log_likelihoods: NDArray[np.float64], values: float) -> NDArray[np.float64]:
-    """(B,) stored bits of facts, max(0, log2 V + log2 p(attribute)), of attributes with V equally likely `values`.
+    """Stored bits of facts (B,): max(0, log2 V + log2 p(attribute)), for attributes with V equally likely `values`.
+    `log_likelihoods` are in nats.
 
     Source: studies of capacity in bits, such as arXiv:2404.05405.
     """

@@ -1,7 +1,8 @@
-"""Which weights of a model learn: all, one half of its layers, a random half, low-rank changes, or one vector a layer.
+"""Which weights of a model are trained: all, one half of its layers, a random half, low-rank changes, or a vector a
+layer.
 
-An adapter stands in place of an nn.Linear, as one with more weights, so that the model, its cache, copies and saved
-states work as before; it starts as no change at all, and `merge` folds it in.
+An adapter takes the place of an nn.Linear and has further weights, so that the model, its cache, copies and saved
+states work as before. It changes nothing until it is trained, and `merge` folds it into a plain layer.
 
 Shapes: L layers, D width, I numbers into a matrix, O out of it, R rank.
 """
@@ -17,12 +18,12 @@ from torch.nn import functional
 from alchemy.models.transformer import Transformer
 
 Which = Literal["all", "lower", "upper", "random", "low_rank", "vectors"]
-TOLERANCE = 0.1  # how far a random half may be from half the layers' weights, of that half
+TOLERANCE = 0.1  # the most that a random half may differ from half the layers' weights, as a share of that half
 TRIES = 1000
 
 
 class Adapter(nn.Linear):
-    """A linear layer with its own weights, kept frozen, and others that learn beside them."""
+    """A linear layer with its own weights, which stay frozen, and further weights that are trained."""
 
     def __init__(self, linear: nn.Linear) -> None:
         nn.Module.__init__(self)  # not nn.Linear's, which would draw weights from the global generator
@@ -30,15 +31,18 @@ class Adapter(nn.Linear):
         self.weight, self.bias = linear.weight, linear.bias
 
     def learns(self) -> list[nn.Parameter]:
+        """The weights that are trained."""
         raise NotImplementedError
 
     def merged(self) -> nn.Linear:
-        """A plain layer that computes the same."""
+        """A plain linear layer that computes the same."""
         raise NotImplementedError
 
 
 class LowRank(Adapter):
-    """W + `up` `down`, with `down` (R, I) normal and `up` (O, R) zero at first. Source: LoRA, arXiv:2106.09685."""
+    """A linear layer with the matrix W + `up` `down`. `down` (R, I) is normal and `up` (O, R) zero before training.
+    Source: LoRA, arXiv:2106.09685.
+    """
 
     def __init__(self, linear: nn.Linear, rank: int, rng: np.random.Generator) -> None:
         super().__init__(linear)
@@ -57,7 +61,8 @@ class LowRank(Adapter):
 
 
 class Steered(Adapter):
-    """The last matrix of a layer, and a `vector` (D,) added behind it, so to the layer's output; zero at first.
+    """A linear layer whose output has a `vector` (D,) added to it, which is zero before training. In place of the last
+    matrix of a layer, it adds the vector to the layer's output.
 
     Source: arXiv:2505.18706.
     """
@@ -79,6 +84,7 @@ class Steered(Adapter):
 
 
 def plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A linear layer with this weight and bias. No random numbers are drawn."""
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")  # draws no weights
     linear.weight = nn.Parameter(weight.detach())
     if bias is not None:
@@ -87,12 +93,17 @@ def plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 
 def choose_trainable(model: Transformer, which: Which, rng: np.random.Generator, rank: int = 8) -> list[nn.Parameter]:
-    """Lets only the weights named by `which` learn, freezes the others in place, and returns those that learn.
+    """Makes only the weights named by `which` trainable, freezes all others in place, and returns the trainable ones.
 
-    all: every weight. lower, upper: all of one of the `halves_of` the layers.
-    random: whole weight matrices of the layers, drawn by `rng`, within 10 % of half the layers' weights. low_rank:
-    adapters of `rank` on every matrix of the layers. vectors: one added to each layer's output. But for `all`,
-    embeddings, head and last norm are frozen. Raises ValueError where there is no such half, or adapters already.
+    all: every weight. lower, upper: all weights of one of the `halves_of` the layers. random: whole weight matrices of
+    the layers, drawn by `rng`, within 10 % of half the layers' weights. low_rank: adapters of `rank` on every matrix of
+    the layers. vectors: one vector added to each layer's output. Except for `all`, embeddings, head and last norm are
+    frozen. Raises ValueError where there is no such half, where `rank` is below 1, or where the model already has
+    adapters.
+
+    >>> model = Transformer(vocabulary_size=34, context=24, layers=2, heads=2, width=8, positions="learned")
+    >>> [tuple(weights.shape) for weights in choose_trainable(model, "vectors", np.random.default_rng(0))]
+    [(8,), (8,)]
     """
     check(model, which, rank)
     lower, upper = halves_of(len(model.blocks))
@@ -119,6 +130,7 @@ def choose_trainable(model: Transformer, which: Which, rng: np.random.Generator,
 
 
 def check(model: Transformer, which: Which, rank: int) -> None:
+    """Raises ValueError for arguments that `choose_trainable` cannot follow."""
     if which not in get_args(Which):
         raise ValueError(f"trainable={which} is unknown: use {', '.join(get_args(Which))}")
     if any(isinstance(linear, Adapter) for _, _, linear in matrices(model)):
@@ -130,7 +142,8 @@ def check(model: Transformer, which: Which, rank: int) -> None:
 
 
 def merge(model: Transformer) -> None:
-    """Folds every adapter into its layer, in place: a plain model again, with its keys, all of whose weights learn.
+    """Folds every adapter into its layer, in place. The result is a plain model with the names of its weights as
+    before, all of them trainable.
 
     Raises ValueError, before anything is changed, for vectors in a model without biases.
     """
@@ -143,7 +156,9 @@ def merge(model: Transformer) -> None:
 
 
 def matrices(model: Transformer) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    """Every linear layer of the blocks, with where it hangs and its name there, in the order of the weights."""
+    """Yields every linear layer of the blocks in the order of the weights, with its parent module
+    and its name there.
+    """
     for parent in model.blocks.modules():
         for name, child in parent.named_children():
             if isinstance(child, nn.Linear):
@@ -151,7 +166,7 @@ def matrices(model: Transformer) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
 
 
 def adapt(model: Transformer, adapters: dict[nn.Linear, Adapter]) -> list[nn.Parameter]:
-    """Puts each adapter in place of its layer; returns what learns of them."""
+    """Puts each adapter in the place of its layer, and returns the weights that are trained."""
     for parent, name, linear in list(matrices(model)):
         if linear in adapters:
             setattr(parent, name, adapters[linear])
@@ -159,12 +174,16 @@ def adapt(model: Transformer, adapters: dict[nn.Linear, Adapter]) -> list[nn.Par
 
 
 def halves_of(layers: int) -> tuple[range, range]:
-    """The lower and the upper half of so many layers; an odd one in the middle is in the upper."""
+    """The numbers of the lower and of the upper half of `layers` layers. The middle one of an odd number is in the
+    upper.
+    """
     return range(layers // 2), range(layers // 2, layers)
 
 
 def random_half(model: Transformer, rng: np.random.Generator) -> list[nn.Parameter]:
-    """Matrices in random order up to about half the layers' weights; drawn anew until that is within TOLERANCE."""
+    """Whole weight matrices of the layers, in random order, as many as come closest to half of the layers' weights. The
+    order is drawn again until they are within TOLERANCE of the half. Raises ValueError if they never are.
+    """
     weights = [linear.weight for _, _, linear in matrices(model)]
     sizes = np.array([matrix.numel() for matrix in weights])
     half = sum(matrix.numel() for matrix in model.blocks.parameters()) / 2

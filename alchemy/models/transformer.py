@@ -1,8 +1,8 @@
-"""The transformer, all of it, in the paper's two forms, with a cache to decode with.
+"""The transformer in the paper's two forms, with a cache for decoding.
 
-Transformer, the GPT form: pre-norm blocks of causal attention and a four times wider feed-forward layer, biases
-everywhere, one table for the tokens going in and coming out, and the positions it is given. Llama: RMSNorm, rotary
-positions, SwiGLU, no biases, two tables. Source: arXiv:2508.01191, Table 8.
+Transformer is the GPT form: pre-norm blocks of causal attention and a feed-forward layer of four times the width, with
+biases everywhere, one table for input and output embeddings, and a choice of positions. Llama has RMSNorm, rotary
+positions, SwiGLU, no biases, and two tables. Source: arXiv:2508.01191, Table 8.
 
 Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D width, V symbols.
 """
@@ -18,17 +18,17 @@ from torch.nn import functional
 from alchemy.data.tokenizer import Tokenizer
 from alchemy.models.attention import attend
 
-SPREAD = 0.02  # the deviation of fresh weights
+SPREAD = 0.02  # the standard deviation of fresh weights
 EPSILON = 1e-6  # of RMSNorm
 Positions = Literal["learned", "rotary", "both", "none"]
 Precision = Literal["float32", "bfloat16"]
 
 
 class Cache:
-    """Keys and values of the tokens read so far, per layer; rows can be dropped as they finish.
+    """Keys and values of all tokens read so far, per layer. Rows can be dropped when they are finished.
 
-    Tokens are its outer dimension, so that reading all of them for one new token runs through memory in order: on a
-    CPU that takes half the time of the attention kernel made for many queries.
+    Tokens are the outer dimension, so that one new token reads all others in the order of memory. On a CPU that takes
+    half the time of an attention kernel made for many queries.
     """
 
     def __init__(self, model: "Transformer", rows: int) -> None:
@@ -37,18 +37,21 @@ class Cache:
         self.length = 0
 
     def store(self, layer: int, mixed: Tensor) -> None:
-        """Puts the keys and values among `mixed` (B, T, 3, H, E), of the newest tokens, behind those of `layer`."""
+        """Stores the keys and values of the newest tokens for `layer`, from `mixed` (B, T, 3, H, E)."""
         new = slice(self.length, self.length + mixed.shape[1])
         self.states[layer, :, new] = mixed[:, :, 1:].permute(2, 1, 0, 3, 4)
 
     def attend(self, layer: int, queries: Tensor) -> Tensor:
-        """(B, H, E) what the newest token's queries (B, H, E) read from all tokens stored, itself included."""
+        """What the newest token reads from all tokens stored for `layer` (B, H, E), itself included, by its queries (B,
+        H, E).
+        """
         keys, values = self.states[layer, :, : self.length + 1]  # (S, B, H, E)
         scores = (keys * queries).sum(dim=-1) / queries.shape[-1] ** 0.5
         weights = scores.softmax(dim=0)
         return (values * weights[..., None]).sum(dim=0)
 
     def keep(self, rows: Tensor) -> None:
+        """Drops all rows but those that `rows` (B,) marks."""
         kept = self.states[:, :, : self.length, rows]
         self.states = self.states.new_empty((*self.states.shape[:3], kept.shape[3], *self.states.shape[4:]))
         self.states[:, :, : self.length] = kept
@@ -83,7 +86,7 @@ class Block(nn.Module):
 
 
 class LlamaBlock(Block):
-    """The same without biases, with RMSNorm, and with SwiGLU of width `feed`."""
+    """One layer of the LLaMA form: without biases, with RMSNorm, and with SwiGLU of width `feed`."""
 
     def __init__(self, width: int, heads: int, feed: int) -> None:
         nn.Module.__init__(self)
@@ -101,7 +104,13 @@ class LlamaBlock(Block):
 
 
 class Transformer(nn.Module):
-    """`context` is the longest row it can read. Raises ValueError where the sizes do not fit one another."""
+    """A transformer of the GPT form, whose rows have at most `context` tokens. Called with ids (B, T), it returns
+    logits (B, T, V). Raises ValueError where the sizes do not fit one another.
+
+    >>> model = Transformer(vocabulary_size=34, context=24, layers=2, heads=2, width=8, positions="learned")
+    >>> model(torch.zeros(1, 4, dtype=torch.int64)).shape
+    torch.Size([1, 4, 34])
+    """
 
     def __init__(
         self, vocabulary_size: int, context: int, layers: int, heads: int, width: int, positions: Positions
@@ -124,10 +133,9 @@ class Transformer(nn.Module):
             )
         self.context, self.heads, self.width = context, heads, width
         self.spread = SPREAD
-        self.tokenizer: Tokenizer | None = None  # for a model that reads symbols in pieces
-        self.precision: Precision = (
-            "float32"  # of its layers' products; weights, residual stream and logits are float32
-        )
+        self.tokenizer: Tokenizer | None = None  # for a model that reads subword tokens
+        # of the products in the layers; weights, residual stream and logits are always float32
+        self.precision: Precision = "float32"
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.places = nn.Embedding(context, width) if positions in ("learned", "both") else None
         self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
@@ -143,17 +151,19 @@ class Transformer(nn.Module):
         return Block(self.width, self.heads)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """(B, T) ids to (B, T, V) logits; with a cache, the tokens go on from those it holds, one at a time."""
+        """The logits (B, T, V) of the token after each of `tokens` (B, T). With a cache, `tokens` follow those that it
+        holds; once it holds any, they must come one at a time.
+        """
         return self.logits(self.hidden(tokens, cache))
 
     def autocast(self) -> AbstractContextManager:
-        """What to compute its layers in: with products in bfloat16, where its precision says so."""
+        """The context in which the layers are computed: with products in bfloat16 if `precision` is bfloat16."""
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.tokens.weight.device.type, torch.bfloat16)
 
     def hidden(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """(B, T) ids to the normalised residual stream (B, T, D) that `logits` reads."""
+        """The normalised residual stream (B, T, D), which `logits` reads, for ids (B, T)."""
         start = cache.length if cache else 0
         end = start + tokens.shape[1]
         assert end <= self.context, f"{end} tokens do not fit model.context={self.context}"
@@ -174,8 +184,8 @@ class Transformer(nn.Module):
 
 
 class Llama(Transformer):
-    """The LLaMA form; `ffn` is the width of its feed-forward layers. Its positions are rotary; or both, learned ones as
-    well, which no published LLaMA has. `spread` is the deviation of fresh embeddings.
+    """A transformer of the LLaMA form. `ffn` is the width of its feed-forward layers, and `spread` the standard
+    deviation of fresh embeddings. Positions are rotary, or both rotary and learned, which no published LLaMA has.
     """
 
     def __init__(
@@ -209,21 +219,26 @@ class Llama(Transformer):
 
 
 def turning_angles(context: int, width: int) -> Tensor:
-    """(context, width / 2) the angle by which each pair of a head's numbers turns at each place (base 10,000)."""
+    """The angle by which rotary positions turn each pair of a head's numbers at each place (context, width / 2), base
+    10,000.
+    """
     frequency = 10_000.0 ** (-torch.arange(0, width, 2) / width)
     return torch.arange(context)[:, None] * frequency
 
 
 def rotate(states: Tensor, angles: Tensor) -> Tensor:
-    """(B, T, …, E) with each pair of numbers turned by its angle (T, …, E / 2). Source: RoFormer, arXiv:2104.09864."""
+    """The states (B, T, …, E) with each pair of numbers turned by its angle (T, …, E / 2). The pairs are number i and
+    number i + E / 2. Source: RoFormer, arXiv:2104.09864.
+    """
     first, second = states.chunk(2, dim=-1)
     cosine, sine = angles.cos(), angles.sin()
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
 
 
 def initialise(model: Transformer, rng: np.random.Generator) -> None:
-    """Fresh weights in place, from `rng` alone: normal with deviation 0.02, divided by sqrt(2 L) where a layer writes
-    into the residual stream; biases zero, norms one. Source: GPT-2's initialisation.
+    """Sets fresh weights in place, from `rng` alone: normal with standard deviation 0.02, divided by sqrt(2 L) where a
+    layer writes into the residual stream, and `model.spread` for token embeddings; biases are zero, norms one. Source:
+    GPT-2's initialisation.
     """
     with torch.no_grad():
         for name, weights in model.named_parameters():

@@ -1,4 +1,4 @@
-"""Intervals, contrasts, fits and predictions, for any study."""
+"""Intervals, contrasts, fitted curves and predictions, for any study."""
 
 import lazy_loader as lazy
 

@@ -1,7 +1,8 @@
-"""Contrasts over the same seeds in two arms: estimate, tests against zero and for equivalence to it, and a verdict.
+"""Contrasts of two arms over the same seeds: an estimate, tests against zero and for equivalence to zero, and a
+verdict.
 
-S seeds. A null is a result as well: every contrast carries a smallest effect of interest (sesoi), and the outcome is
-one of four, by rule. Sources: Schuirmann 1987 (two one-sided tests), Holm 1979.
+Equivalence is judged by a smallest effect of interest (sesoi), so that the absence of an effect can be a result as
+well. The verdict is one of four, by rule. Sources: Schuirmann 1987 (two one-sided tests), Holm 1979. Shape: S seeds.
 """
 
 from dataclasses import dataclass
@@ -12,15 +13,16 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.05
-NOISE = 1e-12  # of the largest difference: what rounding alone makes
+NOISE = 1e-12  # as a share of the largest difference: what rounding alone can make
 SUPPORTED, REFUTED, EQUIVALENT, UNDECIDED = VERDICTS = ("supported", "refuted", "equivalent to zero", "undecided")
-SIGNS = {"above": 1, "below": -1, "none": 0, "not above": 0}  # where a prediction has a difference, against zero
+SIGNS = {"above": 1, "below": -1, "none": 0, "not above": 0}  # the sign that a direction predicts
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A mean over `seeds` with its 95 % interval `low` to `high`; `p`, two-sided, of no difference; `equivalence`, p
-    of a difference as large as the sesoi or larger. NaN for what fewer than two seeds do not give.
+    """A mean difference over `seeds`, `estimate`, with its 95 % interval from `low` to `high`. `p` is the two-sided p
+    of no difference; `equivalence` is the p of a difference at least as large as the sesoi. Whatever fewer than two
+    seeds cannot give is NaN.
     """
 
     estimate: float
@@ -32,9 +34,14 @@ class Contrast:
 
 
 def contrast(differences: NDArray[np.float64], sesoi: float = nan) -> Contrast:
-    """The contrast of per-seed differences (S,), those that are NaN left out, by Student's t over seeds.
+    """The contrast of the differences of each seed (S,), by Student's t over seeds. Differences that are NaN are left
+    out.
 
     Differences that all agree (to rounding) have no spread: their interval is a point, and each p is 0 or 1.
+
+    >>> found = contrast(np.array([0.1, 0.2, 0.3]), sesoi=0.05)
+    >>> round(found.estimate, 3), round(found.p, 3), round(found.equivalence, 3)
+    (0.2, 0.074, 0.939)
     """
     known = np.asarray(differences, dtype=float)
     known = known[~np.isnan(known)]
@@ -51,24 +58,32 @@ def contrast(differences: NDArray[np.float64], sesoi: float = nan) -> Contrast:
 
 
 def tail(distance: float, error: float, freedom: int) -> float:
-    """The probability that Student's t is `distance` above zero or more; `distance` may be below it."""
+    """The one-sided p of a mean that is `distance` above zero: the probability that Student's t is at least distance /
+    error. `distance` may be below 0.
+    """
     if error == 0:
         return 0.0 if distance > 0 else 0.5 if distance == 0 else 1.0
     return float(stdtr(freedom, -distance / error))
 
 
 def equivalence(mean: float, error: float, freedom: int, sesoi: float) -> float:
-    """The larger p of two one-sided t tests, of a mean at or below -sesoi and at or above sesoi; NaN without one."""
+    """The larger p of two one-sided t tests, one of a mean at or below -sesoi and one of a mean at or above sesoi; NaN
+    without a sesoi.
+    """
     if isnan(sesoi):
         return nan
     return max(tail(mean + sesoi, error, freedom), tail(sesoi - mean, error, freedom))
 
 
 def holm(p: dict[str, float]) -> dict[str, float]:
-    """The p values of a family, adjusted so that any false rejection among them has at most the chosen probability.
+    """The p values of a family by name, adjusted by Holm's method: the probability of any false rejection is at most
+    the level at which they are judged.
 
-    In ascending order the first counts m-fold, the next (m - 1)-fold, and none less than the one before; those that are
-    NaN were not tested, and do not count. .01 .04 .03 become .03 .06 .06.
+    In ascending order, the first of m is multiplied by m, the next by m - 1, and so on, and none is less than the one
+    before. Those that are NaN were not tested, and do not count.
+
+    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'a': 0.03, 'b': 0.06, 'c': 0.06}
     """
     tested = sorted((value, name) for name, value in p.items() if not isnan(value))
     adjusted, so_far = dict.fromkeys(p, nan), 0.0
@@ -79,11 +94,13 @@ def holm(p: dict[str, float]) -> dict[str, float]:
 
 
 def verdict(found: Contrast, adjusted: float, direction: str, sesoi: float, equivalence: float) -> str:
-    """What a contrast says of a prediction, by rule; `adjusted` and `equivalence` are its p values, as adjusted.
-    "above" or "below" zero: equivalent to zero if equivalence < .05; else supported if adjusted < .05 with the
-    predicted sign, refuted with the other. "none": supported if equivalence < .05; else refuted if adjusted < .05 and
-    the estimate is sesoi or more, on either side ("not above": above). Else, and with one seed, undecided: a null
-    alone refutes nothing. Raises ValueError.
+    """The verdict on a prediction, one of VERDICTS. `found` is its contrast, and `adjusted` and `equivalence` are the p
+    values of that, as adjusted. `direction` is where the prediction has the difference.
+
+    above, below: "equivalent to zero" if equivalence < .05; else "supported" if adjusted < .05 and the sign is as
+    predicted, and "refuted" if it is the other. none: "supported" if equivalence < .05; else "refuted" if adjusted <
+    .05 and the estimate is at least the sesoi on either side. not above: as none, but refuted only from above. All
+    else, and one seed, is "undecided": a missing effect alone refutes nothing. Raises ValueError for another direction.
     """
     # Equivalence goes first: a difference that is certain, and certainly smaller than the sesoi, does not matter.
     if direction not in SIGNS:

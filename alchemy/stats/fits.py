@@ -1,7 +1,7 @@
-"""Fitted curves of success, from 1 down to 0, with intervals over seeds.
+"""Fitted curves of success, falling from 1 to 0, with intervals over seeds.
 
-Source: arXiv:2508.01191, section 7: the exponential bound on success by T(C), the Gaussian form of the length error;
-and a logistic curve, which the paper does not have.
+Source: arXiv:2508.01191, section 7, has the exponential bound on success by T(C) and the Gaussian form of the length
+error; it does not have the logistic curve.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from alchemy.data.seeds import stream
 
 Array = NDArray[np.float64]
 REPLICATES = 300
-ENOUGH = 0.9  # of the variance between cells that a law must explain to be said to fit
+ENOUGH = 0.9  # the least share of the variance between points with which a law counts as fitting
 
 
 def exponential(x: Array, kappa: float, tau: float) -> Array:
@@ -26,11 +26,12 @@ def exponential(x: Array, kappa: float, tau: float) -> Array:
 
 
 def gaussian(x: Array, sigma: float, floor: float) -> Array:
-    """Success (1 - floor) exp(-x² / (2 sigma²)), whose error grows from `floor` at no gap."""
+    """Success (1 - floor) exp(-x² / (2 sigma²)). The error is `floor` at x = 0, and grows with x."""
     return (1 - floor) * np.exp(-(x**2) / (2 * sigma**2))
 
 
 def logistic(x: Array, slope: float, middle: float) -> Array:
+    """Success 1 / (1 + exp(slope (x - middle))), which is one half at `middle`."""
     return expit(-slope * (x - middle))
 
 
@@ -43,9 +44,9 @@ LAWS: dict[str, tuple[Callable[..., Array], tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Law:
-    """A fitted curve: its two parameters with 95 % intervals of a bootstrap of seeds and their cells, and the share of
-    the variance between points that it explains. `steep` means that success falls within one step of x, from nearly
-    all to nearly none, so that many other parameters would do as well.
+    """A fitted curve, one of LAWS: `parameters` with 95 % intervals from `low` to `high`, by a bootstrap of seeds and
+    of the points of each, and the share of the variance between points that is `explained`. `steep` means that success
+    falls within one step of x, from nearly all to nearly none, so that many other parameters would do as well.
     """
 
     name: str
@@ -64,7 +65,13 @@ class Law:
 
 
 def fit_law(name: str, x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
-    """A law fitted by least squares to points (n,) of several seeds, or None where no fit is found."""
+    """The law `name` of LAWS fitted by least squares to points `x`, `y` (n,) with their `seeds` (n,); None where the
+    fit fails.
+
+    >>> x, seeds = np.tile(np.arange(6.0), 3), np.repeat([0, 1, 2], 6)
+    >>> round(fit_law("exponential", x, np.exp(-0.5 * x), seeds).parameters[0], 3)
+    0.5
+    """
     parameters = solve(name, x, y)
     if parameters is None:
         return None
@@ -86,11 +93,13 @@ def fit_law(name: str, x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | No
 
 
 def resampled(seeds: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """As many seeds as there are different ones, drawn from them with replacement."""
     different = np.unique(seeds)
     return rng.choice(different, len(different))
 
 
 def solve(name: str, x: Array, y: Array) -> tuple[float, float] | None:
+    """The two parameters of a law that fit best, or None where the search fails."""
     law, _ = LAWS[name]
     scale = float(max(x.max(), 1e-6))
     starts = {"exponential": (2 / scale, 0.0), "Gaussian": (scale / 2, 0.01), "logistic": (8 / scale, scale / 3)}
@@ -109,7 +118,7 @@ def solve(name: str, x: Array, y: Array) -> tuple[float, float] | None:
 
 
 def verdict(laws: list[Law]) -> str:
-    """The best law, or a sentence that none fits."""
+    """The first of `laws`, the best one first, as text; or a sentence that none fits."""
     if not laws:
         return "No law could be fitted."
     if laws[0].explained < ENOUGH:
@@ -118,9 +127,9 @@ def verdict(laws: list[Law]) -> str:
 
 
 def threshold(x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
-    """The logistic rise of y (n,) over x from 0 up: its `middle` is where half is right.
+    """The logistic law fitted to 1 - y (n,) over x, where y rises: its `middle` is the x at which y is one half.
 
-    None where y does not rise from below one half to above it within x, or not like that.
+    None where y does not rise from below one half to above it within x, or where the curve does not fit.
     """
     means = np.array([y[x == value].mean() for value in np.unique(x)])
     if len(means) < 3 or not means[0] < 0.5 <= means[-1]:

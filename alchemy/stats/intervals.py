@@ -1,5 +1,5 @@
-"""Means of a seed's rows with their errors; and intervals over seeds, by a bootstrap on two levels: seeds are drawn
-again, and the rows within each seed.
+"""Means of a seed's rows with their standard errors, and intervals over seeds by a two-level bootstrap, which draws
+seeds again, and rows within each seed.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ COVERED = (2.5, 97.5)  # percent
 
 
 def mean(rows: NDArray) -> tuple[float, float]:
-    """Mean of a seed's rows (B,), in any unit, and its standard error; NaN and 0 of no row."""
+    """The mean of a seed's rows (B,), in any unit, and its standard error; NaN and 0 if there are no rows."""
     if not len(rows):
         return np.nan, 0.0
     values = rows.astype(np.float64)
@@ -22,9 +22,9 @@ def mean(rows: NDArray) -> tuple[float, float]:
 
 
 def row_error(rows: NDArray) -> float:
-    """Standard error of the mean of a seed's rows (B,), each from 0 to 1.
+    """The standard error of the mean of a seed's rows (B,), each from 0 to 1.
 
-    Rows that all agree may still have had exceptions: the error is never below that of a share of half a row in B.
+    Rows that all agree might have had exceptions, so the error is at least that of a share of half a row in B.
     """
     rare = 0.5 / (len(rows) + 1)
     least = (rare * (1 - rare) / (len(rows) + 2)) ** 0.5
@@ -32,18 +32,29 @@ def row_error(rows: NDArray) -> float:
 
 
 def share(rows: NDArray) -> tuple[float, float]:
-    """The share of a seed's rows (B,) that are true, with its `row_error`; NaN and 0 of no row."""
+    """The share of a seed's rows (B,) that are true, and its standard error by `row_error`; NaN and 0 if there are no
+    rows.
+
+    >>> value, error = share(np.array([True, True, False, True]))
+    >>> value, round(error, 3)
+    (0.75, 0.217)
+    """
     return mean(rows)[0], row_error(rows) if len(rows) else 0.0
 
 
 def interval(
     means: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Low and high end (C,) of 95 % intervals of the mean over seeds, for C cells of S seeds each (C, S).
+    """The low and the high ends (C,) of 95 % intervals of the mean over seeds, for C cells. `means` and `errors` (C, S)
+    are the mean of each seed's rows, and its standard error.
 
-    Seeds are drawn with replacement, and each drawn seed's mean moves by its own rows' error. What seeds deviate
-    from their mean is widened by sqrt(S / (S - 1)), without which so few seeds would look too much alike. One seed has
-    no interval. Source: the two-level bootstrap for nested data; every cell uses the same draws.
+    Seeds are drawn with replacement, and each drawn seed's mean is moved by its error times a normal number. Deviations
+    of seeds from their mean are widened by sqrt(S / (S - 1)), without which a few seeds would seem too much alike. The
+    ends are NaN for one seed. Source: the two-level bootstrap for nested data; every cell has the same draws.
+
+    >>> low, high = interval(np.array([[0.5, 0.6, 0.7]]), np.zeros((1, 3)))
+    >>> low.round(2), high.round(2)
+    (array([0.48]), array([0.72]))
     """
     return ends(means.mean(axis=1), [(1, means, errors, draws(means.shape[1], "bootstrap"))])
 
@@ -54,19 +65,27 @@ def difference(
     other_means: NDArray[np.float64],
     other_errors: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Low and high end (C,) of 95 % intervals of the mean over seeds (C, S) less that over other seeds (C, S'), as
-    `interval` has them. The two sets of seeds are drawn apart; where they are the same seeds and go together, the
-    interval is wider than it need be.
+    """The low and the high ends (C,) of 95 % intervals of the mean over seeds (C, S) less that over other seeds (C,
+    S'), as from `interval`. The two sets of seeds are drawn independently, so the interval is wider than need be where
+    they are the same seeds and go together.
+
+    >>> none = np.zeros((1, 3))
+    >>> low, high = difference(np.array([[0.5, 0.6, 0.7]]), none, np.array([[0.1, 0.2, 0.3]]), none)
+    >>> low.round(2), high.round(2)
+    (array([0.24]), array([0.56]))
     """
     middle = means.mean(axis=1) - other_means.mean(axis=1)
     mine, its = draws(means.shape[1], "bootstrap"), draws(other_means.shape[1], "bootstrap of the other")
     return ends(middle, [(1, means, errors, mine), (-1, other_means, other_errors, its)])
 
 
-Draws = tuple[NDArray[np.float64], NDArray[np.float64]]  # (R, S): how often each seed is drawn, how far its rows move
+Draws = tuple[NDArray[np.float64], NDArray[np.float64]]  # (R, S) each, as from `draws`
 
 
 def draws(seeds: int, name: str) -> Draws:
+    """The draws of a bootstrap of so many seeds, always the same for one `name`: two arrays (R, S), the share of the
+    draws that each seed has, and how far its rows move the mean, in units of its error.
+    """
     rng = stream(0, name, str(seeds))
     drawn = rng.integers(0, seeds, (REPLICATES, seeds))
     moved = rng.standard_normal((REPLICATES, seeds))
@@ -78,7 +97,9 @@ def draws(seeds: int, name: str) -> Draws:
 def ends(
     middle: NDArray[np.float64], terms: Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64], Draws]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Low and high end (C,) about `middle` (C,) of a sum of signed means over seeds, each with its errors and draws."""
+    """The low and the high ends (C,) of intervals about `middle` (C,), the sum of signed means over seeds. Each of
+    `terms` is a sign with means (C, S), their errors (C, S) and draws. The ends are NaN if a term has one seed.
+    """
     low, high = np.full(len(middle), np.nan), np.full(len(middle), np.nan)
     if any(means.shape[1] < 2 for _, means, _, _ in terms):
         return low, high
@@ -93,6 +114,6 @@ def ends(
 
 
 def widened(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(C, S) what seeds deviate from their mean, as much as those of all seeds would."""
+    """The deviations of seeds from their mean (C, S), times sqrt(S / (S - 1))."""
     seeds = means.shape[1]
     return (means - means.mean(axis=1, keepdims=True)) * (seeds / (seeds - 1)) ** 0.5

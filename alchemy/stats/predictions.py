@@ -1,7 +1,8 @@
-"""What is predicted before a study is run.
+"""Predictions that are made before a study is run.
 
-A configuration holds predictions as plain settings (conf/predictions/); each job's run.json repeats them, so that a
-figure is drawn by what was fixed before the numbers were known. No pandas: they are read before anything is trained.
+A configuration holds predictions as plain settings (conf/predictions/). Each job's run.json repeats them, so that
+figures are drawn by what was fixed before the results were known. This file needs no pandas, since predictions are read
+before anything is trained.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,12 +16,13 @@ from alchemy.stats.contrasts import SIGNS
 
 @dataclass(frozen=True)
 class Prediction:
-    """That `measure` of `arm` (less that of `other`, if one is named), where `match` is reached, lies `direction` zero:
-    above, below, or none (no further from it than `sesoi`, the smallest effect of interest in the measure's unit), or
-    not above (the same, of what cannot be refuted from below).
+    """A prediction that `measure` of `arm` (less that of `other`, if one is named), at the point `match`, lies in a
+    `direction` from zero: above; below; none, which is no further from zero than `sesoi`; or not above, which is the
+    same but cannot be refuted from below. `sesoi` is the smallest effect of interest, in the measure's unit.
 
-    An arm is a name, or with preservation name/keep; added_r2 is of several, joined by +. `load` is None for the load
-    that most arms have. The `primary` one is tested alone, all others as one family (Holm).
+    An arm is a name, or name/keep with a way to preserve knowledge. The measure added_r2 is of several arms, joined by
+    +. `load` is None for the load that most arms have. A `primary` prediction is tested alone, and all others as one
+    family (Holm). Raises ValueError for an unknown direction, and a sesoi that is not above 0.
     """
 
     name: str
@@ -47,9 +49,9 @@ class Prediction:
 
 
 def predictions(listed: Iterable[Mapping[str, Any]]) -> tuple[Prediction, ...]:
-    """The predictions in plain settings, a list of the fields of each.
+    """The predictions in plain settings, each of which has the fields of a Prediction by name.
 
-    Raises ValueError for what is missing or unknown, two predictions of one name, or more than one primary.
+    Raises ValueError for a field that is missing or unknown, two predictions of one name, or more than one primary.
     """
     known = [field.name for field in fields(Prediction)]
     found = []

@@ -1,4 +1,4 @@
-"""How weights change: next-token training, policy gradients, and what they are shown."""
+"""Training: next-token losses, policy gradients, and the sources of rows."""
 
 import lazy_loader as lazy
 

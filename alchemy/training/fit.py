@@ -1,4 +1,6 @@
-"""Training a model on a task's own rows, fresh ones at every step; it goes on where it was stopped, bit for bit."""
+"""Training of a model on fresh rows of a task at every step. A training that was stopped goes on with the same result,
+bit for bit.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -20,13 +22,14 @@ from alchemy.training.packing import lay_out, loss_of
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: AdamW under a cosine schedule of `steps` with `warmup` steps, gradients clipped at `clip`.
+    """How to train: AdamW on `batch` rows a step, under a cosine schedule of `steps` with `warmup` steps, and gradients
+    clipped at `clip`.
 
-    Every `check_every` steps the share of `check_problems` held-out problems that are completed without a fault is
-    measured; training stops once it reaches `mark` (None: never early). `loss` counts the completion's tokens, or
-    all of them. `padding` lays rows out as they are (none), each filled up to the model's context (context), or one
-    after another, cut to segments of the context (group). `snapshots` copies of the weights are kept, at numbers of
-    rows that grow by a constant factor.
+    Every `check_every` steps, the share of `check_problems` held-out problems that are completed without a fault is
+    measured, and training stops once it is at least `mark` (None: never early). `loss` is over the tokens of the
+    completion, or all tokens. `padding` leaves rows as they are (none), fills each up to the model's context (context),
+    or joins them and cuts the result into segments of the context (group). `snapshots` copies of the weights are kept,
+    at numbers of rows that grow by a constant factor. Raises ValueError for a number out of range.
     """
 
     steps: int
@@ -69,7 +72,9 @@ class Recipe:
         return self.learning_rate * min((step + 1) / (self.warmup + 1), cosine)
 
     def keeps(self, step: int) -> bool:
-        """Whether the check that ends at `step` is the first at or past a snapshot's number of steps."""
+        """Whether a snapshot is kept after the check that ends at `step`. One is kept after the first check at or past
+        each of `snapshots` numbers of steps, which grow by a constant factor.
+        """
         if not self.snapshots:
             return False
         first = min(self.check_every, self.steps)
@@ -80,7 +85,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands after a check: `exact_match` is on held-out problems, `loss` in nats a token."""
+    """The state of a training after a check: steps and rows so far, the mean `loss` since the last check in nats a
+    token, the share of held-out problems with an `exact_match`, and seconds of training.
+    """
 
     step: int
     rows: int
@@ -90,28 +97,35 @@ class Progress:
 
 
 class Checkpointer(Protocol):
-    """Where a training saves what it needs to go on, and its snapshots; `alchemy.results.store.Partial` is one."""
+    """What saves the state of a training, so that it can go on, and its snapshots; `alchemy.results.store.Partial` is
+    one.
+    """
 
     def resume(self) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]] | None:
-        """What was last saved: the state of model and optimiser, and the checks so far."""
+        """What was last saved: the state of model and optimiser, and the checks so far; None if nothing was."""
 
     def save(self, state: dict[str, torch.Tensor], checks: list[dict[str, Any]]) -> None: ...
 
     def snapshot(self, rows: int, weights: dict[str, torch.Tensor]) -> None: ...
 
 
-Source = Callable[[int], Batch]  # so many rows to train on, the next ones
-Objective = Callable[
-    [Transformer, int], Iterator[torch.Tensor]
-]  # the losses of so many steps, each when it is asked for
+Source = Callable[[int], Batch]  # from a number of rows to the next so many rows to train on
+# from a model and a number of steps to the loss of each step, computed when the iterator reaches it
+Objective = Callable[[Transformer, int], Iterator[torch.Tensor]]
 
 
 def fresh(task: Task, seed: int, done: int, size: int) -> Source:
-    """Rows of the training distribution, never from the test side; `done` chunks of `size` rows were drawn before. A
-    world that begins with another distribution (see `alchemy.data.task.Staged`) has that one first.
+    """A source of rows of the training distribution, all from the train side of the split. It begins after `done`
+    chunks of `size` rows, which were drawn before. A task whose training begins with another distribution
+    (`alchemy.data.task.Staged`) has rows of that one first.
+
+    >>> from alchemy import compose
+    >>> source = fresh(compose("task=cipher").task, seed=0, done=0, size=100)
+    >>> len(source(100))
+    100
     """
     rng = stream(seed, "train")
-    rng.spawn(2 * done)  # what each draw takes from the stream
+    rng.spawn(2 * done)  # each draw spawns two streams
     drawn = done * size
 
     def rows(count: int) -> Batch:
@@ -124,7 +138,9 @@ def fresh(task: Task, seed: int, done: int, size: int) -> Source:
 
 
 def next_token(model: Transformer, recipe: Recipe, source: Source, steps: int) -> Iterator[torch.Tensor]:
-    """The losses of so many steps on the next rows of `source`, each by the model as it is when it is asked for."""
+    """Yields the next-token loss of each of `steps` steps, on the next rows of `source`. Each is computed when the
+    iterator reaches it, by the model as it then is.
+    """
     rows = own_tokens(model, source(steps * recipe.batch))
     for pieces in lay_out(rows, recipe.loss, recipe.padding, steps, model):
         yield loss_of(model, pieces)
@@ -135,7 +151,7 @@ class Unusable(ValueError):
 
 
 def begin(model: Transformer, seed: int) -> None:
-    """Gives a model the weights that the training of this seed begins with."""
+    """Sets the weights with which the training of this seed begins, in place."""
     initialise(model, stream(seed, "weights"))
 
 
@@ -149,12 +165,13 @@ def fit_model(
     objective: Objective | None = None,
     held_out: Batch | None = None,
 ) -> list[Progress]:
-    """Trains `model` in place until `recipe.mark` or the last step; returns every check, each reported as it comes.
+    """Trains `model` in place until `recipe.mark` is reached or the steps are done, and returns all checks. Each check
+    also goes to `report` when it is made.
 
-    The rows are a pure function of task, recipe and seed, and one thread gives one result, bit for bit, also when it
-    was stopped and goes on from what its `checkpointer` has. Fine-tuning gives its own `objective`, the losses of so
-    many steps, and `held_out` problems to check on. Weights that ask for no gradient stay as they are. Raises
-    ValueError, which begins with the setting of the recipe to change, for a loss that is no number.
+    The rows are a pure function of task, recipe and seed. With one thread the result is the same bit for bit, also for
+    a training that was stopped and goes on from what `checkpointer` holds. Fine-tuning gives an `objective` in place of
+    the next-token loss, and `held_out` problems for the checks. Weights that require no gradient stay as they are.
+    Raises ValueError, with a message that begins with the setting to change, if the loss is not finite.
     """
     if held_out is None:
         held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
@@ -170,7 +187,7 @@ def fit_model(
     while not checks or not ended(recipe, checks[-1]):
         done = checks[-1].step if checks else 0
         steps = min(recipe.check_every, recipe.steps - done)
-        losses: list[torch.Tensor] = []  # read once, at the end: each reading would hold a GPU up
+        losses: list[torch.Tensor] = []  # read once, at the end: every reading makes a GPU wait
         asked = objective(model, steps) if objective else next_token(model, recipe, source, steps)
         for step, loss in enumerate(asked, done):
             for group in optimizer.param_groups:
@@ -196,11 +213,12 @@ def fit_model(
 
 
 def ended(recipe: Recipe, last: Progress) -> bool:
+    """Whether the training ends with the check `last`."""
     return last.step >= recipe.steps or (recipe.mark is not None and last.exact_match >= recipe.mark)
 
 
 def state_of(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """All that decides the next step, flat: weights, and what the optimiser remembers of each."""
+    """Everything that decides the next step, by name: the weights, and the state of the optimiser for each of them."""
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     for number, memory in optimizer.state_dict()["state"].items():
         state |= {f"optimizer.{number}.{name}": value for name, value in memory.items()}
@@ -210,7 +228,9 @@ def state_of(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, 
 def taken_up(
     model: Transformer, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor], told: list[dict[str, Any]]
 ) -> list[Progress]:
-    """The checks so far of a training that goes on, with its state put back. Raises Unusable if it is another's."""
+    """Puts the saved `state` of a training back, and returns its checks so far, saved as `told`. Raises Unusable if
+    they are those of another training.
+    """
     expected = {f"model.{name}": value for name, value in model.state_dict().items()}
     given = {name: value for name, value in state.items() if name.startswith("model.")}
     try:
@@ -226,7 +246,7 @@ def taken_up(
 
 
 def load_state(model: Transformer, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor]) -> None:
-    """Puts back what `state_of` gave."""
+    """Puts the result of `state_of` back into model and optimiser."""
     model.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("model.")})
     memory: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in state.items():

@@ -1,4 +1,5 @@
-"""The losses of an arm: of its rows, of its rewards, and of what is to keep knowledge.
+"""Objectives of fine-tuning: supervised losses, policy gradient, and additions that are to preserve knowledge. An
+objective takes a model and a number of steps, and yields the loss of each step.
 
 Source: arms after arXiv:2506.02126, 2509.04259 and 2504.20571. Shapes: B rows, T tokens, C of a completion, G prompts,
 N samples of each.
@@ -37,7 +38,9 @@ def reinforced(
     rng: np.random.Generator,
     tell: Callable[[float], None],
 ) -> Objective:
-    """Losses of policy gradient on problems of `source`; `tell` is told the mean reward of each rollout."""
+    """An objective of policy gradient on the problems of `source`, with `base` as the initial model of the KL term.
+    `tell` is called with the mean reward of each rollout.
+    """
     reference, sampling, paying = base, *rng.spawn(2)
 
     def losses(model: Transformer) -> Iterator[Tensor]:
@@ -73,7 +76,7 @@ def reinforced(
 
 
 def unending(losses: Callable[[Transformer], Iterator[Tensor]]) -> Objective:
-    """An objective that goes on, from one call to the next, where it was."""
+    """An objective that draws from one and the same iterator of losses at every call, and so goes on where it was."""
     begun: list[Iterator[Tensor]] = []
 
     def objective(model: Transformer, steps: int) -> Iterator[Tensor]:
@@ -84,7 +87,7 @@ def unending(losses: Callable[[Transformer], Iterator[Tensor]]) -> Objective:
 
 
 def in_turn(first: Objective, number: int, then: Objective) -> Objective:
-    """One objective for so many steps, and then another."""
+    """An objective that is `first` for `number` steps, and `then` afterwards."""
 
     def losses(model: Transformer) -> Iterator[Tensor]:
         yield from first(model, number)
@@ -95,7 +98,9 @@ def in_turn(first: Objective, number: int, then: Objective) -> Objective:
 
 
 def supervised(recipe: Recipe, source: Source) -> Objective:
-    """Losses of the next token on rows of `source`, drawn a step at a time, so that any division into calls is one."""
+    """An objective of next-token losses on the rows of `source`. Rows are drawn for one step at a time, so it makes no
+    difference how steps are divided into calls.
+    """
 
     def objective(model: Transformer, steps: int) -> Iterator[Tensor]:
         for _ in range(steps):
@@ -107,8 +112,8 @@ def supervised(recipe: Recipe, source: Source) -> Objective:
 def anchored(
     objective: Objective, base: Transformer, prompts: Source, number: int, weight: float, rng: np.random.Generator
 ) -> Objective:
-    """The same losses and, by `weight`, the forward KL to the base, in nats a completion, on `number` completions that
-    the base samples for each step.
+    """The losses of `objective` plus `weight` times the forward KL from the base, in nats a completion. The KL is a
+    mean over `number` completions that the base samples anew, with `rng`, for each step.
     """
 
     def both(model: Transformer, steps: int) -> Iterator[Tensor]:
@@ -120,7 +125,9 @@ def anchored(
 
 
 def replayed(objective: Objective, recipe: Recipe, facts: Source, share: float) -> Objective:
-    """The same losses with, by `share`, that of rows of facts: as many as their share of a batch, at least one."""
+    """The losses of `objective` mixed with that of rows of `facts`, which has the weight `share`. A step has as many
+    rows of facts as their share of a batch, at least one.
+    """
     number = max(round(share * recipe.batch), 1)
 
     def both(model: Transformer, steps: int) -> Iterator[Tensor]:

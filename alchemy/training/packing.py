@@ -1,4 +1,5 @@
-"""Rows as a step of training reads them: laid out as a recipe says, in pieces alike in length, and their loss.
+"""Rows as a step of training reads them, laid out as the recipe says, and their loss. A step with rows of very
+different lengths is read in several parts, of type `Piece`, so that short rows need little padding.
 
 Shapes: B rows, T tokens.
 """
@@ -15,24 +16,26 @@ from alchemy.data.vocabulary import PAD
 from alchemy.models.decoding import to_tensor
 from alchemy.models.transformer import Transformer
 
-IGNORED = -100  # cross_entropy's own mark for a target that does not count
-Piece = tuple[torch.Tensor, torch.Tensor]  # tokens that are read (b, t), and targets after the last of them (b, t')
+IGNORED = -100  # PyTorch's cross_entropy skips targets of this value
+Piece = tuple[torch.Tensor, torch.Tensor]  # tokens to read (b, t), targets after the last t' (b, t')
 
 
 def counted(batch: Batch, loss: str) -> NDArray[np.bool_]:
-    """(B, T) which tokens the loss looks at."""
+    """Whether the loss counts each token, as booleans (B, T)."""
     return (batch.role != Role.PAD) & (batch.role >= (Role.CHAIN if loss == "completion" else Role.ELEMENT))
 
 
 def targets(tokens: NDArray[np.int16], looked_at: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """(B, T - 1) the next token at each place, IGNORED where the loss does not look."""
+    """The next token at each place (B, T - 1), and IGNORED where the loss does not count it."""
     return np.where(looked_at[:, 1:], tokens[:, 1:], np.int16(IGNORED))
 
 
 def lay_out(rows: Batch, loss: str, padding: str, steps: int, model: Transformer) -> Iterator[list[Piece]]:
-    """For each step, the tokens that are read (b, t) and the targets after the last of them (b, t'), from the first
-    place where the loss looks at any row; IGNORED where it does not look. Every row is in one step; rows of a step that
-    are less than half as long as its longest are a piece of their own, without its padding.
+    """Yields for each step its parts: the tokens to read (b, t), and the targets (b, t') after the last t' of them.
+    Targets begin at the first place that counts in any row, and are IGNORED at places that do not count.
+
+    Every row is in one step. With the padding none, rows of a step that are at most half as long as its longest row are
+    a part of their own.
     """
     tokens, looked_at = rows.tokens, counted(rows, loss)
     if padding == "context":
@@ -56,8 +59,8 @@ def lay_out(rows: Batch, loss: str, padding: str, steps: int, model: Transformer
 
 
 def alike(tokens: NDArray[np.int16]) -> Iterator[NDArray[np.bool_] | slice]:
-    """Which rows (B,) of a step go together: those of more than half the longest one's tokens, then the same of the
-    rest; one slice if they are all.
+    """Yields which rows (B,) of a step make a part: those with more than half the tokens of the longest, then those of
+    the rest likewise. If all rows are one part, it is a slice.
     """
     length = np.count_nonzero(tokens != PAD, axis=1)
     left = length > 0
@@ -68,14 +71,18 @@ def alike(tokens: NDArray[np.int16]) -> Iterator[NDArray[np.bool_] | slice]:
 
 
 def piece_of(tokens: NDArray[np.int16], wanted: NDArray[np.int16], model: Transformer) -> Piece:
-    """Rows as they are read, without what all of them lack at the end, and what is looked at."""
+    """One part of a step: the tokens to read and the targets, without the places at the end where
+    all rows are padding.
+    """
     end = int((tokens != PAD).any(axis=0).sum())
     first = int((wanted != IGNORED).any(axis=0).argmax())
     return to_tensor(tokens[:, : end - 1], model), to_tensor(wanted[:, first : end - 1], model)
 
 
 def loss_of(model: Transformer, pieces: Sequence[Piece]) -> torch.Tensor:
-    """Mean cross-entropy, in nats, of the targets (B, t) that count, after the last t of the tokens (B, T)."""
+    """The mean cross-entropy, in nats, over all targets (B, t) of the parts that are not IGNORED. The targets come
+    after the last t of the tokens (B, T).
+    """
     losses, number = [], 0
     for tokens, wanted in pieces:
         logits = model.logits(model.hidden(tokens)[:, -wanted.shape[1] :])

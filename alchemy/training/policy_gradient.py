@@ -1,7 +1,7 @@
-"""Policy gradient on verifiable rewards: what a completion earns, its advantage in its group, and the loss.
+"""Policy gradient on verifiable rewards: the reward of a completion, its advantage in its group, and the loss.
 
 A rollout samples `group` completions of each of `prompts` prompts. Advantages compare a completion with its group
-alone; the loss is a clipped surrogate with a KL term to the initial model and an entropy term, averaged over tokens.
+alone. The loss is a clipped surrogate with a KL term to the initial model and an entropy term, averaged over tokens.
 Source: GRPO (arXiv:2402.03300) as in one-shot RLVR (arXiv:2504.20571) and its released code.
 
 Shapes: G prompts, N samples of each, B rows, T tokens, C of a completion, l of an answer, V symbols.
@@ -21,16 +21,17 @@ from alchemy.data.vocabulary import PAD
 
 Reward = Literal["exact", "format", "random", "wrong"]
 NEVER = -1e4  # a logit that exp takes to exactly 0, without the infinities that make gradients NaN
-FARTHEST = 10.0  # nats between policy and initial model that the KL term still tells apart
+FARTHEST = 10.0  # nats: the most that the KL term counts of a difference between policy and initial model
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How to train by policy gradient: `group` samples of each of `prompts` prompts a step, at `temperature`.
+    """How to train by policy gradient: each rollout has `group` samples of each of `prompts` prompts, at `temperature`.
 
-    A step's rows are cut into `updates_per_rollout` parts, each one update; from the second on the ratio to the
-    sampling policy is not 1, and is clipped to 1 ± `clip`. `kl` weighs the KL to the initial model, `entropy` the
-    entropy of a token, both in nats. `reward` is one of `reward`'s kinds.
+    Its rows are cut into `updates_per_rollout` parts, one update each. From the second on, the ratio to the policy that
+    sampled is not 1, and is clipped to 1 ± `clip`. `kl` is the weight of the KL to the initial model, `entropy` that of
+    the entropy of a token, both in nats. `reward` is the kind of reward, as of the function `reward`. Raises ValueError
+    for a value out of range.
     """
 
     group: int
@@ -66,8 +67,8 @@ class Policy:
 
 @dataclass(frozen=True)
 class Facts:
-    """Means over the tokens of one update, as 0-d tensors without gradient: the share whose gradient the clip
-    stopped, the KL to the initial model and the entropy, both in nats.
+    """Means over the tokens of one update, as 0-d tensors without gradient: the share whose gradient the clip stopped,
+    the KL to the initial model, and the entropy, both in nats.
     """
 
     clip_share: Tensor
@@ -76,7 +77,13 @@ class Facts:
 
 
 def advantages(rewards: Tensor) -> Tensor:
-    """(G, N) each reward less its group's mean, over the group's unbiased deviation + 1e-6; 0 where all are equal."""
+    """The advantage of each reward (G, N): the reward less the mean of its group, divided by the group's unbiased
+    standard deviation + 1e-6; 0 where all rewards of a group are equal.
+
+    >>> advantages(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+    tensor([[ 0.7071, -0.7071],
+            [ 0.0000,  0.0000]])
+    """
     assert rewards.shape[1] > 1, "a group of one has no deviation"
     differ = rewards.amax(dim=1, keepdim=True) > rewards.amin(dim=1, keepdim=True)
     centred = rewards - rewards.mean(dim=1, keepdim=True)
@@ -84,17 +91,19 @@ def advantages(rewards: Tensor) -> Tensor:
 
 
 def sampled_logits(logits: Tensor, temperature: float) -> Tensor:
-    """(…, V) the logits of what `models.decoding.Choice` draws from at `temperature`, where padding has no chance."""
+    """The logits (…, V) of the distribution that decoding (`models.decoding.Choice`) samples from at `temperature`, in
+    which padding has no probability.
+    """
     return torch.cat([torch.full_like(logits[..., : PAD + 1], NEVER), logits[..., PAD + 1 :] / temperature], dim=-1)
 
 
 def log_probabilities(logits: Tensor, tokens: Tensor) -> Tensor:
-    """(…) nats: the log-probability of each token (…) under its logits (…, V)."""
+    """The log-probability, in nats, of each token (…) under its logits (…, V)."""
     return logits.log_softmax(dim=-1).gather(-1, tokens[..., None])[..., 0]
 
 
 def token_entropy(logits: Tensor) -> Tensor:
-    """(…) nats: the entropy of the next token under logits (…, V)."""
+    """The entropy, in nats, of the next token (…) under logits (…, V)."""
     log_shares = logits.log_softmax(dim=-1)
     return -(log_shares.exp() * log_shares).sum(dim=-1)
 
@@ -108,11 +117,13 @@ def policy_gradient_loss(
     advantage: Tensor,
     policy: Policy,
 ) -> tuple[Tensor, Facts]:
-    """Mean over the tokens looked at (B, T) of: kl k3 - min(r A, clip(r) A) - entropy H, from a row's advantage (B,).
+    """The loss, and its `Facts`. The loss is the mean over the tokens that `looked_at` (B, T) marks of kl k3 - min(r A,
+    clip(r) A) - entropy H, where A is the advantage of the row, (B,).
 
-    `logits` (B, T, V), and the log-probabilities of `tokens` (B, T) when sampled, `old`, and under the initial model,
-    `reference`, are all of `sampled_logits`. k3 = exp(x) - x - 1, x = log reference - log policy within ±10 (the
-    released code bounds k3 itself; both only guard against overflow). Source: arXiv:2504.20571; k3: Schulman, 2020.
+    `logits` (B, T, V) are from `sampled_logits`, as are the logits of the log-probabilities of `tokens` (B, T): `old`,
+    when they were sampled, and `reference`, under the initial model. k3 = exp(x) - x - 1, with x = log reference - log
+    policy within ±10 (the released code bounds k3 itself; both only guard against overflow). Source: arXiv:2504.20571;
+    k3: Schulman, 2020.
     """
     assert looked_at.any(), "no token to learn from"
     logits, tokens, old, reference = logits[looked_at], tokens[looked_at], old[looked_at], reference[looked_at]
@@ -136,11 +147,16 @@ def reward(
     first_atom: int,
     rate: float = 0.5,
 ) -> NDArray[np.float32]:
-    """(B,) 1 or 0 for each completion (B, C) without end symbol, by what stands after its last answer marker (by all
-    of it, if there is none) and the gold answer (B, l), both padded on the right.
+    """The reward of each completion (B, C), 1 or 0, as (B,). What counts is the answer after its last answer marker
+    (all of it, if there is none), compared with the gold answer (B, l). Both are padded on the right, without end
+    symbol.
 
-    exact: it is the gold answer. format: it is as many atoms (ids from `first_atom`) as the gold answer has.
-    wrong: it is `wrong_answer`. random: 1 at `rate`, from `rng` alone; the other kinds draw nothing.
+    exact: the answer is the gold one. format: it is as many atoms (ids from `first_atom`) as the gold answer has.
+    wrong: it is `wrong_answer`. random: 1 with probability `rate`, from `rng` alone; the other kinds draw nothing.
+
+    >>> completion, gold = np.array([[4, 31, 32]], dtype=np.int16), np.array([[31, 32]], dtype=np.int16)
+    >>> reward("exact", completion, gold, np.random.default_rng(0), first_atom=8)  # 4 is the answer marker
+    array([1.], dtype=float32)
     """
     assert len(completion) == len(gold_answer), "one gold answer a completion"
     if kind == "random":
@@ -155,9 +171,9 @@ def reward(
 
 
 def wrong_answer(gold_answer: NDArray[np.int16], first_atom: int) -> NDArray[np.int16]:
-    """(B, l) a fixed answer that is never the gold one: its last atom gives way to the atom before it in the
-    vocabulary, or the very first atom to the second. A rule that a model can learn from its problems, in any world of
-    two atoms or more.
+    """A fixed wrong answer for each gold one (B, l): its last atom is replaced by the atom before it in the vocabulary,
+    or the very first atom by the second. In any task of two atoms or more, a model can learn this rule from its
+    problems.
     """
     wrong = gold_answer.copy()
     rows, last = np.arange(len(wrong)), (gold_answer != PAD).sum(axis=1) - 1

@@ -1,14 +1,15 @@
-"""What a model that computes and knows is fine-tuned on: rows, rewards, and what is to keep its knowledge.
+"""Sources of rows for fine-tuning a model that knows facts and computes, one for each arm of the study.
 
-Every arm learns from computing alone, on problems of the training side:
+Every arm learns from computing alone, on problems of the train side:
 
-gold       the world's own chains               direct     the answers alone
-self       the base's own right chains          foreign    chains in a form that the base has never seen
-rlvr       rewards for right answers            random     rewards that are drawn
-unrelated  copying digits, no rule asked for      gold_rlvr  the world's chains for a quarter of the steps, then rewards
-one_shot   rewards for right answers to one single problem
+    gold       the task's own chains                direct     the answers alone
+    self       the base's own right chains          foreign    chains in a form that the base has never seen
+    rlvr       rewards for right answers            random     rewards that are drawn
+    unrelated  copying digits, with no rule         gold_rlvr  gold for a quarter of the steps, then rlvr
+    one_shot   rewards for right answers to one single problem
 
 Source: the design of the study is the lab's own; arms after arXiv:2506.02126, 2509.04259 and 2504.20571.
+
 Shapes: B rows, T tokens, C of a completion, G prompts, N samples of each.
 """
 
@@ -23,11 +24,13 @@ from alchemy.models.decoding import Opening, complete
 from alchemy.models.transformer import Transformer
 from alchemy.training.fit import Source
 
-CANDIDATES, TRIES = 64, 64  # problems that one is chosen of, and chains sampled for each
+CANDIDATES, TRIES = 64, 64  # problems from which one is chosen, and chains sampled for each
 
 
 def answered(prompts: Batch, completion: NDArray[np.int16], context: int) -> Batch:
-    """The prompts of a batch with other completions (B, C), and an end symbol where they end within `context`."""
+    """Rows with the prompts of a batch and other completions (B, C). An end symbol follows where it fits into
+    `context`.
+    """
     ended = prompts.prompt_length + (completion != PAD).sum(axis=1) < context
     tokens = np.concatenate([prompts.prompt(), completion, np.where(ended, END, PAD)[:, None]], axis=1).astype(np.int16)
     marked = (completion == ANSWER).any(axis=1, keepdims=True)
@@ -44,12 +47,14 @@ def answered(prompts: Batch, completion: NDArray[np.int16], context: int) -> Bat
 
 
 def sampled(model: Transformer, prompts: Batch, rng: np.random.Generator, opening: Opening | None = None) -> Batch:
-    """The prompts with what the model writes after them at temperature 1."""
+    """Rows with the prompts of a batch and completions that the model samples at temperature 1."""
     return answered(prompts, complete(model, prompts, 1.0, rng, opening), model.context)
 
 
 def own_right(task: Terse, base: Transformer, source: Source, rng: np.random.Generator) -> Source:
-    """Chains that the base samples itself and that end right. Raises ValueError where hardly any does."""
+    """A source of rows whose chains the base samples itself, only of those that end in the right answer. The source
+    raises ValueError if too few of them do.
+    """
     slow = Opening("slow", task.vocabulary.first_atom)
 
     def rows(count: int) -> Batch:
@@ -66,14 +71,15 @@ def own_right(task: Terse, base: Transformer, source: Source, rng: np.random.Gen
 
 
 def one_problem(task: Terse, base: Transformer, source: Source, rng: np.random.Generator) -> Source:
-    """One row of `source` again and again: of CANDIDATES that one whose share of right chains, of TRIES that the base
-    samples slow, is nearest to one half, the first of several. Raises ValueError where the base is right in none.
+    """A source that repeats one row of `source`. It is, of CANDIDATES rows, the one whose share of right answers, in
+    TRIES completions that the base samples with a chain, is above 0 and nearest to one half; the first, if there are
+    several. Raises ValueError where the base is never right.
 
     Source: one-shot RLVR (arXiv:2504.20571), whose problem is one with a reward that varies.
     """
     problems = source(CANDIDATES)
     asked = problems[np.repeat(np.arange(CANDIDATES), TRIES)]
-    # slow: asked freely, problems whose answer is easily guessed without a chain would look best
+    # slow: otherwise problems whose answer is easily guessed without a chain would be chosen
     written = complete(base, asked, 1.0, rng, Opening("slow", task.vocabulary.first_atom))
     right = verify(task, asked, written).reshape(CANDIDATES, TRIES).mean(axis=1)
     if not right.any():
@@ -83,7 +89,9 @@ def one_problem(task: Terse, base: Transformer, source: Source, rng: np.random.G
 
 
 def foreign(rows: Batch) -> Batch:
-    """Gold chains whose states are written from the last digit to the first; opening, length and answer stay."""
+    """The rows with each state of their gold chains written from the last digit to the first. The rules in the chain,
+    its length and the answer stay.
+    """
     tokens = rows.tokens.copy()
     for step in range(int(rows.step.max(initial=-1)) + 1):
         here = rows.step == step
@@ -96,7 +104,7 @@ def foreign(rows: Batch) -> Batch:
 
 
 def copies(rows: Batch) -> Batch:
-    """The elements of rows, with nothing asked for, and themselves as the answer."""
+    """Rows with the elements of `rows` as prompts, without any rule, and the same elements as answers."""
     length = int((rows.role[0] == Role.ELEMENT).sum())
     element = rows.tokens[:, :length]
     end = np.full((len(rows), 1), END, dtype=np.int16)
