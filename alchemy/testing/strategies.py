@@ -1,4 +1,4 @@
-"""What Hypothesis draws of a world: levels of its axes, distributions, batches; pip install 'shift-alchemy[testing]'.
+"""Hypothesis strategies for a world: levels of its axes, distributions, batches; pip install 'shift-alchemy[testing]'.
 
 @given(batches(task))
 def test_every_row_ends(batch):
@@ -25,16 +25,19 @@ except ImportError:
 
 
 def levels(axis: Axis, task: Task) -> st.SearchStrategy[int]:
-    """Levels of an axis, from -3 to 6, as far as a world has them; 0 is what they shrink to. The axis is given as in
-    `check_shift`.
+    """Returns a strategy for the levels of an axis, from -3 to 6, that a world has; they shrink to 0.
+
+    The axis is given as in `check_shift`.
     """
     found = Grounds(task, "").reached(shift_of(axis))
     return st.sampled_from(sorted((level for level, _ in found), key=abs))
 
 
 def distributions(task: Task, noise: bool = True) -> st.SearchStrategy[Distribution]:
-    """Distributions that a world has test problems of: those of its levels on every axis, or some of their compositions
-    alone; with noise of any kind on their prompts, unless it is not wanted. They shrink to training.
+    """Returns a strategy for distributions of which a world has test problems; they shrink to training.
+
+    They are those of its levels on every axis, or some of their compositions alone. With `noise`, prompts may
+    have noise of any kind and rate.
     """
     grounds = Grounds(task, "")
     found = [
@@ -58,8 +61,9 @@ def distributions(task: Task, noise: bool = True) -> st.SearchStrategy[Distribut
 def batches(
     task: Task, where: st.SearchStrategy[Distribution] | None = None, most: int = 32, side: Side | None = None
 ) -> st.SearchStrategy[Batch]:
-    """Batches of up to `most` rows of a world: of training, of the Distributions that `where` draws, on one side or on
-    any. They shrink to one row of training.
+    """Returns a strategy for batches of up to `most` rows of a world; they shrink to one row of training.
+
+    The rows are those of training, or of the distributions that `where` draws, on one side, or on any for side=None.
     """
     sides: Any = st.sampled_from([*SIXTEENTHS]) if side is None else st.just(side)
 
