@@ -1,4 +1,4 @@
-"""`python -m alchemy`, and the script `alchemy`: one command, for runs and sweeps, and with a word for all else."""
+"""`python -m alchemy`, and the script `alchemy`: one command for runs and sweeps, with subcommands for all else."""
 
 import os
 import sys
@@ -13,15 +13,15 @@ from alchemy.runs.words import GOES_ON, WORDS
 
 
 def main() -> int:
-    """The command as it was typed; returns its exit code. Worlds and studies are found in the current folder, too."""
-    with suppress(OSError):  # a folder that is there no more holds none
+    """Runs the command as it was typed, and returns its exit code. Imports look in the current folder, too."""
+    with suppress(OSError):  # the current folder may have been removed
         if not sys.flags.safe_path and (folder := str(Path.cwd())) not in sys.path:
-            sys.path.insert(0, folder)  # as python -m does, and a script does not
+            sys.path.insert(0, folder)  # as python -m does, but a script does not
     return answer(sys.argv[1:])
 
 
 def answer(words: list[str]) -> int:
-    """The exit code of the command with these words; every failure is one sentence on stderr, and not 0."""
+    """Runs the command with these words, and returns its exit code; a failure is one sentence on stderr, and 1."""
     if words and (word := WORDS.get(words[0])):
         return answered(partial(word.act, words[1:]), partial(fault, elsewhere=word.elsewhere), word.kept)
     return answered(partial(run, words), explained, GOES_ON)

@@ -1,4 +1,4 @@
-"""Errors as people read them: one sentence that says what to change, and an exit code other than 0."""
+"""Turns errors into what users read: one sentence that says what to change, and an exit code other than 0."""
 
 import os
 import re
@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 LONGEST = 300  # characters of a sentence
-LONG_WORD = 80  # characters, from which a word is cut where the sentence is too long
+LONG_WORD = 80  # characters of a word, above which it is cut where the sentence is too long
 COMMAND = "python -m alchemy"
 
 
 def sentence(error: BaseException, elsewhere: str = "output=DIR") -> str:
-    """What went wrong, in one line of at most LONGEST characters. `elsewhere` is how the command is told to write to
-    another place.
+    """Returns what went wrong, in one line of at most LONGEST characters.
+
+    `elsewhere` is what to type so that the command writes to another place.
     """
     if isinstance(error, OSError) and error.strerror:
         name = error.filename or "a file of this run"
@@ -28,7 +29,7 @@ def sentence(error: BaseException, elsewhere: str = "output=DIR") -> str:
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
-    """The text in one line. If that is too long its longest words are cut, and then its middle."""
+    """Returns the text in one line; if that is too long, its longest words are cut, and then its middle."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     words = line.split()
     if len(" ".join(words)) > longest:
@@ -40,7 +41,7 @@ def shortened(text: str, longest: int = LONGEST) -> str:
 
 @contextmanager
 def stopped_by_sigterm() -> Iterator[None]:
-    """Within, SIGTERM is what Ctrl-C is: files that are being written are removed on the way out."""
+    """Has SIGTERM raise KeyboardInterrupt within, as Ctrl-C does, so that half-written files are removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -52,7 +53,7 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 
 class Parser(ArgumentParser):
-    """Reads what stands after one word of the command; what is mistyped is raised, for `answered` to say."""
+    """Parses what is typed after one subcommand. Raises ValueError for a mistake, which `answered` prints."""
 
     def __init__(self, word: str, about: str, example: str) -> None:
         super().__init__(
@@ -67,8 +68,10 @@ class Parser(ArgumentParser):
 
 
 def answered(act: Callable[[], int], explain: Callable[[Exception], str], kept: str) -> int:
-    """The exit code of `act`. Whatever it raises is one sentence on stderr and exit code 1: what `explain` makes of it,
-    or, where somebody stopped it, what is `kept`. With HYDRA_FULL_ERROR=1 an error has its trace on the screen.
+    """Calls `act` and returns its exit code, or 1 after an error, which is printed to stderr as one sentence.
+
+    The sentence is what `explain` makes of the error, or, where the user stopped it, says what is `kept`. With
+    HYDRA_FULL_ERROR=1 in the environment the error is raised, with its trace.
     """
     tracing = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -76,7 +79,7 @@ def answered(act: Callable[[], int], explain: Callable[[Exception], str], kept: 
             return act()
     except KeyboardInterrupt as stop:
         said = f"stopped{f' with {stop}' if str(stop) else ''}; {kept}"
-    except BrokenPipeError:  # the reader of our output has gone
+    except BrokenPipeError:  # the program that reads the output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -88,7 +91,7 @@ def answered(act: Callable[[], int], explain: Callable[[Exception], str], kept: 
 
 
 def fault(error: Exception, elsewhere: str) -> str:
-    """The sentence on an error; one that nobody has thought of has its type in it."""
+    """Returns one sentence on an error; for errors of unexpected types it names the type."""
     if isinstance(error, ValueError | OSError | MemoryError):
         return sentence(error, elsewhere)
     return shortened(f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)")
@@ -96,8 +99,10 @@ def fault(error: Exception, elsewhere: str) -> str:
 
 @contextmanager
 def settings_at(path: str, names: Iterable[str]) -> Iterator[None]:
-    """Within, a ValueError that begins with the name of one of these settings begins with its place, `path`, instead:
-    what checks a setting need not know where it stands. A name after that of the group, as in `task.length`, is one.
+    """Puts `path` before the message of a ValueError raised within that begins with one of `names`.
+
+    The message then names a setting in full, and the code that checks it need not know where the setting stands. A name
+    after that of the group, as in `task.length`, is replaced as well.
     """
     try:
         yield
@@ -110,5 +115,5 @@ def settings_at(path: str, names: Iterable[str]) -> Iterator[None]:
 
 
 def extra(name: str) -> str:
-    """How to install what an extra of the lab needs; it is in no index under its own name."""
+    """Returns how to install an extra of the lab, from a checkout: the lab is in no package index."""
     return f"pip install '.[{name}]' in the lab's checkout"

@@ -1,1 +1,1 @@
-"""What the lab's work costs, side by side with what a user would pick instead. Prints ratios; asserts nothing."""
+"""Benchmarks of the lab beside the tools that a user would take instead. They print ratios and assert nothing."""

@@ -1,7 +1,7 @@
 """The benchmark: python -m benchmarks [rounds=5] [out=outputs/bench/bench.json] [compare=OLD.json] [only=WORD]
 
-Every contender is one process with one thread; they take turns at each work, so that whatever else the machine does
-falls on all of them alike. A figure is the median over rounds, with the lowest and highest. Nothing else should run.
+Every contender is one process with one thread. They take turns at each work, so that whatever else the machine does
+slows all of them alike. A number is the median over rounds, with the lowest and highest. Nothing else should run.
 """
 
 import json
@@ -24,12 +24,12 @@ from alchemy.runs.plan import given
 from benchmarks.rows import LEARNT
 
 CONTENDERS = ("ours", "huggingface", "released", "plain", "products")
-PAIR = "training step, 18 tokens"  # what two processes do side by side
+PAIR = "training step, 18 tokens"  # the work that two processes do at the same time
 Figures = dict[str, dict[str, list[float]]]  # work -> contender -> rows per second of each round
 
 
 class Contender:
-    """A process that waits for work."""
+    """A process that does one contender's works, each when it is sent the name."""
 
     def __init__(self, name: str) -> None:
         words = [sys.executable, "-m", "benchmarks.contender", name]
@@ -52,7 +52,7 @@ class Contender:
         return json.loads(line)
 
     def once(self, work: str) -> tuple[int, float]:
-        """Rows and seconds of one run."""
+        """Does a work once, and returns its rows and seconds."""
         self.ask(work)
         found = self.read()
         return found["rows"], found["seconds"]
@@ -93,7 +93,7 @@ def read(words: list[str]) -> dict[str, str]:
 
 
 def measure(rounds: int, only: str) -> dict[str, Any]:
-    """Every work by every contender that has it, in turns; then what only takes time once."""
+    """Measures every work of every contender in turns, then trainings to 0.999 and waits; returns all results."""
     found = find_spec("transformers")
     if not found:
         print("huggingface and released are left out: make bench installs their package", file=sys.stderr)
@@ -120,7 +120,7 @@ def measure(rounds: int, only: str) -> dict[str, Any]:
 
 
 def side_by_side(one: Contender, rounds: int) -> list[float]:
-    """Rows a second of two processes together, over those of one."""
+    """Returns, for each round, the rows a second of two processes together, over those of one."""
     two, ratios = Contender("ours"), []
     two.rate(PAIR)
     for _ in range(rounds):
@@ -134,7 +134,7 @@ def side_by_side(one: Contender, rounds: int) -> list[float]:
 
 
 def waits(rounds: int) -> dict[str, list[float]]:
-    """Seconds that a user waits: for an import, the help, and from nothing to the mirage measured."""
+    """Returns the seconds that a user waits for an import, for the help, and from nothing to two measured levels."""
     mirage = ["-m", "alchemy", "shift.axis=task", "shift.levels=[0,1]", "train.mark=0.999"]
     commands = {
         "import alchemy": ["-c", "import alchemy"],
@@ -166,7 +166,7 @@ def machine() -> dict[str, str]:
 
 
 def table(facts: dict[str, Any]) -> list[str]:
-    """The result in Markdown: rows a second of each contender, and ours over theirs."""
+    """Returns the results in Markdown: rows a second of each contender, and the ratios of the lab to the others."""
     said = ", ".join(f"{name} {value}" for name, value in facts["machine"].items())
     lines = [said, "", "| work | " + " | ".join(CONTENDERS) + " | ours over theirs |"]
     lines += ["|---" * (len(CONTENDERS) + 2) + "|"]
@@ -187,7 +187,7 @@ def spread(values: list[float]) -> str:
 
 
 def moved(before: dict[str, list[float]], now: dict[str, list[float]]) -> list[str]:
-    """What changed against an earlier run: figures whose ranges do not touch."""
+    """Returns a line on each number whose range does not touch that of an earlier run."""
     lines = [
         f"{name}: {spread(was)} before, {spread(now[name])} now, "
         f"{statistics.median(now[name]) / statistics.median(was):.2f} times"
@@ -198,7 +198,7 @@ def moved(before: dict[str, list[float]], now: dict[str, list[float]]) -> list[s
 
 
 def flat(facts: dict[str, Any]) -> dict[str, list[float]]:
-    """The values of every figure by one name. Raises ValueError for what no benchmark wrote."""
+    """Returns the values of every result by one name. Raises ValueError for facts that no benchmark wrote."""
     if not {"rows per second", "seconds"} <= set(facts):
         raise ValueError("compare= names no result of a benchmark: name a bench.json that one wrote")
     rates = facts["rows per second"].items()

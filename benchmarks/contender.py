@@ -1,6 +1,6 @@
-"""One contender in a process of its own, which waits for work: python -m benchmarks.contender ours
+"""Runs the works of one contender in a process of its own: python -m benchmarks.contender ours
 
-A work is prepared once; each line that names it then runs it once and is answered with rows and seconds.
+It reads names of works from stdin. Each line does that work once, prepared the first time, and prints rows and seconds.
 """
 
 import importlib

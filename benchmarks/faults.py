@@ -1,16 +1,16 @@
-"""A sweep under faults from outside, many times, and what surviving costs.
+"""Kills, stops and starves a sweep many times, and measures what is lost and what the protection costs.
 
     python -m benchmarks.faults [times=60] [out=FILE.csv]
 
-Each trial is in an empty folder, at a moment drawn at random: something befalls the sweep, and then the same command is
-given again. Counted, by kind of fault: how often it ended in the undisturbed table, byte for byte; how many trainings
-that had ended before were done again; and how often anything was answered with a trace instead of a sentence.
+Each trial begins in an empty folder: a fault hits the sweep at a random moment, and then the same command runs again.
+Counted, by kind of fault: how often it ended in the undisturbed table, byte for byte; how many trainings that had ended
+before the fault were repeated; and how often an error was printed as a trace instead of a sentence.
 
     group     all its processes are killed (SIGKILL)            worker    one of its workers is killed
     drawing   killed while table, page and pictures are drawn   two       two sweeps at once, one killed and begun again
-    sixteen   sixteen want one model; its trainer is killed three times
-    stopped   the owner of a model's lock stands still (SIGSTOP) for a while, others wait
-    memory    too little memory to begin, or to draw            64        64 workers allowed, as many as jobs are there
+    sixteen   sixteen runs need one model; the one that trains it is killed, three times
+    stopped   the process that holds a model's lock is suspended (SIGSTOP) for a while, another waits
+    memory    too little memory to begin, or to draw            64        more workers allowed than there are jobs
 """
 
 import cProfile
@@ -48,8 +48,8 @@ CHECKING = (("plan", "examine"), ("store", "read"), ("cells", "read"))  # by fil
 
 @dataclass
 class Outcome:
-    """What came of the trials of a kind: how many, and in how many the table was the same; trainings done twice, and
-    traces seen.
+    """Results of the trials of one kind of fault: how many, in how many the table was the `same`, trainings done
+    `twice`, `traces` printed, processes killed, and what was `said` of failures.
     """
 
     trials: int = 0
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def start(folder: Path, words: list[str], limit: int = 0) -> subprocess.Popen[str]:
-    """The command, in a process group of its own; with so many bytes of address space, if they are limited."""
+    """Starts the command in a process group of its own, with at most `limit` bytes of address space (0: no limit)."""
     with (folder / "said.txt").open("a") as said:
         return subprocess.Popen(  # noqa: S603 our own words
             [sys.executable, "-m", "alchemy", *words],
@@ -75,7 +75,7 @@ def start(folder: Path, words: list[str], limit: int = 0) -> subprocess.Popen[st
 
 
 def killed(process: subprocess.Popen[str]) -> int:
-    """Kills a group of processes; returns 1 if it was still at work, 0 if it had ended."""
+    """Kills a group of processes; returns 1 if its first process still ran, 0 if that had ended."""
     alive = process.poll() is None
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -84,7 +84,7 @@ def killed(process: subprocess.Popen[str]) -> int:
 
 
 def finish(folder: Path, words: list[str]) -> bytes:
-    """Runs the command to its end; returns its cells.csv, or what it said if it failed."""
+    """Runs the command to its end; returns its cells.csv, or its stderr if it failed."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "alchemy", *words], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -96,12 +96,12 @@ def finish(folder: Path, words: list[str]) -> bytes:
 
 
 def trained(folder: Path) -> dict[Path, int]:
-    """When each trained model was written."""
+    """Returns the time at which each trained model was written."""
     return {path: path.stat().st_mtime_ns for path in (folder / "outputs" / "models").glob("[!.]*/model.safetensors")}
 
 
 def children(pid: int) -> list[int]:
-    """Processes of the workers of a sweep."""
+    """Returns the process ids of the workers of a sweep."""
     try:
         found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(child) for child in found if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
@@ -110,7 +110,7 @@ def children(pid: int) -> list[int]:
 
 
 def owners(folder: Path) -> list[int]:
-    """Processes that hold the lock of a model, as the kernel has them."""
+    """Returns the ids of processes that hold the lock of a model, as the kernel lists them."""
     locks = {str(path.stat().st_ino) for path in (folder / "outputs" / "models").glob(".*.lock")}
     lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     return [int(words[4]) for words in lines if words[1] != "->" and words[5].rpartition(":")[2] in locks]
@@ -157,7 +157,7 @@ def two(folder: Path, rng: random.Random, whole: float) -> int:
 
 
 def sixteen(folder: Path, rng: random.Random, whole: float) -> int:  # noqa: ARG001
-    """Sixteen want one model; three times the one that trains it is killed. All others end in one table."""
+    """Starts sixteen runs that need one model, and three times kills the one that trains it; the others must end."""
     team = [start(folder, [*ONE, f"name=run{number}"]) for number in range(16)]
     kills = 0
     for _ in range(3):
@@ -178,7 +178,7 @@ def sixteen(folder: Path, rng: random.Random, whole: float) -> int:  # noqa: ARG
 
 
 def stopped(folder: Path, rng: random.Random, whole: float) -> int:  # noqa: ARG001
-    """The owner of the lock stands still for 15 seconds: the other says that it waits, and both end."""
+    """Suspends the process that holds a lock for 15 seconds: the other must log that it waits, and both must end."""
     pair = [start(folder, [*ONE, f"name=run{number}"]) for number in range(2)]
     wait_for(lambda: any(pid in owners(folder) for pid in (one.pid for one in pair)))
     owner = next(pid for pid in owners(folder) if pid in {one.pid for one in pair})
@@ -229,7 +229,7 @@ def trial(kind: str, rng: random.Random, whole: float, undisturbed: bytes, outco
 
 
 def cost(folder: Path) -> tuple[float, float]:
-    """The shares of a default job's time, training and measuring, that surviving takes, and checking."""
+    """Returns the shares of a default job's time that storing results safely takes, and that checking takes."""
     from hydra import compose, initialize_config_dir
 
     from alchemy.runs.job import work
@@ -238,7 +238,7 @@ def cost(folder: Path) -> tuple[float, float]:
 
     with initialize_config_dir(str(CONF), version_base=VERSION):
         cfg = compose("config", [f"output={folder}/cost", "study.count=2000"])
-    plan(cfg)  # what is imported once is no part of it
+    plan(cfg)  # imports are not counted
     profile = cProfile.Profile()
     begun = perf_counter()
     profile.runcall(lambda: work(cfg, plan(cfg), folder, 0))
@@ -256,9 +256,9 @@ def main() -> None:
         times = int(settings["times"])
     except ValueError as error:
         sys.exit(f"benchmarks: {sentence(error)}")
-    rng = random.Random(0)  # noqa: S311 moments
+    rng = random.Random(0)  # noqa: S311 for moments
     with tempfile.TemporaryDirectory() as folder:
-        finish(Path(folder), ONE)  # so that all is compiled
+        finish(Path(folder), ONE)  # compiles what is compiled at first use
         begun = perf_counter()
         undisturbed = finish(Path(folder), SWEEP)
         whole = perf_counter() - begun

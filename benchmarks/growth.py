@@ -1,7 +1,7 @@
-"""How time and memory grow: python -m benchmarks.growth [out=outputs/bench]
+"""Measures how time and memory grow with size: python -m benchmarks.growth [out=outputs/bench]
 
-Every point is a process of its own with one thread: the seconds of the work itself, done once before in small, and the
-most memory that the process had. The picture's exponents are of the last three points; the table beside it has all.
+Every point is a process of its own with one thread: the seconds of the work itself, once prepared, and the most
+memory that the process had. The picture's exponents are of the last three points; the table beside it has all points.
 Widths above 64 have heads too wide for the compiled attention, and use PyTorch's.
 """
 
@@ -32,7 +32,7 @@ DRAWN = 100_000  # rows
 
 
 def drawn(rows: int, length: int, rules: int) -> Callable[[], object]:
-    """Rows of elements of `length`, asked for compositions of `rules`, in chains."""
+    """Returns the drawing of `rows` rows with elements of `length` and compositions of `rules` rules, with chains."""
     from alchemy.data.sampling import draw
     from alchemy.data.seeds import stream
     from benchmarks.rows import SEED, world
@@ -43,7 +43,7 @@ def drawn(rows: int, length: int, rules: int) -> Callable[[], object]:
 
 
 def trained(width: int, batch: int) -> Callable[[], object]:
-    """A few steps of the trainer."""
+    """Returns a few training steps of a model of this width, done once before."""
     from benchmarks.rows import default, steps
 
     once = steps(default(words=(f"model.width={width}",)), batch)
@@ -52,7 +52,7 @@ def trained(width: int, batch: int) -> Callable[[], object]:
 
 
 def measured(count: int) -> Callable[[], object]:
-    """A cell of a study, with its scores, diagnosis and oracle: as many problems as four letters have, at the end."""
+    """Returns the measurement of a cell of `count` problems, with scores, diagnosis and oracle."""
     from alchemy.measures.cell import measure
     from benchmarks.rows import SEED, world
     from benchmarks.rows import trained as model
@@ -73,7 +73,7 @@ WORKS: dict[str, Callable[[int], Callable[[], object]]] = {
 
 
 def point(work: str, size: int) -> None:
-    """Does one work in this process, and prints its seconds and the peak of its memory in MiB."""
+    """Does one work in this process, and prints its seconds and the peak memory of the process in MiB."""
     import torch
 
     torch.set_num_threads(1)
@@ -86,7 +86,7 @@ def point(work: str, size: int) -> None:
 
 
 def table() -> pd.DataFrame:
-    measured(100)  # trains the model, if it is not in the store: not in a point's memory
+    measured(100)  # trains the model, if it is not in the store, so that no point has to
     rows = []
     for work, sizes in POINTS.items():
         for size in sizes:
@@ -100,7 +100,7 @@ def table() -> pd.DataFrame:
 
 
 def exponent(sizes: pd.Series, values: pd.Series) -> float:
-    """Of the power law through the last three points."""
+    """Returns the exponent of the power law through the last three points."""
     return float(np.polyfit(np.log(sizes.iloc[-3:]), np.log(values.iloc[-3:].clip(lower=1e-9)), 1)[0])
 
 

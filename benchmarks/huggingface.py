@@ -1,7 +1,7 @@
-"""Hugging Face's GPT-2, trained by the step of its Trainer and completing by `generate`: what the released code uses.
+"""Contender: Hugging Face's GPT-2, trained as by its Trainer and completing by `generate`, as in the released code.
 
-Here it is the same function as ours, of the same size: without dropout, with the same GELU. benchmarks.released has
-its defaults.
+It is the same function as the lab's model, of the same size: without dropout, with the same GELU. benchmarks.released
+has the library's defaults.
 """
 
 from collections.abc import Callable
@@ -21,19 +21,19 @@ from benchmarks.rows import BATCH, COMPLETIONS, SEED, STEPS, default, tested, tr
 
 
 def gpt2(symbols: int, context: int) -> GPT2LMHeadModel:
-    """The function that ours is."""
+    """Returns an untrained GPT-2 that is the same function as the lab's model."""
     same: dict[str, Any] = {"activation_function": "gelu", "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     return GPT2LMHeadModel(sized(symbols, context, **same))
 
 
 def sized(symbols: int, context: int, **settings: Any) -> GPT2Config:
-    """The paper's size; what `settings` do not say is the library's default."""
+    """Returns a configuration of the paper's size; the library's defaults hold for all that `settings` leave open."""
     ends: dict[str, Any] = {"bos_token_id": END, "eos_token_id": END, "pad_token_id": PAD}
     return GPT2Config(vocab_size=symbols, n_positions=context, n_embd=32, n_layer=4, n_head=4, **ends, **settings)
 
 
 def twin(ours: Transformer) -> GPT2LMHeadModel:
-    """The same function as `ours`, with its weights."""
+    """Returns a GPT-2 that is the same function as `ours`, with its weights."""
     made = gpt2(len(ours.tokens.weight), ours.context)
     state = {"transformer.wte.weight": ours.tokens.weight, "lm_head.weight": ours.tokens.weight}
     assert ours.places is not None
@@ -52,8 +52,8 @@ def twin(ours: Transformer) -> GPT2LMHeadModel:
 
 
 def train(tokens: str, make: Callable[[int, int], GPT2LMHeadModel]) -> Once:
-    """The Trainer's step, of a model made for as many symbols and as long a context as ours: its own loss over all
-    tokens, clipping, AdamW, a schedule.
+    """Returns eight training steps as the Trainer does them: the model's own loss over all tokens, clipping, AdamW and
+    a schedule. `make` builds the model from the lab's vocabulary size and context.
     """
     ours = default(tokens).model
     mine = make(len(ours.tokens.weight), ours.context).train()
@@ -76,7 +76,7 @@ def train(tokens: str, make: Callable[[int, int], GPT2LMHeadModel]) -> Once:
 
 
 def decode(kind: str, tokens: str) -> Once:
-    """Prompts padded on the left, greedy, until every row of the batch has ended or the context is full."""
+    """Returns greedy completion of prompts padded on the left, until every row has ended or the context is full."""
     ours = trained(tokens)
     mine = twin(ours)
     batch = own_tokens(ours, tested(kind, 1024))

@@ -1,12 +1,12 @@
-"""Whether the tests notice: python -m benchmarks.mutants [modules=score,noise] [most=100] [seed=0] [again=no]
+"""Mutation testing: python -m benchmarks.mutants [modules=score,noise] [most=100] [seed=0] [again=no]
 
-One small mistake at a time is made in a module (see benchmarks.mutations), and the tests that run the changed line are
-run, the quickest first. If one fails or takes far too long, the mutant is killed; if none does, no test holds that line
-to what it says.
+Each mutant has one small mistake in a module (see benchmarks.mutations), and the tests that run the changed line are
+run, the quickest first. If one fails or takes far too long, the mutant is killed; if none does, it survives, and no
+test checks what that line does.
 
-Everything is imported once, and each mutant is a fork of that, which imports again what stands on the mutated module.
-Of a module's mutants `most` are drawn with `seed`. What came out is added to outputs/mutants/mutants.json: a mutant
-that was killed stays so while its module is the same; others are tried again once tests have changed, or again=yes.
+All modules are imported once, and each mutant is a fork of that process, which imports again the mutated module and all
+that use it. Of a module's mutants `most` are drawn with `seed`. Results are added to outputs/mutants/mutants.json: a
+killed mutant stays so while its module is the same; others are tried again once tests have changed, or with again=yes.
 """
 
 import ast
@@ -36,7 +36,7 @@ from benchmarks.mutations import EQUIVALENT, equivalent, mutants
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "outputs" / "mutants" / "mutants.json"
-TESTS = {  # the test files of each module that are quick
+TESTS = {  # module: its quick test files
     "score": ("score", "conformance", "degradation"),
     "diagnose": ("diagnose", "cipher"),
     "diagnosis": ("diagnose", "degradation"),
@@ -55,11 +55,11 @@ TESTS = {  # the test files of each module that are quick
 }
 HEAVY = ("nltk.translate.bleu_score", "sacrebleu.metrics.bleu", "tests.conftest", "tests.made")
 FORK = multiprocessing.get_context("fork")
-LEAST, MOST = 20.0, 20.0  # seconds that a mutant has at least, and of tests, the quickest ones, that it is shown to
+LEAST, MOST = 20.0, 20.0  # seconds that a mutant has at least; seconds of tests, the quickest, that it runs
 
 
 class Mutated:
-    """Finds one module, and gives it this code in place of its own."""
+    """An import finder that gives one module this code instead of its own."""
 
     def __init__(self, name: str, file: Path, code: CodeType) -> None:
         self.name, self.file, self.code = name, file, code
@@ -73,7 +73,7 @@ class Mutated:
 
 
 class Watch:
-    """Notes how long each test takes, and which lines of a file it runs; "" is what runs outside of tests."""
+    """A pytest plugin that records the time of each test and the lines of a file it runs; "" is outside of tests."""
 
     def __init__(self, name: str, file: Path) -> None:
         self.name, self.file, self.test = name, str(file), ""
@@ -98,7 +98,7 @@ class Watch:
 
 
 class Chosen:
-    """Runs these tests alone, in this order."""
+    """A pytest plugin that runs only these tests, in this order."""
 
     def __init__(self, tests: list[str]) -> None:
         self.tests = {test: number for number, test in enumerate(tests)}
@@ -110,7 +110,7 @@ class Chosen:
 
 
 def run(found: Mutated, files: list[str], plugin: object) -> int:
-    """Pytest's exit code, of tests of a module as it was found. This process is good for nothing else afterwards."""
+    """Runs test files with a mutated module, and returns pytest's exit code. The process cannot be used afterwards."""
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -122,7 +122,7 @@ def run(found: Mutated, files: list[str], plugin: object) -> int:
 
 
 def forked(work: Callable[[], Any], seconds: float) -> Any:
-    """What `work` returns in a process of its own; None if that ended, or was ended after so many seconds, before."""
+    """Returns what `work` returns in a forked process; None if that ends without, or takes more than `seconds`."""
     mine, its = FORK.Pipe(duplex=False)
     process = FORK.Process(target=lambda: its.send(work()))
     process.start()
@@ -136,7 +136,7 @@ def forked(work: Callable[[], Any], seconds: float) -> Any:
 
 
 def closure(name: str) -> set[str]:
-    """What stands on a module, of all that is ours and imported, and itself."""
+    """Returns a module and all imported modules of the lab that use it, directly or through others."""
     ours = {each for each in sys.modules if each.split(".")[0] in ("alchemy", "tasks", "tests", "hydra_plugins")}
     uses = {each: imported(each) & ours for each in ours}
     found, more = {name}, {name}
@@ -147,7 +147,7 @@ def closure(name: str) -> set[str]:
 
 
 def imported(name: str) -> set[str]:
-    """Every module that this one imports, anywhere in it."""
+    """Returns every module that this one imports, anywhere in its code."""
     file = getattr(sys.modules[name], "__file__", None)
     tree = ast.parse(Path(file).read_text(encoding="utf-8")) if file else ast.Module([], [])
     found: set[str] = set()
@@ -162,8 +162,9 @@ def imported(name: str) -> set[str]:
 def judge(
     name: str, most: int, seed: int, known: set[str], open_: set[str], tell: Callable[[tuple[str, str]], None]
 ) -> None:
-    """Tries mutants of a module, in a process of its own, and tells of each what came out: those drawn and those that
-    are `open_`, but for those `known`.
+    """Tries the drawn and the `open_` mutants of a module, except the `known` ones, and calls `tell` with each result.
+
+    It runs in a process of its own.
     """
     module, file = f"alchemy.{name}", ROOT / "alchemy" / f"{name}.py"
     for each in closure(module):
@@ -186,7 +187,7 @@ def judge(
     for one in chosen:
         if (one in drawn or one.name in open_) and one.name not in known:
             lines = set(one.lines)
-            outside = bool(ran[""] & lines)  # of any test: it is run as the module is imported
+            outside = bool(ran[""] & lines)  # outside of tests: the line runs when the module is imported
             of = [test for test, its in ran.items() if test in seconds and (outside or its & lines)]
             of = shown(of, seconds)
             one.put()
@@ -200,7 +201,7 @@ def judge(
 
 
 def shown(tests: list[str], seconds: dict[str, float]) -> list[str]:
-    """The quickest of these tests that take MOST seconds together."""
+    """Returns the quickest of these tests, as many as take less than MOST seconds together."""
     ordered = sorted(tests, key=lambda test: seconds[test])
     return [
         test for test, sum_ in zip(ordered, accumulate(seconds[its] for its in ordered), strict=True) if sum_ < MOST
@@ -223,7 +224,7 @@ def main() -> None:
 
 
 def tried(name: str, most: int, seed: int, again: bool) -> dict[str, str]:
-    """What came out for each mutant of a module, those of earlier runs included, which is kept as it comes."""
+    """Tries mutants of a module, and returns all results, with those of earlier runs; each is stored as it comes."""
     kept: dict[str, Any] = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
     made_of: dict[str, str] = {"source": digest(ROOT / "alchemy" / f"{name}.py")}
     made_of |= {"tests": digest(*(ROOT / "tests" / f"test_{each}.py" for each in TESTS[name]))}
@@ -248,7 +249,7 @@ def digest(*files: Path) -> str:
 
 
 def ready() -> None:
-    """Imports what tests need, and trains the model that they share."""
+    """Imports the modules that tests need, and trains the model that they share."""
     from hypothesis import settings
 
     settings.register_profile("mutants", database=None)

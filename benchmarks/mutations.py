@@ -1,6 +1,6 @@
-"""Small mistakes in a module's code, one at a time, such as < for <= or a statement left out; for benchmarks.mutants.
+"""Makes small mistakes in a module's code, one at a time, such as < for <= or a statement left out.
 
-Left as they are: types, docstrings and all other text, what is raised, and asserts, which check ourselves.
+benchmarks.mutants tries them. Types, docstrings and other text, what is raised, and asserts are left as they are.
 """
 
 import ast
@@ -20,7 +20,7 @@ PAIRS = ("min max", "any all", "mean sum", "argmin argmax", "amin amax", "minimu
 CALLED = {one: other for pair in map(str.split, PAIRS) for one, other in (pair, pair[::-1])}
 PASSED = (ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom)
 TYPES = ("returns", "annotation", "decorator_list", "type_params")
-EQUIVALENT = {  # module.function: what the mutant has (… the rest), and why nothing that it does can be told apart
+EQUIVALENT = {  # module.function: the mutant's code (… is any), and why it cannot be told from the original
     "score.bleu_sentence: not predicted and (not gold)": "an empty text has no word in common, and so 0 as well",
     "score.parts: -2…": "no marker: any number below 0 says so",
     "replay.replay: …>= 0": "wider by nothing",
@@ -48,12 +48,12 @@ EQUIVALENT = {  # module.function: what the mutant has (… the rest), and why n
     "shift.corrupt: round(level * NOISE_STEP, 7)": "takes the same rounding away",
 }
 Key = tuple[str, int | None]  # a field of a node, and a place in it
-Found = tuple[str, range, ast.AST, Key, ast.AST]  # where a node is: function, lines of its statement, who holds it
+Found = tuple[str, range, ast.AST, Key, ast.AST]  # function, lines of the statement, parent, key there, node
 
 
 @dataclass
 class Mutant:
-    """A node in a tree and what is to stand in its place; `name` says it, `lines` are those of its statement."""
+    """A node in a tree and its replacement; `name` describes the change, `lines` are those of the node's statement."""
 
     name: str
     lines: range
@@ -78,7 +78,7 @@ def setting(holder: ast.AST, key: Key, node: ast.AST) -> None:
 
 
 def mutants(tree: ast.Module) -> list[Mutant]:
-    """All mutants of a module, each of which changes `tree` in place and can be taken back."""
+    """Returns all mutants of a module; `put` makes the change in `tree` itself, and `back` reverts it."""
     found: list[Mutant] = []
     times: dict[str, int] = {}
     for place, lines, holder, key, old in nodes(tree, "", range(0)):
@@ -108,7 +108,7 @@ def text(node: ast.AST) -> str:
 
 
 def nodes(at: ast.AST, place: str, lines: range) -> Iterator[Found]:
-    """Every node that may be mutated."""
+    """Yields every node that may be mutated."""
     for field, value in ast.iter_fields(at):
         for number, node in enumerate(value) if isinstance(value, list) else ((None, value),):
             if field in TYPES or not isinstance(node, ast.AST) or isinstance(node, PASSED):
@@ -126,7 +126,7 @@ def nodes(at: ast.AST, place: str, lines: range) -> Iterator[Found]:
 
 
 def others(node: ast.AST, holder: ast.AST) -> Iterator[ast.AST]:
-    """What may stand in the place of a node, a mistake each."""
+    """Yields replacements of a node, each of which is one mistake."""
     match node:
         case ast.Constant(value=value):
             yield from constants(node, value, isinstance(holder, ast.keyword) and holder.arg in ("axis", "dim"))
@@ -165,7 +165,7 @@ def constants(node: ast.Constant, value: object, axis: bool) -> Iterator[ast.AST
 
 
 def turned(node: ast.AST) -> Iterator[ast.AST]:
-    """A condition turned round (a comparison has mistakes of its own), or a statement left out."""
+    """Yields a node with its condition negated (comparisons have mistakes of their own), or an omitted statement."""
     match node:
         case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) if not isinstance(test, ast.Compare):
             yield like(node, test=ast.UnaryOp(ast.Not(), test))
@@ -176,7 +176,7 @@ def turned(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def like(node: ast.AST, **changes: Any) -> Any:
-    """A copy of a node, at its place, that differs in this."""
+    """Returns a copy of a node, at the same position, with these fields changed."""
     other = copy.copy(node)
     for field, value in changes.items():
         setattr(other, field, value)

@@ -1,4 +1,4 @@
-"""The lab's own code at each kind of work."""
+"""Contender: the lab's own code at each kind of work."""
 
 from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
@@ -39,7 +39,7 @@ def generate() -> Once:
 
 
 def learnt(seed: int) -> Once:
-    """The default recipe until held-out problems are right; no rows if they never are."""
+    """Returns a training by the default recipe until held-out problems are right; 0 rows if they never are."""
     todo = default(seed=seed)
 
     def once() -> int:
@@ -59,7 +59,7 @@ def decode(kind: str, tokens: str) -> Once:
 
 
 def verify() -> Once:
-    """The verifying pass alone: what well-behaved rows cost at least."""
+    """Returns the pass that verifies whether gold is the greedy completion: the least that right rows cost."""
     mine, prompts = trained(), tested("in distribution", 4096)
 
     def once() -> int:
@@ -81,7 +81,7 @@ def metrics(kind: str) -> Once:
 
 
 def typed() -> Once:
-    """Each step of gold chains, what it does and whether it is true."""
+    """Returns the trace of gold chains: what each step does, and whether it is right."""
     batch = draw(mixture(), mixture().train, SCORED, stream(SEED, "traced"))
     gold = batch.completion()
 
@@ -92,7 +92,7 @@ def typed() -> Once:
 
 
 def looked_up() -> Once:
-    """A composition found by its name, the last of all names; the rows are names."""
+    """Returns the search for a composition by its name, the last of all names; its rows are names."""
     rules = len(mixture().vocabulary.rules)
     last = mixture().spell((rules - 1,) * LONGEST_NAME)
 

@@ -1,4 +1,4 @@
-"""Row by row: text by Python's strings, and scores by the libraries that they come from, NLTK, rapidfuzz, sacrebleu."""
+"""Contender: rows written with Python's strings, one by one, and scores by NLTK, rapidfuzz and sacrebleu themselves."""
 
 from string import ascii_uppercase
 
@@ -19,7 +19,7 @@ ROTATED = str.maketrans(ascii_uppercase, ascii_uppercase[13:] + ascii_uppercase[
 
 
 def generate() -> Once:
-    """Prompt, chain and answer of training's compositions as the published data set has them, not tokenised."""
+    """Returns the writing of prompt, chain and answer as in the published data set, as text that is not tokenised."""
     names = [[world().vocabulary.rules[rule] for rule in rules] for rules in world().train.compositions]
     rng = np.random.default_rng(SEED)
 

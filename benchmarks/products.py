@@ -1,5 +1,6 @@
-"""Nothing but the matrix products of a training step with the loss on all tokens, of the same shapes: the limit of
-whatever computes with them.
+"""Contender: only the matrix products of a training step with the loss on all tokens, in the same shapes.
+
+No training that computes them can be quicker.
 """
 
 import torch
@@ -10,7 +11,7 @@ from benchmarks.rows import BATCH, STEPS, default, tested
 
 
 def products(tokens: str) -> Once:
-    """Forward, and for the gradients of inputs and weights, of every matrix that a row is multiplied by."""
+    """Returns the products with every weight matrix: forward, and for the gradients of inputs and of weights."""
     model = default(tokens).model
     rows = BATCH * (own_tokens(model, tested("in distribution", 1)).tokens.shape[1] - 1)
     matrices = {name: weights for name, weights in model.named_parameters() if weights.ndim == 2}

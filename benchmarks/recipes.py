@@ -1,7 +1,7 @@
-"""Which recipe learns the default world in the fewest rows: python -m benchmarks.recipes [seeds=20,21,22,23,24]
+"""Compares how many rows recipes need for the default world: python -m benchmarks.recipes [seeds=20,21,22,23,24]
 
-The seeds are none that the gallery or the benchmark reports. Prints a Markdown table: rows until 0.999 of held-out
-problems are right, looked at every 3,200 rows, a dash where that takes more than 102,400; and the median's seconds.
+The seeds differ from those that the gallery and the benchmark report. It prints a Markdown table: rows until 0.999 of
+held-out problems are right, checked every 3,200 rows, a dash where that takes more than 102,400; and median seconds.
 """
 
 import statistics

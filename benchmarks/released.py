@@ -1,5 +1,7 @@
-"""Hugging Face's GPT-2 trained as the released code has it: the library's defaults (dropout of 0.1, the tanh form of
-GELU) and, in pieces, the table of 298 symbols and the context of 256. Source: arXiv:2508.01191, released configuration.
+"""Contender: Hugging Face's GPT-2 trained as in the released code, with the library's defaults.
+
+These are a dropout of 0.1 and the tanh form of GELU; for tokens=pieces, also a vocabulary of 298 and a context of 256.
+Source: arXiv:2508.01191, released configuration.
 """
 
 from transformers import GPT2LMHeadModel

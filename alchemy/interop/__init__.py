@@ -1,4 +1,4 @@
-"""Other people's files and models, in and out."""
+"""Reads and writes the files and models of other tools: the published data set, transformers, lm-evaluation-harness."""
 
 import lazy_loader as lazy
 

@@ -1,7 +1,7 @@
-"""A causal language model of the library transformers, from a folder of this machine, as a model of the lab.
+"""Reads a causal language model of the library transformers from a local folder, as a model that a study can measure.
 
-`model=hf model.path=DIR`. It is not trained here: prompts are written as text, read by its own tokenizer, completed by
-its own `generate`, and what it writes is read back as symbols. Needs the extra `hf`.
+`model=hf model.path=DIR`. The lab does not train it: prompts are written as text, read by the model's own tokenizer and
+completed by its own `generate`, and the completions are read back as symbols. Needs the extra `hf`.
 
 Shapes: B rows, P tokens of the longest prompt, in the checkpoint's own tokens.
 """
@@ -25,8 +25,8 @@ from alchemy.data.vocabulary import END, PAD, SPECIALS, UNKNOWN, Vocabulary
 from alchemy.errors import extra, shortened
 from alchemy.results.digests import sha256
 
-CODE = "auto_map"  # what names a checkpoint's own code in its settings
-TEMPLATES = "additional_chat_templates"  # the only folder in a checkpoint's that its library reads
+CODE = "auto_map"  # the setting that names a checkpoint's own code
+TEMPLATES = "additional_chat_templates"  # the only folder inside a checkpoint that transformers reads
 OBJECTS = (
     "config",
     "generation_config",
@@ -37,20 +37,20 @@ OBJECTS = (
     "vocab",
 )
 PATHS = ("vocab", "merges", "gguf_file", "init_inputs")  # settings of a tokenizer that may name files
-HARMLESS = ("special_tokens_map_file",)  # and one that does so in many checkpoints, and is not read
-LONGEST = 256  # tokens of prompt and completion, where model.context leaves it open
+HARMLESS = ("special_tokens_map_file",)  # one that names a file in many checkpoints, and is not read
+LONGEST = 256  # tokens of prompt and completion, where model.context is null
 
 
 @dataclass(frozen=True)
 class Text:
-    """Between symbols and the tokens of a checkpoint, by way of text with single spaces between symbols."""
+    """Translates between symbols and the tokens of a checkpoint, through text with single spaces between symbols."""
 
     vocabulary: Vocabulary
-    theirs: Any  # its tokenizer
-    ends: tuple[int, ...]  # its end tokens
+    theirs: Any  # the checkpoint's tokenizer
+    ends: tuple[int, ...]  # the checkpoint's end tokens
 
     def prompts(self, batch: Batch) -> list[list[int]]:
-        """The tokens of each row's prompt, with what the tokenizer puts before a text; none for an empty one."""
+        """Returns the tokens of each row's prompt, with those that the tokenizer adds; none for an empty prompt."""
         texts = self.vocabulary.decode_rows(batch.prompt())
         return [tokens if text else [] for text, tokens in zip(texts, self.tokens(texts, True), strict=True)]
 
@@ -58,7 +58,10 @@ class Text:
         return self.theirs(texts, add_special_tokens=whole, return_attention_mask=False)["input_ids"]
 
     def encode(self, batch: Batch) -> Batch:
-        """Rows of as many tokens as those of `batch` have, an end token included; which ones, it does not say."""
+        """Returns a batch whose rows have as many tokens as those of `batch` have in the checkpoint's tokenizer.
+
+        An end token is counted. Only the roles are right: all tokens are the noise token.
+        """
         golds = self.tokens([" " + text for text in self.vocabulary.decode_rows(batch.completion())], False)
         sizes = [(len(prompt), len(gold) + 1) for prompt, gold in zip(self.prompts(batch), golds, strict=True)]
         role = np.full((len(batch), max(map(sum, sizes))), Role.PAD, dtype=np.int8)
@@ -68,12 +71,14 @@ class Text:
 
     @cached_property
     def noise(self) -> int:
-        """Tokens of one noise token."""
+        """How many of the checkpoint's tokens one noise token takes."""
         return len(self.tokens([" " + SPECIALS[UNKNOWN]], False)[0])
 
     def symbols(self, written: list[int]) -> list[int]:
-        """What the new tokens say: the words up to an end token, or to our end symbol written out. A word that is no
-        symbol, or is padding written out, is the noise token: it is wrong, and is counted as one symbol.
+        """Returns the symbols that new tokens spell, up to an end token or to the lab's end symbol written out.
+
+        A word that is no symbol, or is padding written out, becomes the noise token: it is wrong, and counts as one
+        symbol.
         """
         last = next((place for place, token in enumerate(written) if token in self.ends), len(written))
         text = self.theirs.decode(written[:last], skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -82,11 +87,14 @@ class Text:
 
 
 class Checkpoint:
-    """What a study asks of a model: a context, a tokenizer, and completions. Raises ValueError for a folder that holds
-    no checkpoint in the form of safetensors.
+    """A model read from a folder of transformers, with what a study needs: a context, a tokenizer, and completions.
 
     A row ends at an end token, or where prompt and completion have `context` tokens; `rows` are completed at a time.
-    Of the checkpoint's own settings for decoding only those of tokens that are never chosen hold.
+    Of the checkpoint's own settings for decoding, only its end tokens and the tokens that it never chooses are used.
+    Raises ValueError for a folder that holds no checkpoint with weights as safetensors.
+
+    >>> Checkpoint(plan.task.vocabulary, "checkpoints/gpt2", context=None, rows=256).context  # doctest: +SKIP
+    256
     """
 
     def __init__(self, vocabulary: Vocabulary, path: str, context: int | None, rows: int) -> None:
@@ -110,7 +118,7 @@ class Checkpoint:
             raise ValueError(f"model.context={context} does not fit {path}: use 1 to {self.longest or LONGEST}")
         self.context = context or min(LONGEST, self.longest or LONGEST)
         self.tokenizer = Text(vocabulary, theirs, self.ends(theirs))
-        self.never()  # to be told of now, if it is none
+        self.never()  # raises now, if it is malformed
 
     def to(self, device: torch.device) -> "Checkpoint":
         self.device = device
@@ -120,7 +128,7 @@ class Checkpoint:
         return self.model.parameters()
 
     def opened(self) -> tuple[Any, Any]:
-        """Its configuration and its tokenizer. Raises ValueError if a file of it cannot be read."""
+        """Returns the configuration and the tokenizer. Raises ValueError if one of their files cannot be read."""
         from transformers import AutoConfig, AutoTokenizer
 
         quiet()
@@ -131,7 +139,7 @@ class Checkpoint:
         return config, theirs
 
     def ends(self, theirs: Any) -> tuple[int, ...]:
-        """Its end tokens: those that its own decoding stops at, and its tokenizer's."""
+        """Returns the end tokens: those of the configuration, of the tokenizer and of the settings for decoding."""
         named = {
             "config.json": getattr(self.config, "eos_token_id", None),
             "tokenizer_config.json": theirs.eos_token_id,
@@ -141,7 +149,7 @@ class Checkpoint:
         return tuple(dict.fromkeys(found))
 
     def never(self) -> list[int] | None:
-        """The tokens that its own decoding never chooses."""
+        """Returns the tokens that the settings for decoding exclude; None if there are none."""
         named = self.settings["generation_config"].get("suppress_tokens")
         if named is not None and not isinstance(named, list):
             raise unreadable(self.folder, f"generation_config.json: suppress_tokens is no list of tokens but {named!r}")
@@ -149,7 +157,7 @@ class Checkpoint:
 
     @cached_property
     def model(self) -> Any:
-        """Its weights, read when they are first needed. Raises ValueError if they are not those of its config.json."""
+        """The model with its weights, read when first needed. Raises ValueError if some of its weights are missing."""
         from transformers import AutoModelForCausalLM, GenerationConfig
 
         quiet()
@@ -161,7 +169,7 @@ class Checkpoint:
                 use_safetensors=True,
                 dtype=getattr(torch, self.precision),
                 output_loading_info=True,
-                generation_config=GenerationConfig(),  # so that none is read
+                generation_config=GenerationConfig(),  # so that the folder's is not read
             )
         if lacking := [*found["missing_keys"], *found["mismatched_keys"]]:
             raise ValueError(f"model.path={self.folder} lacks weights of its config.json, such as {min(lacking)}")
@@ -171,13 +179,13 @@ class Checkpoint:
 
     @property
     def filler(self) -> int:
-        """The token that fills rows up, and is not looked at: the tokenizer's own, or else an end token."""
+        """The token that pads rows, and is masked: the tokenizer's own, else an end token, else token 0."""
         known = getattr(self.config, "vocab_size", None) or 1
         own = [self.tokenizer.theirs.pad_token_id, *self.tokenizer.ends]
         return next((token for token in own if token is not None and 0 <= token < known), 0)
 
     def complete(self, batch: Batch, temperature: float, rng: np.random.Generator | None) -> NDArray[np.int16]:
-        """(B, C) the symbols that follow each prompt, as `alchemy.models.decoding.complete` has them."""
+        """Returns the symbols (B, C) that follow each prompt, as `alchemy.models.decoding.complete` does."""
         prompts = self.tokenizer.prompts(batch)
         completion: list[list[int]] = [[] for _ in prompts]
         for some in self.together(prompts):
@@ -190,9 +198,10 @@ class Checkpoint:
         return table
 
     def together(self, prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """Numbers of rows to complete together: of about the same length, so that the longest does not leave the
-        places that the checkpoint knows when the shortest fills the context. Rows without a prompt, or without room
-        for more, are left out.
+        """Yields the numbers of rows to complete together, whose prompts have about the same length.
+
+        Otherwise the longest row could pass the positions that the checkpoint knows before the shortest fills the
+        context. Rows without a prompt, or without room for a completion, are left out.
         """
         slack = self.longest - self.context if self.longest else LONGEST
         some: list[int] = []
@@ -210,7 +219,10 @@ class Checkpoint:
     def generate(
         self, prompts: list[list[int]], room: int, temperature: float, rng: np.random.Generator | None
     ) -> list[list[int]]:
-        """Up to `room` new tokens after each prompt, cut off by their place; prompts are filled up on the left."""
+        """Returns up to `room` new tokens after each prompt; prompts are padded on the left.
+
+        Raises ValueError for a token of a prompt that the model does not know.
+        """
         P = max(map(len, prompts))
         known, largest = self.model.get_input_embeddings().num_embeddings, max(map(max, prompts))
         if largest >= known:
@@ -222,7 +234,7 @@ class Checkpoint:
         mask = torch.tensor([[0] * (P - len(prompt)) + [1] * len(prompt) for prompt in prompts])
 
         def drawn(_: Tensor, logits: Tensor) -> Tensor:
-            """Logits whose largest is a sample at this temperature, from the study's own stream."""
+            """Adds Gumbel noise from `rng`, so that the largest logit is a sample at this temperature."""
             assert rng is not None, "sampling needs a stream"
             noise = rng.gumbel(size=tuple(logits.shape)).astype(np.float32)
             return logits / temperature + torch.from_numpy(noise).to(logits)
@@ -238,7 +250,7 @@ class Checkpoint:
 
 
 def check(folder: Path) -> None:
-    """Raises ValueError if `folder` is no checkpoint whose weights are whole files of safetensors."""
+    """Raises ValueError if `folder` is no checkpoint whose weights are readable files of safetensors."""
     from safetensors import SafetensorError, safe_open
 
     if not (folder / "config.json").is_file():
@@ -260,7 +272,7 @@ def check(folder: Path) -> None:
 
 
 def contents(folder: Path) -> list[Path]:
-    """Every file that a checkpoint may be read from. Raises ValueError if one of them lies elsewhere."""
+    """Returns every file that a checkpoint may be read from. Raises ValueError for a link to a file outside of it."""
     home, files = folder.resolve(), []
     for file in sorted([*folder.iterdir(), *(folder / TEMPLATES).glob("*")]):
         try:
@@ -280,7 +292,7 @@ def elsewhere(what: str, instead: str) -> ValueError:
 
 
 def read_object(folder: Path, name: str) -> dict[str, Any]:
-    """What a file in JSON says, if there is one. Raises ValueError if that is no object."""
+    """Returns the object in a JSON file, {} if there is no file. Raises ValueError for anything but an object."""
     file = folder / name
     if not file.is_file():
         return {}
@@ -295,7 +307,7 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
 
 
 def only_itself(folder: Path, settings: dict[str, dict[str, Any]]) -> None:
-    """Raises ValueError if what a checkpoint says of itself needs code of its own, or anything from elsewhere."""
+    """Raises ValueError if settings of a checkpoint need code of its own, or a file or model from elsewhere."""
     for name in ("config", "tokenizer_config"):
         if settings[name].get(CODE):
             raise ValueError(
@@ -322,7 +334,7 @@ def only_itself(folder: Path, settings: dict[str, dict[str, Any]]) -> None:
 
 
 def only_its_files(folder: Path, name: str, settings: dict[str, Any]) -> None:
-    """Raises ValueError if settings of a tokenizer name files from elsewhere."""
+    """Raises ValueError if settings of a tokenizer name files outside of the folder."""
     for key, value in settings.items():
         if key in HARMLESS or not (key in PATHS or key.endswith(("_file", "_files"))):
             continue
@@ -332,7 +344,7 @@ def only_its_files(folder: Path, name: str, settings: dict[str, Any]) -> None:
 
 
 def only_its_weights(folder: Path, index: Path) -> None:
-    """Raises ValueError if an index of weights names others than files of safetensors in the folder itself."""
+    """Raises ValueError if an index of weights names anything but files of safetensors in the folder itself."""
     where = read_object(folder, index.name).get("weight_map")
     if not isinstance(where, dict) or not where:
         raise unreadable(folder, f"{index.name} has no weight_map from names to files")
@@ -344,14 +356,14 @@ def only_its_weights(folder: Path, index: Path) -> None:
 
 
 def in_folder(folder: Path, name: object) -> bool:
-    """Whether this is the name of a file of the folder itself."""
+    """Whether `name` is that of a file in the folder itself."""
     if not isinstance(name, str) or "/" in name or "\\" in name or "\0" in name or name.startswith("."):
         return False
     return (folder / name).is_file()
 
 
 def whole(folder: Path, file: str, name: str, value: Any, least: int = -1) -> list[int]:
-    """The number or numbers that a setting has. Raises ValueError if it has anything else."""
+    """Returns the whole number or numbers of a setting as a list. Raises ValueError for any other value."""
     some = value if isinstance(value, list) else [] if value is None else [value]
     for one in some:
         if type(one) is not int or not least <= one < 2**31:
@@ -361,7 +373,7 @@ def whole(folder: Path, file: str, name: str, value: Any, least: int = -1) -> li
 
 @contextmanager
 def telling(folder: Path, files: str) -> Iterator[None]:
-    """Whatever a garbled file leads to within, a panic of the tokenizers' own code included, is a ValueError."""
+    """Raises ValueError for whatever a garbled file raises within, a panic of the tokenizers' Rust code included."""
     try:
         yield
     except BaseException as error:
@@ -379,7 +391,7 @@ def unreadable(folder: Path, said: str) -> ValueError:
 
 
 def quiet() -> None:
-    """What goes wrong is told in our own words."""
+    """Silences the messages of transformers: the lab reports errors itself."""
     from transformers.utils import logging as theirs
 
     theirs.disable_progress_bar()

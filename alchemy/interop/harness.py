@@ -1,8 +1,9 @@
-"""Cells of the lab as tasks of the lm-evaluation-harness: a YAML file and its rows each, and a group of all of them.
+"""Writes cells of a study as tasks of the lm-evaluation-harness: for each a YAML file and its rows, and a group of all.
 
     lm_eval --model hf --model_args pretrained=CHECKPOINT --tasks alchemy --include_path DIR --batch_size 64
 
-The rows are those that the lab itself tests on, and its greedy exact match is that of chain and answer.
+The rows are those that the lab itself tests on; the exact match of the harness is that of chain and answer, decoded
+greedily.
 Source: lm-evaluation-harness 0.4, its guide to task files.
 """
 
@@ -23,14 +24,15 @@ EXACT = {"metric": "exact_match", "aggregation": "mean"}
 
 
 def name_of(shift: Shift, level: int) -> str:
-    """What the cell is called there, such as alchemy_task_1 or alchemy_format_insert_all_2."""
+    """Returns the name of a cell's task in the harness, such as alchemy_task_1 or alchemy_format_insert_all_2."""
     return "_".join([GROUP, *(word for word in (shift.axis, shift.kind, shift.domain) if word != "-"), str(level)])
 
 
 def write(folder: Path, task: Task, model: Any, shifts: Sequence[Shift], count: int, seed: int) -> None:
-    """Writes all cells of `shifts`, whole or not at all; completions have room up to the context of `model`, in its
-    own tokens. The files say where they lie: written into another folder, not moved. Raises ValueError for a folder
-    that holds files already.
+    """Writes all cells of `shifts` into `folder`, whole or not at all.
+
+    Completions may be as long as the context of `model` allows, in its own tokens. The files contain the path of
+    `folder`, so they cannot be moved. Raises ValueError for a folder that holds files already.
     """
     home = folder.absolute()
     names = []
@@ -48,8 +50,10 @@ def write(folder: Path, task: Task, model: Any, shifts: Sequence[Shift], count: 
 
 
 def cell(task: Task, model: Any, shift: Shift, level: int, count: int, seed: int) -> tuple[list[str], int]:
-    """The lines of a cell's rows, and how many tokens a completion may have after the longest prompt. A prompt that
-    noise deleted whole is the noise token alone, as the harness cannot complete nothing; the lab leaves it at that.
+    """Returns the lines of a cell's rows, and how many tokens a completion may have after the longest prompt.
+
+    A prompt of which noise has deleted every token is written as one noise token, since the harness cannot complete an
+    empty prompt; the lab itself leaves it empty.
     """
     batch = draw(task, shift.at(task, level), count, stream(seed, "test"))
     prompts = task.vocabulary.decode_rows(batch.prompt())
@@ -79,5 +83,5 @@ def settings(name: str, what: str, rows: Path, room: int) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """JSON is YAML, too."""
+    """Writes JSON, which is YAML, too."""
     write_aside(path, json.dumps(content, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""The published data set's files: rows of any composition in its schema, and what a stored model makes of them.
+"""Writes rows of any composition in the schema of the published data set, and completes such files with a stored model.
 
 Source: arXiv:2508.01191, the schema of its released data, and of the predictions of its released code.
 """
@@ -20,14 +20,17 @@ from alchemy.runs.plan import needs_room
 from alchemy.runs.settings import CONF
 
 ROWS = 8192  # rows rendered at a time
-MOST = 50_000_000  # rows of a file
-LONGEST = 1_000  # letters of an element
-WIDEST = 10_000  # tokens of a row
-NUMBERED = 13  # letters of an element whose number has 64 bits
+MOST = 50_000_000  # rows of a file, at most
+LONGEST = 1_000  # letters of an element, at most
+WIDEST = 10_000  # tokens of a row, at most
+NUMBERED = 13  # letters of the longest element whose number fits 64 bits
 
 
 def world(rotation: int, roll: int, composition: str, length: int, cot: bool) -> Any:
-    """The cipher world of the published data: nothing kept out, [F1] rotates, [F2] rolls, [F3] reverses."""
+    """Returns the cipher world of the published data: nothing held out, [F1] rotates, [F2] rolls, [F3] reverses.
+
+    Raises ValueError for elements longer than LONGEST letters, and as `build`.
+    """
     if length > LONGEST:
         raise ValueError(f"--length {length} is too long: use {LONGEST:,} letters or fewer")
     rules = [f"rotate {rotation % 26}", f"roll {roll % max(length, 1)}", "reverse"]
@@ -38,7 +41,7 @@ def world(rotation: int, roll: int, composition: str, length: int, cot: bool) ->
 
 
 def rows_of(vocabulary: Vocabulary, batch: Batch) -> Iterator[dict[str, str]]:
-    """Each row as the record of the published schema, fields in their order; all rows are laid out alike."""
+    """Yields each row as a record of the published schema, fields in order; all rows must have the same layout."""
     role, first = batch.role[0], batch.tokens[0]
     symbols = np.array(vocabulary.symbols, dtype=object)[batch.tokens]  # (B, T)
 
@@ -60,11 +63,11 @@ def rows_of(vocabulary: Vocabulary, batch: Batch) -> Iterator[dict[str, str]]:
 
 
 def export(task: Any, count: int | None, seed: int) -> Iterator[dict[str, str]]:
-    """Records of all elements in lexicographic order, or of `count` different ones drawn from `seed`; longer ones than
-    can be numbered differ in their first letters.
+    """Returns the records of all elements in lexicographic order, or of `count` different ones drawn with `seed`.
 
-    Raises ValueError, before the first of them, for a count below 1, or more rows than MOST; a count of more than there
-    are gives all.
+    A count larger than the number of elements gives all. Drawn elements of more than NUMBERED letters differ in their
+    first NUMBERED. Raises ValueError, before the first record, for a count below 1, a negative seed, more rows than
+    MOST, or rows of more tokens than WIDEST.
     """
     length, (composition,) = task.train.length, task.train.compositions
     total = 26**length
@@ -84,7 +87,7 @@ def export(task: Any, count: int | None, seed: int) -> Iterator[dict[str, str]]:
 
 
 def elements(task: Any, length: int, size: int, total: int, seed: int) -> Iterator[NDArray[np.int16]]:
-    """So many different elements (B, length) of all, some at a time."""
+    """Yields `size` different elements (B, length) of the `total` that there are, up to ROWS at a time."""
     rng, first = stream(seed, "export"), min(length, NUMBERED)
     chosen = rng.choice(26**first, size, replace=False) if size < total else None
     for start in range(0, size, ROWS):
@@ -103,9 +106,11 @@ def records(
 
 
 def restored(folder: Path, known: Iterable[str], source: str = "") -> tuple[Any, Any]:
-    """The world, with the problems of a file of the published schema if one is named, and the model of a folder of
-    outputs/models, or of its name there. Its record is checked before anything that it names is looked at, and of that
-    only `known` targets are called. Raises ValueError if it holds no model, or another than it says.
+    """Returns the world and the model of a folder of outputs/models, which may be given by its name there alone.
+
+    The world has the problems of the file `source` of the published schema, if one is named. The model's record is
+    checked before anything that it names is imported, and only `known` targets are called. Raises ValueError if the
+    folder holds no model, or another than its record describes.
     """
     from alchemy.results import store
 
@@ -128,9 +133,16 @@ def restored(folder: Path, known: Iterable[str], source: str = "") -> tuple[Any,
 
 
 def complete_file(path: Path, folder: Path, known: Iterable[str]) -> Iterator[dict[str, str]]:
-    """What a stored model writes after each prompt of a file of the published schema: prompt, predict and label.
+    """Yields, for each prompt of a file of the published schema, the prompt, a stored model's completion, and gold.
 
-    Raises ValueError if `folder` holds no model, or the file holds no problems of its world.
+    Their keys are prompt, predict and label, as the released scorer reads them. `folder` is the model's, and `known`
+    are the targets that its record may name. Raises ValueError if `folder` holds no model, or the file holds no
+    problems of its world.
+
+    >>> from alchemy.runs.settings import CONF
+    >>> from alchemy.runs.targets import named_in
+    >>> next(complete_file(Path("F1F2.jsonl"), Path("FINGERPRINT"), named_in(CONF)))  # doctest: +SKIP
+    {'prompt': 'A A A A [F1] [F2] <think>', 'predict': ..., 'label': 'N N N N [F2] <answer> N N N N'}
     """
     from alchemy.models.decoding import complete
 

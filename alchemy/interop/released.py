@@ -1,4 +1,4 @@
-"""The released scorer's files: predictions in, results out.
+"""Scores a file of predictions, with the results in the schema of the released scorer.
 
 Source: arXiv:2508.01191, the schemas of its released code.
 """
@@ -19,7 +19,7 @@ PUBLISHED = {"full": "full", "chain": "reasoning", "answer": "answer"}  # our pa
 
 
 def predictions(path: Path) -> Iterator[tuple[str, str]]:
-    """Prediction and label of each line of a predictions file. Raises ValueError with file and line."""
+    """Yields prediction and label of each line of a predictions file. Raises ValueError, naming file and line."""
     for number, row in lines(path, str(path), ASKED):
         predicted, label = (row.get(key) if isinstance(row, dict) else None for key in ("predict", "label"))
         if not isinstance(predicted, str) or not isinstance(label, str):
@@ -32,9 +32,13 @@ OTHERS = re.compile(r"[A-EG-Z]")
 
 
 def canonical_pair(predicted: str, gold: str) -> tuple[str, str]:
-    """Both texts with their letters renamed in the order of first appearance: the scores stay, repeats are found.
+    """Returns both texts with their letters renamed in the order of first appearance.
 
-    Texts with capital letters outside of atoms keep their names, since the edit distance could tell.
+    The scores stay the same, and pairs that differ only in their letters become one, which is scored once. Texts with
+    capital letters outside of atoms are returned as they are, since renaming could change their edit distance.
+
+    >>> canonical_pair("Q R [F1] <answer> R S", "Q R [F1] <answer> R Q")
+    ('A B [F1] <answer> B C', 'A B [F1] <answer> B A')
     """
     both = (predicted, gold)
     if any(OTHERS.search(LETTER.sub("", text)) for text in both):
@@ -47,14 +51,23 @@ def canonical_pair(predicted: str, gold: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=1 << 16)
 def score_parts(predicted: str, gold: str) -> tuple[tuple[float, ...], ...]:
-    """Per part, what `score_pair` says of it."""
+    """Returns the scores of the full text, the chain and the answer, each as `alchemy.measures.score_pair` gives them.
+
+    The first three of a part are exact match, edit distance and sentence BLEU.
+
+    >>> full, chain, answer = score_parts("A B [F1] <answer> B C", "A B [F1] <answer> B C")
+    >>> answer[:2]
+    (1.0, 0.0)
+    """
     pairs = zip((predicted, *split_text(predicted)), (gold, *split_text(gold)), strict=True)
     return tuple(score_pair(mine, its) for mine, its in pairs)
 
 
 def results(path: Path) -> dict[str, Any]:
-    """Scores of a predictions file in the released scorer's schema (deviations are the population's), with the
-    corpus BLEU of the paper's tables beside its sentence BLEU. Raises ValueError for a file without rows.
+    """Returns the scores of a predictions file in the schema of the released scorer.
+
+    Deviations are those of a population. Beside the scorer's sentence BLEU stands the corpus BLEU of the paper's
+    tables. Raises ValueError for a file without rows, and as `predictions`.
     """
     table = np.array([score_parts(*canonical_pair(*pair)) for pair in predictions(path)])  # (B, part, 13)
     if not len(table):

@@ -1,7 +1,7 @@
-"""A stored model as a checkpoint that the library transformers reads, written without it.
+"""Writes a stored model as a checkpoint that the library transformers reads, without using that library.
 
-Our GPT form with learned positions is GPT-2 and our LLaMA form is LLaMA: the same functions, with the weights under
-other names. The tokenizer has one word a symbol, with our ids. Weights are float32, whatever the model's precision.
+The lab's GPT form with learned positions is GPT-2 and its LLaMA form is LLaMA: the same functions, with the weights
+under other names. The tokenizer has one word a symbol, with the same ids. Weights are float32, whatever the precision.
 
 Shapes: D width, V symbols.
 """
@@ -19,7 +19,7 @@ from alchemy.results.files import new_folder, write_aside
 
 Json = dict[str, Any]
 
-GPT2 = {  # of a block: where our weights stand there; they are turned, since GPT-2 multiplies from the left
+GPT2 = {  # weights of a block: their names in GPT-2, which has matrices transposed
     "attention_norm": "ln_1",
     "attention_in": "attn.c_attn",
     "attention_out": "attn.c_proj",
@@ -30,8 +30,9 @@ GPT2 = {  # of a block: where our weights stand there; they are turned, since GP
 
 
 def write(folder: Path, vocabulary: Vocabulary, model: Transformer) -> None:
-    """Writes the checkpoint, whole or not at all. Raises ValueError for a model that has no such form, or a folder
-    that holds files already.
+    """Writes the checkpoint into `folder`, whole or not at all.
+
+    Raises ValueError for a model that is neither GPT-2 nor LLaMA, or a folder that holds files already.
     """
     if model.tokenizer:
         raise ValueError(
@@ -69,7 +70,7 @@ def write(folder: Path, vocabulary: Vocabulary, model: Transformer) -> None:
 
 
 def gpt2(model: Transformer) -> tuple[Json, dict[str, Tensor]]:
-    """Form and weights as GPT-2; its table for the tokens going in is the one for those coming out, as ours is."""
+    """Returns configuration and weights as GPT-2, whose input and output embeddings are tied, as the lab's are."""
     assert model.places is not None
     weights = {"transformer.wte.weight": model.tokens.weight, "transformer.wpe.weight": model.places.weight}
     for name, value in model.named_parameters():
@@ -85,7 +86,7 @@ def gpt2(model: Transformer) -> tuple[Json, dict[str, Tensor]]:
         "n_embd": model.width,
         "n_layer": len(model.blocks),
         "n_head": model.heads,
-        "activation_function": "gelu",  # the exact one
+        "activation_function": "gelu",  # the exact GELU
         "layer_norm_epsilon": 1e-5,
         "resid_pdrop": 0.0,
         "embd_pdrop": 0.0,
@@ -96,7 +97,7 @@ def gpt2(model: Transformer) -> tuple[Json, dict[str, Tensor]]:
 
 
 def llama(model: Llama) -> tuple[Json, dict[str, Tensor]]:
-    """Form and weights as LLaMA, whose rotary positions turn the two halves of a head against each other, as ours."""
+    """Returns configuration and weights as LLaMA, whose rotary positions pair the halves of a head, as the lab's do."""
     weights: dict[str, Any] = {
         "model.embed_tokens.weight": model.tokens.weight,
         "model.norm.weight": model.norm.weight,
@@ -140,13 +141,13 @@ def llama(model: Llama) -> tuple[Json, dict[str, Tensor]]:
 
 
 def generation(context: int) -> Json:
-    """Decoding as ours: greedy, never padding, until the end symbol or a full context."""
+    """Returns settings that decode as the lab does: greedy, never padding, until the end symbol or a full context."""
     ends = {"eos_token_id": END, "pad_token_id": PAD, "suppress_tokens": [PAD]}
     return {"do_sample": False, "max_length": context, **ends}
 
 
 def tokenizer(vocabulary: Vocabulary) -> Json:
-    """One word a symbol, between spaces, with our ids; a word that is none is the noise token."""
+    """Returns a tokenizer with a word per symbol, split at spaces, and the lab's ids; other words are noise tokens."""
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     return {
         "version": "1.0",

@@ -1,4 +1,4 @@
-"""The words of the command for other people's tools: export, score, load, export-model and export-tasks.
+"""The subcommands for the files of other tools: export, score, load, export-model and export-tasks.
 
     python -m alchemy export --composition F1F2 --length 4 --out F1F2.jsonl
     python -m alchemy score predictions.jsonl --out results.json
@@ -7,7 +7,7 @@
     python -m alchemy export-model FINGERPRINT --format hf --out DIR
     python -m alchemy export-tasks [shift.axis=task ...] --out DIR
 
-An existing file is replaced only by a whole new one.
+An existing file is replaced only when the new one is complete.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from alchemy.runs.plan import plan
 from alchemy.runs.settings import CONF, VERSION
 from alchemy.runs.targets import named_in
 
-STOPPING = 2  # seconds that a run is given to stop by itself
+STOPPING = 2  # seconds that a run has to stop by itself
 
 
 def export_file(words: list[str]) -> int:
-    """The exit code of `export`, 0, when the rows are written."""
+    """Runs the subcommand `export`: writes the rows and returns exit code 0."""
     chosen = asked("export", words)
     with whole(chosen.out):
         cot = not chosen.no_cot
@@ -44,7 +44,7 @@ def export_file(words: list[str]) -> int:
 
 
 def score_file(words: list[str]) -> int:
-    """The exit code of `score`, 0, when the scores are written."""
+    """Runs the subcommand `score`: writes the scores and returns exit code 0."""
     chosen = asked("score", words)
     with whole(chosen.out):
         write_aside(chosen.out, json.dumps(results(chosen.file), indent=1) + "\n")
@@ -52,7 +52,7 @@ def score_file(words: list[str]) -> int:
 
 
 def load_file(words: list[str]) -> int:
-    """The exit code of `load`: that of the run, or 0 when the completions are written."""
+    """Runs the subcommand `load`: returns the exit code of the run, or 0 when the completions are written."""
     chosen = asked("load", words)
     if not chosen.model:
         if chosen.out:
@@ -68,7 +68,7 @@ def load_file(words: list[str]) -> int:
 
 
 def export_model(words: list[str]) -> int:
-    """The exit code of `export-model`, 0, when the checkpoint is written."""
+    """Runs the subcommand `export-model`: writes the checkpoint and returns exit code 0."""
     from alchemy.interop.to_transformers import write
 
     chosen = asked("export-model", words)
@@ -79,7 +79,7 @@ def export_model(words: list[str]) -> int:
 
 
 def export_tasks(words: list[str]) -> int:
-    """The exit code of `export-tasks`, 0, when the tasks are written."""
+    """Runs the subcommand `export-tasks`: writes the tasks and returns exit code 0."""
     chosen = asked("export-tasks", words)
     with whole(chosen.out):
         write_tasks(chosen.settings, chosen.out)
@@ -92,14 +92,14 @@ def written(out: Path) -> int:
 
 
 def asked(word: str, words: list[str]) -> argparse.Namespace:
-    """What is typed after a word. Raises ValueError if it cannot be done there, before it begins."""
+    """Returns what is typed after a subcommand, parsed. Raises ValueError or OSError if --out cannot be written."""
     chosen = arguments(word).parse_args(words)
     check_out(chosen)
     return chosen
 
 
 def arguments(word: str) -> Parser:
-    """What reads the words after one of the five."""
+    """Returns the parser of one of the five subcommands."""
     return {
         "export": of_export,
         "score": of_score,
@@ -169,7 +169,7 @@ def with_options(parser: Parser) -> Parser:
 
 
 def trusted(chosen: argparse.Namespace) -> frozenset[str]:
-    """What a stored model may name to be built: what the options of conf/ name, and those of the user's own folder."""
+    """Returns the targets that a stored model may name: those in the options of conf/ and of the user's own folder."""
     if chosen.config_dir and not chosen.config_dir.is_dir():
         raise ValueError(f"--config-dir {chosen.config_dir} is no folder: name that of your own options")
     return named_in(CONF, *filter(None, [chosen.config_dir]))
@@ -194,26 +194,26 @@ def write_tasks(words: list[str], folder: Path) -> None:
 
 
 def quoted(text: str) -> str:
-    """A text as the value of a setting, whatever it holds."""
-    doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", text)  # backslashes before a quotation mark
+    """Returns a text quoted as the value of a setting, whatever characters it has."""
+    doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", text)  # backslashes before a quotation mark, or at the end
     return "'" + doubled.replace("'", "\\'").replace("${", "\\${") + "'"
 
 
 def run(words: list[str]) -> int:
-    """The exit code of the lab's command, which is told when this one is to stop."""
+    """Runs the lab's command in a process of its own, which Ctrl-C stops as well; returns its exit code."""
     with subprocess.Popen([sys.executable, "-m", "alchemy", *words]) as job:  # noqa: S603 our own
         try:
             return job.wait()
         except KeyboardInterrupt:
             try:
-                return job.wait(STOPPING)  # Ctrl-C has reached it, too
+                return job.wait(STOPPING)  # Ctrl-C reaches that process, too
             except subprocess.TimeoutExpired:
                 job.terminate()
                 return job.wait()
 
 
 def check_out(chosen: argparse.Namespace) -> None:
-    """Raises ValueError or OSError if nothing can be written where the command is to write, before it begins."""
+    """Raises ValueError or OSError if --out cannot be written, before the command begins."""
     out, makes_folder = chosen.out, chosen.makes_folder
     if out is None:
         return
@@ -234,7 +234,7 @@ def check_out(chosen: argparse.Namespace) -> None:
 
 @contextmanager
 def whole(out: Path) -> Iterator[None]:
-    """Within, what cannot be written is told by the name of `out`, and a failure leaves no new folder above it."""
+    """Has errors in writing within name `out`, and removes folders made above it that a failure leaves empty."""
     new = [folder for folder in out.absolute().parents if not folder.exists()]
     try:
         yield

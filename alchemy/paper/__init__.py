@@ -1,4 +1,4 @@
-"""The published paper, measured again."""
+"""Replicates the published paper: its experiments, its claims, its figures and its laws of degradation."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""The paper's claims: each published number beside ours, with its interval over seeds and a verdict.
+"""Compares the paper's published numbers with the lab's: each with its interval over seeds and a verdict.
 
 conf/claims.csv holds the published numbers: where they stand, whether they are printed or read off a figure (and how
 exactly), and which cell of which experiment measures them. Source: arXiv:2508.01191, all tables and figures.
@@ -25,9 +25,9 @@ from alchemy.results.jobs import jobs, proof_of, variants
 from alchemy.runs.settings import CONF
 
 VERDICTS = ("agrees", "differs", "source faulty", "not comparable")
-LARGE = ("large", "sft_large", "grouped")  # experiments that take long, only run when asked for
-WIDE = 0.3  # an interval that is wider tells nothing apart
-CUT = 5  # characters that the released inference cuts off, from the space on, for every noise token of the prompt
+LARGE = ("large", "sft_large", "grouped")  # experiments that take long, and run with large=true only
+WIDE = 0.3  # width of an interval above which it decides nothing
+CUT = 5  # characters that the released inference cuts off a completion for every noise token of its prompt
 PROBLEMS = 10_000
 COLUMNS = ["where", "series", "x", "part", "metric", "published", "kind", "ours", "low", "high", "seeds"]
 COLUMNS += ["oracle", "perfect", "verdict", "reason"]
@@ -35,10 +35,10 @@ Cells = dict[tuple[str, ...], list[tuple[set[str], dict[str, Any]]]]
 
 
 def claims(folders: dict[str, Path]) -> pd.DataFrame:
-    """One row per published number; `folders` are those of the finished experiments, by name.
+    """Returns a table with one row per published number, its measurement and a verdict.
 
-    `oracle` is what a replay of training scores there, `perfect` what a model that is always right would get from the
-    released scorer under this noise.
+    `folders` are those of the finished experiments, by name. The column `oracle` is the score of a replay of training
+    in that cell, `perfect` the score that the released scorer would give a model that is always right under this noise.
     """
     published = pd.read_csv(CONF / "claims.csv", dtype={"x": str}, keep_default_na=False, na_values={"published": ""})
     cells = {name: cells_of(folder) for name, folder in folders.items()}
@@ -47,7 +47,7 @@ def claims(folders: dict[str, Path]) -> pd.DataFrame:
 
 
 def cells_of(folder: Path) -> Cells:
-    """The cells of a sweep by shift, setting, part and metric; each with the settings swept, written name=value."""
+    """Returns the cells of a sweep by shift, setting, part and metric, each with the swept settings as name=value."""
     unsealed(folder / "cells.csv", proof_of(folder))
     table = pd.read_csv(folder / "cells.csv", keep_default_na=False, na_values={"low": "", "high": ""})
     swept = list(table.columns[: table.columns.get_loc("axis")])
@@ -63,7 +63,7 @@ def cells_of(folder: Path) -> Cells:
 
 
 def short_of_mark(folder: Path) -> dict[tuple[str, ...], str]:
-    """What to say of models whose training ended before its mark, by swept settings."""
+    """Returns, by swept settings, a sentence on the models whose training ended before its mark."""
     runs = jobs(folder)
     swept = {
         number: tuple(setting(name, value) for name, value in its.items()) for number, its in variants(runs).items()
@@ -82,7 +82,7 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def setting(name: str, value: Any) -> str:
-    """A swept setting as name=value, numbers in one form."""
+    """Returns a swept setting as name=value, with numbers in one form."""
     try:
         return f"{name}={float(value):g}"
     except ValueError:
@@ -90,17 +90,17 @@ def setting(name: str, value: Any) -> str:
 
 
 def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
-    """A claim with what was measured for it, its verdict, and a reason in one line."""
+    """Returns a claim with the measurement for it, its verdict, and a reason in one line."""
     row = row | dict.fromkeys(("ours", "low", "high", "oracle", "perfect"), np.nan) | {"seeds": 0}
     if not row["experiment"]:
         return row | {"verdict": "not comparable", "reason": row["note"]}
-    slicing = row["note"] == "slicing"  # a claim that the fault of the released scorer can have touched
+    slicing = row["note"] == "slicing"  # a claim that the fault of the released scorer may affect
     row["note"] = "" if slicing else row["note"]
     known = cells.get(row["experiment"], {})
     asked = {setting(*word.split("=", 1)) for word in row["variant"].split(";") if word}
 
     def cell(part: str, metric: str) -> dict[str, Any] | None:
-        """The first whose settings agree with those asked for; the sweep may have had others besides."""
+        """Returns the first cell with the claim's settings; the sweep may have swept others besides."""
         place = (row["shift"], row["setting"], part, metric)
         return next((its for variant, its in known.get(place, []) if asked <= variant), None)
 
@@ -128,7 +128,7 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
     if slicing and worse:  # the fault can only make scores worse
         return row | {"verdict": "source faulty", "reason": sliced(row)}
     gold = cell("replay_full", "exact_match")
-    replays = gold is not None and gold["mean"] < 0.999  # elsewhere the oracle is simply right
+    replays = gold is not None and gold["mean"] < 0.999  # elsewhere the replay gives the right answer
     shares = {kind: cell("diagnosis", kind) for kind in KINDS}
     rate = cell("replay", "rate")
     reason = why(row, mine["early"], shares, rate if replays else None)
@@ -138,7 +138,7 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
 
 
 def why(row: dict[str, Any], early: str, shares: dict[str, dict[str, Any] | None], rate: dict[str, Any] | None) -> str:
-    """What our completions are instead, measured in the same cell."""
+    """Returns what the completions are where they differ from the claim, as measured in the same cell."""
     words = [word for word in (row["note"], early) if word]
     near = row["metric"] != "exact_match" and abs(row["published"] - row["oracle"]) <= row["within"] + 0.001
     if rate and near and not row["low"] <= row["oracle"] <= row["high"]:
@@ -160,8 +160,10 @@ def sliced(row: dict[str, Any]) -> str:
 
 
 def perfect(kind: str, domain: str, rate: float, metric: str) -> float:
-    """What gold itself scores if CUT characters are cut off for every noise token of its prompt: trained on F1 and F2
-    with four letters, as the released configuration is. Source: its released inference.
+    """Returns the score of gold itself if CUT characters are cut off for every noise token of its prompt.
+
+    The prompts are those of F1 and F2 with four letters, as in the released configuration. Source: arXiv:2508.01191,
+    released inference.
     """
     task = world(13, 1, "F1", 4, cot=True)
     where = Distribution(((0,), (1,)), 4, noise=Noise(kind, domain, rate))  # type: ignore[arg-type]
@@ -176,7 +178,7 @@ def perfect(kind: str, domain: str, rate: float, metric: str) -> float:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """How many claims of each table and figure have each verdict."""
+    """Returns how many claims of each table and figure have each verdict."""
     counts = pd.crosstab(table["where"], table["verdict"]).reindex(columns=VERDICTS, fill_value=0)
     return counts.loc[table["where"].unique()]
 
@@ -192,7 +194,7 @@ def write(table: pd.DataFrame, home: Path) -> Path:
 
 
 def text(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as people read it: ours as mean [low, high]."""
+    """Returns the table with its numbers as text for readers, the lab's as mean [low, high]."""
 
     def figure(value: float) -> str:
         return "" if np.isnan(value) else f"{value:.4f}".rstrip("0").rstrip(".") or "0"

@@ -1,4 +1,4 @@
-"""The paper's figures, drawn from its claims: ours with 95 % intervals, the published values, and pure replay.
+"""Draws the paper's figures from its claims: the lab's values with 95 % intervals, the published ones, and pure replay.
 
 python -m alchemy figures outputs/paper/claims.csv [FOLDER]
 """
@@ -22,7 +22,7 @@ LEGEND = "● ours, mean of seeds with 95 % interval    ○ published    – –
 
 
 def lines(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
-    """A line per series over x: ours filled, published hollow, the replay oracle dashed."""
+    """Draws a line per series over x: the lab's values filled, published ones hollow, the replay oracle dashed."""
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     ax = figure.subplots()
     for colour, (series, rows) in zip(COLOURS * 2, groups(table, metric), strict=False):
@@ -32,7 +32,7 @@ def lines(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
 
 
 def panels(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
-    """Two panels, of the series that begin alike, before the colon."""
+    """Draws a panel for each group of series whose names are the same before the colon."""
     names = list(dict.fromkeys(series.partition(":")[0] for series in table["series"]))
     figure = Figure(figsize=(10.5, 4.4), layout="constrained")
     axes = figure.subplots(1, len(names), sharey=True)
@@ -45,7 +45,7 @@ def panels(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
 
 
 def bars(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
-    """Groups of bars by x, a bar per series: ours, with the published value and the replay oracle on it."""
+    """Draws bars grouped by x, one per series: the lab's value, with the published one and the replay oracle on it."""
     figure = Figure(figsize=(10.5, 4.6), layout="constrained")
     ax = figure.subplots()
     grouped = [(series, rows) for series, rows in groups(table, metric) if rows["ours"].notna().any()]
@@ -64,7 +64,7 @@ def bars(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
 
 
 def heat(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
-    """Three heat maps side by side, series by x: published, ours, and the replay oracle."""
+    """Draws three heat maps side by side, series by x: published, the lab's, and the replay oracle's."""
     some = table[table["metric"] == metric]
     figure = Figure(figsize=(12, 3.1), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
@@ -80,7 +80,7 @@ def heat(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
 
 
 def dots(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
-    """A row per claim: ours with its interval, the published value hollow, the oracle a dash."""
+    """Draws a row per claim: the lab's value with its interval, the published one hollow, the replay oracle a dash."""
     some = table[table["metric"] == metric].reset_index(drop=True)
     figure = Figure(figsize=(8.6, 1.3 + 0.23 * len(some)), layout="constrained")
     ax = figure.subplots()
@@ -98,7 +98,7 @@ def dots(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
 
 
 def scatter(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
-    """BLEU against edit distance, ours filled and published hollow, joined; a colour per scenario."""
+    """Draws BLEU against edit distance, the lab's filled and joined to the published, hollow; a colour per scenario."""
     wide = table[table["part"] == "full"].drop_duplicates(["series", "x", "metric"])
     both = {name: wide.pivot(index=["series", "x"], columns="metric", values=name) for name in ("ours", "published")}
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
@@ -121,13 +121,13 @@ def scatter(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure
 
 
 def groups(table: pd.DataFrame, metric: str) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """The rows of each series for one metric, in the order of the claims."""
+    """Yields each series with its rows for one metric, in the order of the claims."""
     some = table[(table["metric"] == metric) & (table["ours"].notna() | table["published"].notna())]
     yield from some.groupby("series", sort=False)
 
 
 def places(names: pd.Series) -> np.ndarray:
-    """Where on the axis each x stands: its number, or else its order."""
+    """Returns the position of each x on the axis: its number, or its order where one of them is no number."""
     numbers = pd.to_numeric(names, errors="coerce")
     return numbers.to_numpy() if numbers.notna().all() else np.arange(len(names))
 
@@ -158,7 +158,7 @@ def finish(figure: Figure, ax: Any, title: str, x_name: str, y_name: str, dotted
 
 
 Drawing = Callable[[pd.DataFrame, str, str, str], Figure]
-PLATES: dict[str, tuple[str, Drawing, str, str, str]] = {  # picture: claims, drawing, title, x, metric
+FIGURES: dict[str, tuple[str, Drawing, str, str, str]] = {  # file: claims, drawing, title, x, metric
     "table_1_and_2": ("Table 1;Table 2", dots, "Tables 1 and 2", "edit distance", "edit_distance"),
     "table_1_and_2_exact": ("Table 1;Table 2", dots, "Tables 1 and 2", "exact match", "exact_match"),
     "table_3": ("Table 3", dots, "Table 3, with reversal", "edit distance", "edit_distance"),
@@ -181,16 +181,16 @@ PLATES: dict[str, tuple[str, Drawing, str, str, str]] = {  # picture: claims, dr
         "Figure 15 (sizes, format)", lines, "Figure 15: sizes, hybrid noise", "% of tokens", "edit_distance",
     ),
 }  # fmt: skip
-SCALES: dict[str, dict[str, Any]] = {  # of x, where it is not linear
+SCALES: dict[str, dict[str, Any]] = {  # the scale of x, where it is not linear
     "figure_14a": {"value": "log"},
     "figure_12": {"value": "symlog", "linthresh": 3e-4},
 }
 
 
 def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
-    """Draws every figure of which something was measured; returns their files."""
+    """Draws every figure for which something was measured, and returns their files."""
     files = []
-    for name, (where, drawing, title, x_name, metric) in PLATES.items():
+    for name, (where, drawing, title, x_name, metric) in FIGURES.items():
         some = table[table["where"].isin(where.split(";"))]
         if some["ours"].notna().any():
             with styled():
@@ -203,7 +203,7 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
 
 
 def main(words: list[str]) -> int:
-    """The exit code of `figures`, 0, when they are drawn."""
+    """Runs the subcommand `figures`: draws them, prints their files and returns exit code 0."""
     parser = Parser("figures", "The paper's figures, from its claims.", "outputs/paper/claims.csv [FOLDER]")
     parser.add_argument("claims", type=Path, help="such as outputs/paper/claims.csv")
     parser.add_argument("folder", type=Path, nargs="?", help="where the pictures go (beside that file)")

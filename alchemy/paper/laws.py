@@ -21,21 +21,21 @@ from alchemy.results.jobs import jobs, variants
 from alchemy.results.table import apart, load
 from alchemy.stats.fits import LAWS, Array, Law, fit_law, verdict
 
-MEASURES = {  # measure: how its axis is labelled, and the axes whose shifts it grades
+MEASURES = {  # measure: the label of its axis, and the axes whose shifts it grades
     "novelty": ("novelty T(C)", ("task", "composition", "element", "places", "atoms")),
     "length_gap": ("length gap (tokens)", ("length",)),
     "misalignment": ("1 - S(p), prompts as symbols at their places", ("format",)),
     "total_variation": ("total variation of prompts", ("format",)),
 }
-LEARNT = 0.99  # exact match on held-out problems of training from which on a model has learnt it
+LEARNT = 0.99  # exact match on held-out problems above which a model has learnt training
 SUCCESS = {"exact_match": "exact match", "similarity": "1 - edit distance"}
 
 
 def points(folders: Sequence[Path]) -> pd.DataFrame:
-    """One row per cell and seed of all sweeps: every measure of discrepancy, exact match, and 1 - edit distance.
+    """Returns a row per cell and seed of all sweeps: every measure of discrepancy, exact match, and 1 - edit distance.
 
-    Models that did not learn training itself, or were trained elsewhere, are left out. Raises ValueError if no other
-    is left.
+    Models that did not learn training itself, or were trained elsewhere, are left out. Raises ValueError if no model
+    is left, or if a job of a sweep has not finished.
     """
     tables = []
     for folder in folders:
@@ -58,7 +58,7 @@ def points(folders: Sequence[Path]) -> pd.DataFrame:
 
 
 def fits(table: pd.DataFrame) -> dict[tuple[str, str], list[Law]]:
-    """By measure and kind of success, the laws that could be fitted, the best first."""
+    """Returns the laws that could be fitted, by measure and kind of success, the best first."""
     found = {}
     for measure, (_, axes) in MEASURES.items():
         some = table[table["axis"].isin([*axes])]
@@ -72,7 +72,7 @@ def fits(table: pd.DataFrame) -> dict[tuple[str, str], list[Law]]:
 
 
 def draw(table: pd.DataFrame, found: dict[tuple[str, str], list[Law]]) -> Figure:
-    """A row per measure, exact match left and 1 - edit distance right: every cell of every seed, and the laws."""
+    """Draws a row per measure, exact match left and 1 - edit distance right: every cell of every seed, and the laws."""
     measures = list(dict.fromkeys(measure for measure, _ in found))
     figure = Figure(figsize=(12, 3.5 * max(len(measures), 1)), layout="constrained")
     grid = figure.subplots(max(len(measures), 1), 2, squeeze=False)
@@ -95,7 +95,7 @@ def panel(ax: Any, x: Array, y: Array, laws: list[Law]) -> None:
 
 
 def report(folders: Sequence[Path], out: Path) -> list[str]:
-    """Writes laws.csv and laws.png into `out`; returns a sentence per measure and kind of success."""
+    """Writes laws.csv and laws.png into `out`; returns a sentence for each measure and kind of success."""
     table = points(folders)
     found = fits(table)
     rows = [
@@ -114,7 +114,7 @@ def report(folders: Sequence[Path], out: Path) -> list[str]:
 
 
 def main(words: list[str]) -> int:
-    """The exit code of `laws`, 0, when they are written."""
+    """Runs the subcommand `laws`: writes them, prints a sentence on each fit and returns exit code 0."""
     parser = Parser("laws", __doc__.split("\n")[0], "outputs/paper/tasks/TIME outputs/paper/length/TIME --out FOLDER")
     parser.add_argument("folders", nargs="+", type=Path, metavar="SWEEP", help="folders of finished sweeps")
     parser.add_argument("--out", type=Path, default=Path(), help="where laws.csv and laws.png go")

@@ -20,7 +20,7 @@ from alchemy.results.jobs import jobs
 from alchemy.runs.plan import given
 from alchemy.runs.settings import CONF, HERE
 
-MINUTES = {  # measured on two cores with three seeds: what the time left is reckoned from
+MINUTES = {  # measured on two cores with three seeds, to estimate the time left
     "tasks": 8.0,
     "reversal": 1.2,
     "length": 3.4,
@@ -38,11 +38,11 @@ MINUTES = {  # measured on two cores with three seeds: what the time left is rec
     "sft_large": 9.0,
     "grouped": 8.0,
 }
-LAWFUL = ("tasks", "reversal", "length", "atoms", "places", "format_kinds")  # whose levels are graded, default model
+LAWFUL = ("tasks", "reversal", "length", "atoms", "places", "format_kinds")  # what laws are fitted to
 
 
 def main(words: list[str]) -> int:
-    """The exit code of `paper`: 1 if an experiment failed."""
+    """Runs the subcommand `paper`, and returns its exit code: 1 if an experiment failed."""
     parser = Parser("paper", __doc__, "quick=true")
     parser.add_argument("settings", nargs="*", help="quick=true, large=true, workers=2, output=outputs")
     settings = read(parser.parse_args(words).settings)
@@ -52,7 +52,7 @@ def main(words: list[str]) -> int:
 
 
 def read(words: list[str]) -> dict[str, str]:
-    """The settings given as key=value. Raises ValueError for others."""
+    """Returns the settings given as key=value. Raises ValueError for any other word or value."""
     known = {"quick": "false", "large": "false", "workers": "2", "output": "outputs"}
     settings = given(words, known, "a setting of the paper: use quick=true, large=true, workers=2, output=DIR")
     for name in ("quick", "large"):
@@ -64,8 +64,8 @@ def read(words: list[str]) -> dict[str, str]:
 
 
 def run(names: list[str], quick: bool, workers: int, output: str) -> int:
-    """Runs what is not finished of these experiments, then writes claims and figures; returns the exit code."""
-    failed, taken, spent = [], 0.0, 0.0  # minutes taken, and those that it takes elsewhere
+    """Runs those of these experiments that are not finished, writes claims and figures, and returns the exit code."""
+    failed, taken, spent = [], 0.0, 0.0  # minutes taken, and those of MINUTES for the same experiments
     home = Path(output) / ("paper_quick" if quick else "paper")
     for number, name in enumerate(names, 1):
         done = home / name / "done.json"
@@ -82,9 +82,9 @@ def run(names: list[str], quick: bool, workers: int, output: str) -> int:
 
 
 def close(home: Path, quick: bool, failed: list[str]) -> int:
-    """Writes claims, figures and laws from what is finished, and says what is not; returns the exit code."""
+    """Writes claims, figures and laws of finished experiments, prints which failed, and returns the exit code."""
     from alchemy.paper import claims, laws
-    from alchemy.paper import figures as plates
+    from alchemy.paper import figures as drawings
 
     done = {name: finished(home / name / "done.json", quick) for name in MINUTES}
     folders = {name: folder for name, folder in done.items() if folder is not None}
@@ -92,7 +92,7 @@ def close(home: Path, quick: bool, failed: list[str]) -> int:
         print("\n== claims, figures and laws", flush=True)
         table = claims.claims(folders)
         page = claims.write(table, home)
-        plates.draw(table, home)
+        drawings.draw(table, home)
         graded = [folder for name, folder in folders.items() if name in LAWFUL]
         said = laws.report(graded, home) if graded else []
         print("\n".join([claims.summary(table).to_string(), "", *said, "", str(page)]), flush=True)
@@ -102,7 +102,7 @@ def close(home: Path, quick: bool, failed: list[str]) -> int:
 
 
 def experiment(name: str, quick: bool, workers: int, output: str, done: Path) -> bool:
-    """Runs one experiment in a process of its own; whether all its jobs ended well."""
+    """Runs one experiment in a process of its own, and returns whether all its jobs ended well."""
     begun = monotonic()
     words = [
         f"experiment=paper/{name}",
@@ -120,7 +120,7 @@ def experiment(name: str, quick: bool, workers: int, output: str, done: Path) ->
 
 
 def finished(done: Path, quick: bool) -> Path | None:
-    """The folder of an experiment that ended well with today's code and settings, or None."""
+    """Returns the folder of an experiment that ended well with the present code and settings, or None."""
     try:
         facts = read_json(done)
         folder = done.parent / facts["folder"]
@@ -131,7 +131,7 @@ def finished(done: Path, quick: bool) -> Path | None:
 
 
 def key(name: str, quick: bool) -> str:
-    """A digest of all that decides an experiment's numbers: its settings, and the code below the figures."""
+    """Returns a digest of all that decides an experiment's numbers: its settings, and the code except for figures."""
     studies = [f"alchemy.studies.{path.stem}" for path in sorted((HERE / "studies").glob("*.py"))]
     worlds = [f"tasks.{path.stem}" for path in sorted((HERE.parent / "tasks").glob("*.py"))]
     code = code_digest("alchemy.runs.job", "alchemy.runs.plan", "alchemy.results.records", *studies, *worlds)

@@ -1,4 +1,4 @@
-"""From settings to a finished folder: composed, checked, built, trained, measured."""
+"""Composes settings, checks them, and runs one job or a sweep of jobs into a finished folder."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""Objects from settings: what a group of conf/ names, once all of it is checked (see alchemy.runs.targets)."""
+"""Builds the objects that settings name, once all of the settings are checked (see alchemy.runs.targets)."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -15,8 +15,10 @@ from alchemy.runs.targets import find, imported, place, verify
 
 
 def build(group: str, node: DictConfig, known: Iterable[str] | None = None) -> Any:
-    """What conf/<group> names. Raises ValueError for a setting of the wrong kind, or one that it does not take, before
-    anything is called. `known` are the targets that a stored record may name; None: they are the user's own settings.
+    """Checks the settings of one group of conf/, and returns the object that they name.
+
+    `known` are the targets that a stored record may name; None means that the settings are the user's own. Raises
+    ValueError, before anything is called, for a setting of the wrong kind, or one that the target does not take.
     """
     settings = OmegaConf.to_container(node, resolve=True)
     verify(group, settings, place(group), known)
@@ -24,8 +26,10 @@ def build(group: str, node: DictConfig, known: Iterable[str] | None = None) -> A
 
 
 def made(path: str, settings: Any) -> Any:
-    """What settings that have been verified name, those nested in them first. What is wrong with one is said of its
-    whole name: the class that refuses it begins with its own name for it, and `path` is put before that.
+    """Returns the object that verified settings name, built after the objects nested in them; plain values as they are.
+
+    Where the target raises a ValueError that begins with the name of one of its settings, `path` is put before that
+    name, so that the message names the setting in full.
     """
     if not isinstance(settings, Mapping):
         return settings
@@ -40,8 +44,9 @@ def made(path: str, settings: Any) -> Any:
 
 
 def build_axes(own: dict[str, str], known: Iterable[str] | None = None) -> dict[str, Move]:
-    """The functions of axes of one's own, by their names, as `shift.own` has them. Raises ValueError for a name that no
-    axis can have, and as `build`.
+    """Returns the functions that `shift.own` names for the user's own axes, by axis.
+
+    Raises ValueError for a name that no axis can have, and for functions as `build` does for targets.
     """
     for axis in own:
         if axis in (*AXES, "all") or not axis.isidentifier():
@@ -52,10 +57,13 @@ def build_axes(own: dict[str, str], known: Iterable[str] | None = None) -> dict[
 
 
 def build_model(task: Task, node: DictConfig, tokens: str, precision: str, known: Iterable[str] | None = None) -> Any:
-    """An untrained model that reads the symbols of `task`, as they are or in pieces. Raises ValueError, as `build`."""
+    """Returns an untrained model for the symbols of `task`, whole or split into pieces as `tokens` says.
+
+    Raises ValueError, as `build`.
+    """
     tokenizer = Tokenizer(task.vocabulary) if tokens == "pieces" else None
     form = build("model", node, known)
-    elsewhere = "vocabulary" in signature(form).parameters  # it has a tokenizer of its own
+    elsewhere = "vocabulary" in signature(form).parameters  # a model with a tokenizer of its own
     symbols = {"vocabulary": task.vocabulary} if elsewhere else {"vocabulary_size": len(tokenizer or task.vocabulary)}
     with settings_at("model", form.keywords):
         model = form(**symbols)

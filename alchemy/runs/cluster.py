@@ -1,4 +1,4 @@
-"""Jobs of a sweep on a cluster: on Slurm's by submitit, many of them in each of its jobs, or on Ray's."""
+"""Runs the jobs of a sweep on a cluster: on Slurm through submitit, several in each Slurm job, or on Ray."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from alchemy.runs.workers import Work
 
 log = logging.getLogger(__name__)
 
-PAUSE = 2.0  # seconds between two looks at the queue
+PAUSE = 2.0  # seconds between two queries of Slurm's queue
 LAG = 30.0  # seconds after a job left the queue until its files must be seen (network file systems are late)
 
 Done = Callable[[Any], bool]
 
 
 class Chunk:
-    """The jobs of one of Slurm's, one after another. When Slurm stops it (preemption, time limit), submitit asks for
-    its checkpoint and puts that into the queue again; there it skips what is done.
+    """Jobs of a sweep that one Slurm job runs one after another.
+
+    When Slurm stops it (preemption, time limit), submitit calls `checkpoint` and puts what that returns into the queue
+    again; when called again, it skips the jobs that are done.
     """
 
     def __init__(self, jobs: Sequence[Any], work: Work, done: Done) -> None:
@@ -43,10 +45,12 @@ class Chunk:
 def spread_on_slurm(
     work: Work, jobs: Sequence[Any], done: Done, size: int, requeues: int, parameters: dict[str, Any], folder: Path
 ) -> Generator[tuple[int, None, str], None, None]:
-    """Has `work(job)` done for every job, `size` of them in each job of a Slurm array, put back into the queue up to
-    `requeues` times when Slurm stops it. Yields, as they end, the job's number, None, and "" or why it was never
-    `done(job)`. `parameters` are submitit's, such as time or partition; its files go into `folder`. Closing the
-    generator cancels what is in the queue. Raises ValueError if Slurm or submitit is not there, or refuses.
+    """Calls `work(job)` for every job on Slurm, and yields for each, as it ends, its number, None, and "" or an error.
+
+    The jobs run in a Slurm array, `size` of them in each Slurm job, which is put back into the queue up to `requeues`
+    times when Slurm stops it. A job has ended when `done(job)`; the error says why it never was. `parameters` are those
+    of submitit, such as time or partition; its files go into `folder`. Closing the generator cancels the Slurm jobs
+    that have not ended. Raises ValueError if Slurm or submitit is missing, or refuses the jobs.
     """
     try:
         import submitit
@@ -84,7 +88,7 @@ def spread_on_slurm(
 
 
 def queued(names: list[str]) -> list[str]:
-    """Which of these jobs Slurm has in its queue, waiting or running. When it does not answer, all of them."""
+    """Returns those of these Slurm jobs that wait or run in the queue; all of them, if squeue does not answer."""
     try:
         words = ["squeue", "--noheader", "--array", "--me", "--format=%i"]
         answer = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
@@ -97,9 +101,11 @@ def queued(names: list[str]) -> list[str]:
 def spread_on_ray(
     work: Work, jobs: Sequence[Any], requeues: int, parameters: dict[str, Any]
 ) -> Generator[tuple[int, None, str], None, None]:
-    """Has `work(job)` done for every job, each a task of a Ray cluster that is begun again up to `requeues` times when
-    its process or node dies. Yields, as they end, the job's number, None, and "" or why it was not done. `parameters`
-    are those of ray.init. Closing the generator ends the tasks. Raises ValueError if Ray or its cluster is not there.
+    """Calls `work(job)` for every job on Ray, and yields for each, as it ends, its number, None, and "" or an error.
+
+    Each job is a task of a Ray cluster, which is started again up to `requeues` times when its process or node dies.
+    `parameters` are those of ray.init. Closing the generator ends the tasks. Raises ValueError if Ray or its cluster is
+    missing.
     """
     try:
         import ray
@@ -124,5 +130,5 @@ def spread_on_ray(
 
 
 def run_there(work: Work, job: Any, folder: str) -> None:
-    os.chdir(folder)  # a node may stand in another
+    os.chdir(folder)  # a Ray node may have another current folder
     work(job)

@@ -1,4 +1,4 @@
-"""The command without a word: compose the configuration, run one job or a sweep of them, and draw what came out."""
+"""The command without a subcommand: composes the settings, runs one job or a sweep, and draws the results."""
 
 import logging
 import os
@@ -19,15 +19,15 @@ from alchemy.runs.words import misplaced, table
 
 
 class Ours(machinery.Hydra):
-    """Hydra, but that what a run or sweep was composed of is checked before anything of it is used, and that help and
-    completion know the words of the command.
+    """Hydra, except that it checks the settings of a run or sweep before it uses any of them, and that its help and tab
+    completion know the subcommands.
     """
 
     def compose_config(self, *words: Any, **more: Any) -> DictConfig:
         runs = more.pop("with_log_configuration", False)  # not for --cfg
         cfg = super().compose_config(*words, **more)
         if runs:
-            HydraConfig.instance().set_config(cfg)  # for what refers to it
+            HydraConfig.instance().set_config(cfg)  # settings may refer to Hydra's
             audit(cfg)
             configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
         return cfg
@@ -51,13 +51,13 @@ def entry(cfg: DictConfig) -> float:
 
 
 def run(words: list[str]) -> int:
-    """Does what the settings say, and returns 0. Leaves with another exit code if a job failed."""
-    logging.raiseExceptions = False  # a log that cannot be written is no reason for a trace on the screen
+    """Runs what the settings say and returns 0; exits with another code if a job failed."""
+    logging.raiseExceptions = False  # no trace on the screen where a log cannot be written
     before = os.environ.get("HYDRA_FULL_ERROR", "")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to us
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors, which it would print
     try:
         look_at(words)
-        vars(machinery)["Hydra"] = Ours  # Hydra has no other way to look at a configuration first
+        vars(machinery)["Hydra"] = Ours  # Hydra has no other way to check a configuration first
         entry()
     finally:
         os.environ["HYDRA_FULL_ERROR"] = before
@@ -65,8 +65,8 @@ def run(words: list[str]) -> int:
 
 
 def look_at(words: list[str]) -> None:
-    """Raises ValueError for options of the command that Hydra does not have, or that the lab does not follow, and for
-    what is no setting.
+    """Raises ValueError for command-line options that Hydra lacks or the lab does not support, and for any other word
+    that is no setting.
     """
     parser = get_args_parser()
 

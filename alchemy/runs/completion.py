@@ -1,4 +1,4 @@
-"""Completion by the tab key, in bash: what may follow what is typed, words of the command and settings alike."""
+"""Tab completion in bash: the subcommands and settings that may follow what is typed."""
 
 import os
 import re
@@ -30,7 +30,7 @@ complete -o default -F _alchemy NAMES
 
 
 class Completion(CompletionPlugin):
-    """What bash asks, with `-sc`: how to install completion, how to uninstall it, and what completes COMP_LINE."""
+    """Prints what bash asks for with `-sc`: how to install or uninstall completion, or what completes COMP_LINE."""
 
     def answer(self, what: str, config_name: str | None) -> None:
         {"install": self.install, "uninstall": self.uninstall}.get(what, lambda: self.query(config_name))()
@@ -45,7 +45,7 @@ class Completion(CompletionPlugin):
         line = PROGRAM.sub("", os.environ["COMP_LINE"], count=1)
         first = line.split(maxsplit=1)[:1]
         if first and first[0] in WORDS and first[0] != line:
-            return  # its own words follow: names of files, which bash knows
+            return  # after a subcommand come names of files, which bash completes
         words = [word for word in WORDS if word.startswith(line)]
         print(*words, *self._query(config_name, line), sep="\n")
 
@@ -59,6 +59,6 @@ class Completion(CompletionPlugin):
 
 
 def started_as() -> str:
-    """The names of the programs to complete: Python's, or that of the script."""
+    """Returns the names of the programs to complete: those of Python, or that of the script `alchemy`."""
     name = Path(sys.argv[0]).name
     return " ".join(sorted({"python", "python3", Path(sys.executable).name})) if name == "__main__.py" else name

@@ -1,4 +1,4 @@
-"""Settings composed in this process, as the command composes them: in a notebook, in a test, inside a Hydra app."""
+"""Composes settings in this process, as the command does: in a notebook, in a test, inside a Hydra app."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -15,10 +15,10 @@ from alchemy.runs.settings import CONF, VERSION
 
 
 def compose_plan(words: Iterable[str], config_dir: str | Path | None = None) -> Plan:
-    """The checked plan of one job; nothing is trained and nothing is written.
+    """Returns the checked plan of one job; nothing is trained and nothing is written.
 
     `words` and `config_dir` are those of `compose_settings`. Raises ValueError with the sentence that the command would
-    answer, or, with HYDRA_FULL_ERROR=1 in the environment, whatever it comes from.
+    print, or, with HYDRA_FULL_ERROR=1 in the environment, the error that it comes from.
     """
     try:
         return plan(compose_settings(words, config_dir))
@@ -29,10 +29,14 @@ def compose_plan(words: Iterable[str], config_dir: str | Path | None = None) -> 
 
 
 def compose_settings(words: Iterable[str], config_dir: str | Path | None = None) -> DictConfig:
-    """The settings that `words` such as "task=cipher" or "seed=1" make of conf/, without Hydra's own.
+    """Returns the settings of one job: those of conf/, changed by `words` such as "task=cipher" or "seed=1".
 
-    `config_dir` is a folder of the user's own options, laid out like conf/. An experiment that sweeps gives the job of
-    its defaults. Raises ValueError if there is no such folder, and Hydra's errors for words that it cannot follow.
+    Hydra's own settings are left out. `config_dir` is a folder of the user's own options, laid out like conf/. An
+    experiment that sweeps gives the job of its defaults. Raises ValueError if there is no such folder, and Hydra's
+    errors for words that it cannot follow.
+
+    >>> compose_settings(["model=gpt", "seed=1", "study.count=50"]).study.count
+    50
     """
     words = [*words]
     if config_dir is not None:
@@ -46,7 +50,7 @@ def compose_settings(words: Iterable[str], config_dir: str | Path | None = None)
 
 @contextmanager
 def hydra_apart() -> Iterator[None]:
-    """Takes away what Hydra holds of a running app, which would keep another from beginning, and puts it back."""
+    """Clears Hydra's global state within, as a running app keeps another from being composed, and puts it back."""
     held, base = GlobalHydra.instance().hydra, version.getbase()
     GlobalHydra.instance().clear()
     try:

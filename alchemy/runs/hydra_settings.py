@@ -1,4 +1,4 @@
-"""What the lab asks of Hydra's own settings, before Hydra builds or calls anything of them."""
+"""Checks Hydra's own settings, before Hydra builds or calls anything that they name."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ LOGGING = ("version", "formatters", "filters", "handlers", "loggers", "root", "d
 
 
 def of_hydra(cfg: DictConfig) -> None:
-    """What the lab asks of Hydra's own settings. Raises ValueError, naming the one to change."""
+    """Raises ValueError if one of Hydra's own settings cannot be used, naming the setting to change."""
     hydra = cfg.hydra
     known = [f"hydra.{name}" for name in (*(field.name for field in fields(HydraConf)), "env")]
     if strange := sorted({f"hydra.{name}" for name in hydra} - set(known)):
@@ -55,7 +55,7 @@ def of_hydra(cfg: DictConfig) -> None:
 
 
 def folders(hydra: DictConfig) -> None:
-    """Raises ValueError for folders of a run, or of options, that cannot be used."""
+    """Raises ValueError for folders of a run, of a sweep or of options that cannot be used."""
     for name, folder in (("run.dir", hydra.run), ("sweep.dir", hydra.sweep)):
         try:
             where = str(folder.dir)
@@ -75,7 +75,7 @@ def folders(hydra: DictConfig) -> None:
 
 
 def callbacks(settings: Any) -> None:
-    """Raises ValueError if the lab's own callback is not there, or another is none."""
+    """Raises ValueError if the lab's own callback is missing or changed, or another one is no Callback of Hydra."""
     if settings.get("finish") != {"_target_": FINISH}:
         raise ValueError("hydra.callbacks.finish ends a run in its table and pictures: leave it as it is")
     for name, its in settings.items():
@@ -88,7 +88,7 @@ def callbacks(settings: Any) -> None:
 
 
 def logs(path: str, settings: Any) -> None:
-    """Raises ValueError if these cannot be the settings of a log, or would call what is not one of logging's own."""
+    """Raises ValueError if these settings cannot set up logging, or name other classes than those of logging."""
     within(path, settings, LOGGING)
     within(f"{path}.root", settings.get("root", {}), ("level", "handlers", "filters", "propagate"))
     for name, its in pieces(settings):
@@ -100,7 +100,7 @@ def logs(path: str, settings: Any) -> None:
             handler.pop("filename")
             handler.pop("mode", None)
             handler["class"] = "logging.NullHandler"
-    if "${" in str(dry):  # it is not known yet
+    if "${" in str(dry):  # a value that is only known later
         return
     try:
         DictConfigurator(dry | {"incremental": False}).configure()
@@ -109,7 +109,7 @@ def logs(path: str, settings: Any) -> None:
 
 
 def pieces(settings: Any) -> Iterator[tuple[str, Any]]:
-    """Every name and value of settings, at any depth."""
+    """Yields every name and value in settings, at any depth."""
     inner = (
         settings.items() if isinstance(settings, dict) else enumerate(settings) if isinstance(settings, list) else ()
     )
@@ -121,13 +121,13 @@ def pieces(settings: Any) -> Iterator[tuple[str, Any]]:
 def is_callback(name: Any) -> bool:
     try:
         target = imported(str(name))
-    except Exception:  # whatever an import of the user's own leads to
+    except Exception:  # importing a module of the user's may raise anything
         return False
     return isinstance(target, type) and issubclass(target, Callback)
 
 
 def plugin(path: str, settings: Any) -> None:
-    """Raises ValueError if what Hydra is to build here is no plugin of its own, or would build something else."""
+    """Raises ValueError if a launcher or sweeper is no plugin of Hydra, or its settings would build another object."""
     if not isinstance(settings, dict) or not str(settings.get("_target_")).startswith(PLUGINS):
         raise ValueError(f"{path}={shown(settings)} is no plugin of Hydra: leave it out, or name one by its option")
     its = {key: value for key, value in settings.items() if key != "_target_"}

@@ -1,6 +1,6 @@
-"""One job: train the model or load it, run the study, write its records.
+"""Runs one job: trains the model or loads it, runs the study, and writes its records.
 
-A job never raises: it writes how it ended into run.json, so that one bad cell stops neither a sweep nor its picture.
+An error in a job is written into run.json and not raised, so that it stops neither a sweep nor its picture.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 10.0  # seconds that a model's lock is waited for without a word
+PATIENCE = 10.0  # seconds to wait for a model's lock before a line is logged
 
 
 def job(cfg: DictConfig) -> float:
-    """Runs one job in the folder that Hydra made for it, and writes run.json at its end, whatever happens. Returns its
-    distance from `target`, NaN if it failed: what a sweeper that searches, such as Optuna's, makes small.
+    """Runs one job in the folder that Hydra made for it, and returns its distance from `target`, NaN if it failed.
+
+    At its end it writes run.json, also after an error. A sweeper that searches, such as Optuna's, minimises the
+    distance.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -56,7 +58,7 @@ def job(cfg: DictConfig) -> float:
         facts |= work(cfg, todo, folder, number) | {"status": "ok"}
     except (ValueError, OSError, MemoryError) as error:
         facts["error"] = sentence(error)
-    except Exception as error:  # a fault of ours: keep the trace where the user can find it
+    except Exception as error:  # a fault of the lab: keep the trace where the user can find it
         trace = folder / "error.txt"
         write_aside(trace, traceback.format_exc())
         facts |= {"began": True, "error": f"{type(error).__name__}: {sentence(error)} (trace in {trace})"}
@@ -66,7 +68,7 @@ def job(cfg: DictConfig) -> float:
 
 
 def sweep_of(folder: Path) -> str | None:
-    """Which sweep a job's folder is of."""
+    """Returns the id of the sweep that a job's folder belongs to; None if it belongs to none."""
     try:
         return read_json(folder.parent / SWEEP)["id"]
     except (OSError, ValueError, KeyError):
@@ -74,13 +76,13 @@ def sweep_of(folder: Path) -> str | None:
 
 
 def asked_for(hydra: Any) -> dict[str, Any]:
-    """What a job was asked for with, as its run.json has it: settings, and the folder of the user's own options."""
+    """Returns how a job was started, for its run.json: the settings typed, and the folder of the user's options."""
     own = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     return {"overrides": words_of(hydra), "config_dir": own[0] if own else None}
 
 
 def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, Any]:
-    """Trains or loads the model, runs the study, writes records.jsonl; returns the facts for run.json."""
+    """Trains or loads the model, runs the study and writes records.jsonl; returns the facts for run.json."""
     import torch
 
     from alchemy.measures.bench import Bench
@@ -116,8 +118,9 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
 
 
 def kept_cells(todo: Plan, record: dict[str, Any], shifts: Iterable[Shift]) -> Cells:
-    """The cells of a job's study that were measured before, and where new ones are kept. `record` is its model's, and
-    `shifts` are those that it is studied under.
+    """Returns the store of the cells of a job's study: those measured before, and the place where new ones go.
+
+    `record` is that of its model, `shifts` those that the model is studied under.
     """
     from alchemy.results.cells import Cells
     from alchemy.results.code import code_digest
@@ -134,7 +137,7 @@ def kept_cells(todo: Plan, record: dict[str, Any], shifts: Iterable[Shift]) -> C
 
 
 def last_levels(todo: Plan, records: list[Record]) -> float:
-    """Mean exact match, of chain and answer, at the last level of each shift."""
+    """Returns the mean exact match of chain and answer at the last level of each shift; NaN if there is none."""
     ends = {(shift.axis, shift.kind, shift.domain, shift.levels[-1]) for shift in todo.shifts if shift.levels}
     found = [
         record.value
@@ -146,7 +149,7 @@ def last_levels(todo: Plan, records: list[Record]) -> float:
 
 
 def files_of(todo: Plan, cells: Any) -> dict[str, str]:
-    """Where the rows of each cell are, by shift and level, as far as the study has cells of the model itself."""
+    """Returns the files with the rows of the cells that the trained model was measured on, by shift and level."""
     files = {
         " ".join((shift.axis, shift.kind, shift.domain, str(level))): cells.path(shift.at(todo.task, level))
         for shift in todo.shifts
@@ -156,16 +159,16 @@ def files_of(todo: Plan, cells: Any) -> dict[str, str]:
 
 
 def held_out_but_written(task: Task) -> list[str]:
-    """Held-out atoms that training's chains or answers write all the same, as 4,096 rows show."""
+    """Returns the held-out atoms that chains or answers of training contain nevertheless, as 4,096 rows show."""
     rows = draw(task, task.train, 4096, stream(0, "held out"), "train").tokens
     return [atom for atom in task.train.held_out.atoms if (rows == task.vocabulary.ids[atom]).any()]
 
 
 def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[str, Any]:
-    """Fills `todo.model` with its weights and returns their record: from the store, or by training.
+    """Loads the weights of `todo.model` from the store, or trains them, and returns the model's record.
 
-    Of several jobs that want one model, one trains it while the others wait. `tell` gets the training's checks, new or
-    stored.
+    Of several jobs that need one model, one trains it while the others wait. `tell` is called with the checks of the
+    training, new or stored.
     """
     from alchemy.results import store
 
@@ -188,7 +191,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
 
 @contextmanager
 def alone(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock on a model; if another process has it, that is said, and it is waited for."""
+    """Holds the lock on a model within; if another process holds it, logs that and waits."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path)
@@ -204,7 +207,7 @@ def alone(path: Path, what: str) -> Iterator[None]:
 
 
 def untrained(todo: Plan, what: str) -> dict[str, Any]:
-    """The record of a model from elsewhere, which is not trained and not stored here."""
+    """Returns the record of a model from elsewhere, which the lab neither trains nor stores."""
     from alchemy.results import store
     from alchemy.results.digests import digest
 
@@ -216,7 +219,7 @@ def untrained(todo: Plan, what: str) -> dict[str, Any]:
 
 
 def train_or_resume(todo: Plan, what: str, row: int, checkpointer: Reporting) -> dict[str, Any]:
-    """What there is to say of a training of `todo.model`, from fresh weights or from where it was stopped."""
+    """Trains `todo.model`, from fresh weights or from its checkpoint, and returns the facts for its record."""
     from alchemy.runs.progress import progress
     from alchemy.training.fit import Unusable, begin, fit_model
 

@@ -1,4 +1,4 @@
-"""What to change, in one sentence, where a configuration could not be composed, built or used."""
+"""Turns errors in composing, building or using a configuration into one sentence that says what to change."""
 
 import re
 import traceback
@@ -20,7 +20,7 @@ from alchemy.runs.targets import first_line, unknown
 
 
 def explain(error: BaseException) -> str:
-    """One sentence that says what to change."""
+    """Returns one sentence that says what to change after this error."""
     if isinstance(error, InstantiationException) and error.__cause__:
         return explain(error.__cause__)
     if isinstance(error, yaml.YAMLError):
@@ -43,7 +43,7 @@ def explain(error: BaseException) -> str:
 
 
 def of_composing(error: BaseException) -> str:
-    """What to change where options and settings could not be put together; "" for any other error."""
+    """Returns what to change where options and settings could not be composed; "" for any other error."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         file = error.missing_cfg_file.removesuffix(".yaml")
         if "/" not in file:
@@ -72,7 +72,7 @@ def of_composing(error: BaseException) -> str:
 
 
 def unreadable(error: yaml.YAMLError) -> str:
-    """What is wrong with a file of options that is no YAML."""
+    """Returns what is wrong with a file of options that is not valid YAML."""
     mark = getattr(error, "problem_mark", None)
     where = f"{mark.name} line {mark.line + 1}".strip() if mark else "a file of options"
     problem = getattr(error, "problem", None) or first_line(error)
@@ -80,7 +80,7 @@ def unreadable(error: yaml.YAMLError) -> str:
 
 
 def in_file(option: str, problem: str) -> str:
-    """What is wrong with an option that Hydra could not take in, as it says it."""
+    """Returns what is wrong with an option that Hydra could not merge; `problem` is Hydra's message."""
     if (key := re.search(r"full_key: (\S+)", problem)) and "not in" in problem:
         return f"{unknown(key.group(1), (), 'Hydra has no such setting')}: correct {option}.yaml"
     problem = problem.partition("\n")[0].replace("DictConfig", "settings by name").replace("ListConfig", "a list")
@@ -88,13 +88,13 @@ def in_file(option: str, problem: str) -> str:
 
 
 def in_hydra(error: BaseException) -> bool:
-    """Whether an error arose in composing, by Hydra or OmegaConf, which do not expect every value."""
+    """Whether an error was raised inside Hydra or OmegaConf, which do not expect every value."""
     trace = traceback.extract_tb(error.__traceback__)
     return bool(trace) and any(name in trace[-1].filename for name in ("_internal", "omegaconf"))
 
 
 def unknown_setting(name: str, error: Exception) -> str:
-    """Names the setting that was probably meant."""
+    """Returns a sentence on a setting that does not exist, with the one that was probably meant."""
     if "not in struct" not in str(error) + str(error.__cause__):
         return sentence(error.__cause__ or error)
     if name == "shift.own" or name.startswith("shift.own."):

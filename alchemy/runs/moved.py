@@ -1,4 +1,4 @@
-"""Where things were before: old spellings of commands, settings and options, and what is written now."""
+"""Former names of commands, settings and options, and the names that they have now."""
 
 import sys
 
@@ -35,7 +35,7 @@ OPTIONS = {
 
 
 def setting(name: str) -> str:
-    """A sentence on a setting that has another name now; "" for any other."""
+    """Returns a sentence on a setting that was renamed; "" for any other."""
     for old, new in SETTINGS.items():
         if name == old or name.startswith(f"{old}."):
             return f"{name}= is now {new}{name.removeprefix(old)}="
@@ -43,19 +43,19 @@ def setting(name: str) -> str:
 
 
 def option(group: str, name: str) -> str:
-    """A sentence on an option that has another name now; "" for any other."""
+    """Returns a sentence on an option that was renamed; "" for any other."""
     new = OPTIONS.get(group, {}).get(name)
     return f"{group}={name} is now {group}={new}" if new else ""
 
 
 def asked_for() -> str:
-    """The module that `python -m` is looking for at this moment; "" at any other."""
-    if sys.argv[:1] != ["-m"]:  # Python's own mark, while it looks
+    """Returns the module that `python -m` is looking for at this moment; "" at any other."""
+    if sys.argv[:1] != ["-m"]:  # as Python sets it while it looks for the module
         return ""
     return sys.orig_argv[-len(sys.argv)].removeprefix("-m")
 
 
 def leave_if_moved() -> None:
-    """Ends the process, with one sentence, where it was started as `python -m` and a module that is a word now."""
+    """Exits with one sentence if the process was started as `python -m` and a module that is a subcommand now."""
     if (module := asked_for()) in MODULES:
         sys.exit(f"alchemy: python -m {module} is now {COMMAND} {MODULES[module]}")

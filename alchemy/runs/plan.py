@@ -1,4 +1,4 @@
-"""What one job is to do, built from its configuration and checked whole before anything is trained or written."""
+"""Builds the plan of one job from its settings, and checks all of it before anything is trained or written."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ KINDS_OF_A_RUN |= dict.fromkeys(("name", "device", "precision", "tokens", "outpu
     "force": bool,
     "target": float,
 }
-# The least and the most of a setting: beyond, a machine hangs or dies without a word.
+# The least and the largest value of a setting: beyond these a process hangs or is killed without a message.
 BOUNDS: dict[str, tuple[float | None, float]] = {
     "seed": (0, 2**63 - 1),
     "threads": (1, 1024),
@@ -52,13 +52,18 @@ BOUNDS: dict[str, tuple[float | None, float]] = {
     "model.width": (1, 10**6),
     "model.heads": (1, 10_000),
 }
-FARTHEST = 10_000  # levels from training
-LONGEST_NAME = 4  # rules of a composition that is asked for by name
+FARTHEST = 10_000  # the largest number of a level, on either side of training
+LONGEST_NAME = 4  # rules of a composition that is selected by name
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job is to do, checked whole before anything is trained or written."""
+    """One job: its world, model, recipe, study and shifts, all checked before anything is trained or written.
+
+    >>> from alchemy.runs.compose import compose_plan
+    >>> compose_plan(["shift.axis=length", "shift.levels=[0,1]"]).shifts[0].levels
+    (0, 1)
+    """
 
     task: Task
     model: Any = field(repr=False)  # an untrained Transformer, or one from elsewhere
@@ -66,13 +71,15 @@ class Plan:
     study: partial[Any]
     shifts: tuple[Shift, ...]
     settings: dict[str, Any] = field(repr=False)  # what decides the model's weights
-    worlds: tuple[str, ...]  # the modules that the task is named in
+    worlds: tuple[str, ...]  # the modules of the task and of all that its settings name
     cfg: DictConfig = field(repr=False)  # all settings of the job
 
 
 def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
-    """Checks all settings, and calls nothing that they name. Raises ValueError, naming the setting to change. `known`
-    are the targets that a stored configuration may name (see alchemy.runs.targets); None: it is the user's own.
+    """Checks all settings of a job without calling anything that they name. Raises ValueError, naming what to change.
+
+    `known` are the targets that a stored configuration may name (see alchemy.runs.targets); None means that the
+    configuration is the user's own.
     """
     for name in (*BUILT, "shift", "predictions"):
         if not OmegaConf.is_dict(cfg.get(name)):
@@ -100,7 +107,7 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
 
 
 def places_of(cfg: DictConfig, name: str) -> list[str]:
-    """Where a setting stands: what is said of one of `train` is true of a study's own recipes, too."""
+    """Returns the dotted names of all places of a setting: one of `train` may also stand in recipes of the study."""
     group, _, last = name.rpartition(".")
     nested = [key for key, its in cfg.study.items() if OmegaConf.is_dict(its) and group == "train"]
     target = OmegaConf.select(cfg, f"{group}._target_")
@@ -108,8 +115,9 @@ def places_of(cfg: DictConfig, name: str) -> list[str]:
 
 
 def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = False) -> Plan:
-    """Builds and checks everything; see `examine`. A `sketch` of it has a model without weights, which no device and
-    no memory is needed for. Raises ValueError, naming the setting to change.
+    """Builds and checks everything that a job needs, and returns it. Raises ValueError, naming the setting to change.
+
+    `known` is that of `examine`. A `sketch` has a model without weights, which needs neither its device nor its memory.
     """
     examine(cfg, known)
     available(cfg.track)
@@ -124,7 +132,7 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     if look := getattr(import_module(study.func.__module__), "check", None):
         look(task, None if hasattr(model, "made_of") else recipe, **study.keywords)
     needs_room(task, model, "task.length", "training", task.train)
-    draw(task, task.train, 1, stream(0, "plan"), "valid")  # a file may have no problem on that side
+    draw(task, task.train, 1, stream(0, "plan"), "valid")  # a file of problems may have none on that side
     shifts = possible_shifts(task, model, cfg.shift)
     nested = [type(world).__module__ for world in getattr(task, "worlds", ())]
     mentioned = [target.rpartition(".")[0] for target in named(OmegaConf.to_container(cfg.task))]
@@ -141,14 +149,14 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
 
 
 def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: bool) -> Any:
-    """The untrained model on its device, or a sketch of it, which has shapes and no weights."""
+    """Returns the untrained model on its device; as a sketch, one that has shapes and no weights."""
     import torch
 
     if not sketch:
         return build_model(task, cfg.model, cfg.tokens, cfg.precision, known).to(device(cfg.device))
     from torch.overrides import TorchFunctionMode
 
-    class Unfilled(TorchFunctionMode):  # on this device, drawing weights imports half of PyTorch: a second and a half
+    class Unfilled(TorchFunctionMode):  # drawing weights on the meta device imports half of PyTorch: 1.5 s
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             return kwargs["tensor"] if function is torch.nn.init.normal_ else function(*args, **(kwargs or {}))
 
@@ -157,13 +165,15 @@ def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: b
 
 
 def study_of(cfg: DictConfig) -> ModuleType:
-    """The module or package of a study, as its settings name it, once they are verified."""
+    """Returns the module or package of the study that the settings name; they must be verified before."""
     return import_module(str(cfg.study._target_).rpartition(".")[0])
 
 
 def predicted(cfg: DictConfig) -> list[dict[str, Any]]:
-    """What was predicted of a study, as plain settings; empty, if nothing was. Raises ValueError for predictions, or
-    settings that they stand beside, which the study does not know (its `design`, if it has one, says so).
+    """Returns the predictions of a study as plain settings; none, if there are none.
+
+    Raises ValueError for predictions that cannot be used, and, where the study has a function `design`, for predictions
+    or settings of the study that it refuses.
     """
     told = OmegaConf.to_container(cfg.predictions, resolve=True) if cfg.predictions else {}
     check("predictions", told, dict[str, dict])
@@ -178,10 +188,11 @@ def predicted(cfg: DictConfig) -> list[dict[str, Any]]:
 def from_elsewhere(
     settings: dict[str, Any], files: dict[str, str], study: ModuleType, code: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What decides a model that is not trained here: its files, not where they lie, the library that reads them, and
-    no recipe and no seed.
+    """Returns the settings that decide a model which the lab does not train.
 
-    Raises ValueError for a study that needs the training.
+    They have its files, though not the path to them, and the library that reads them, but no recipe and no seed.
+
+    Raises ValueError for a study that needs the training, and for tokens=pieces.
     """
     if getattr(study, "NEEDS_TRAINING", False):
         name = study.__name__.rpartition(".")[2]
@@ -194,8 +205,9 @@ def from_elsewhere(
 
 
 def possible_shifts(task: Task, model: Any, node: DictConfig) -> tuple[Shift, ...]:
-    """The shifts that `node`, settings as those under `shift`, asks for, with the levels that the world has. Raises
-    ValueError, as `chosen_shifts` and `has` do.
+    """Returns the shifts that `node`, settings like those under `shift`, selects, with the levels that the world has.
+
+    Raises ValueError, as `chosen_shifts` and `has` do.
     """
     return tuple(
         replace(shift, levels=tuple(level for level in shift.levels if has(task, model, node, shift, level)))
@@ -206,7 +218,8 @@ def possible_shifts(task: Task, model: Any, node: DictConfig) -> tuple[Shift, ..
 def has(task: Task, model: Any, node: DictConfig, shift: Shift, level: int) -> bool:
     """Whether the world has problems at a level of a shift, and the model room for them.
 
-    Raises ValueError if not, unless all axes were asked for and the world simply lacks this level, which is logged.
+    Raises ValueError if not, except where shift.axis=all selects the levels of shift.grid and the world lacks one other
+    than 0: that is logged, and False is returned.
     """
     try:
         where = shift.at(task, level)
@@ -222,8 +235,9 @@ def has(task: Task, model: Any, node: DictConfig, shift: Shift, level: int) -> b
 
 
 def given(words: list[str], known: dict[str, str], usage: str) -> dict[str, str]:
-    """`known` settings with those of a command's own `words`, key=value. Raises ValueError for others, saying that
-    they are not `usage`.
+    """Returns the settings of a command: `known` ones with their defaults, changed by `words` of the form key=value.
+
+    Raises ValueError for any other word, saying that it is not `usage`.
     """
     settings = dict(known)
     for word in words:
@@ -249,7 +263,7 @@ def device(name: Any) -> Any:
 
 
 def look_at(node: DictConfig) -> None:
-    """Raises ValueError for settings of shifts that are of another kind, whether this run uses them or not."""
+    """Raises ValueError for settings of shifts that are of the wrong kind, whether this run uses them or not."""
     if not OmegaConf.is_dict(node.grid):
         raise ValueError(f"shift.grid={node.grid} must give the levels of each axis: set shift.levels instead")
     for name in ("axis", "kind", "domain"):
@@ -264,8 +278,10 @@ def look_at(node: DictConfig) -> None:
 
 
 def chosen_shifts(task: Task, node: DictConfig, own: Mapping[str, Move] = MappingProxyType({})) -> tuple[Shift, ...]:
-    """A Shift per axis asked for, and on the format axis per kind and domain. `levels` holds for all of them; `own` are
-    the functions of axes that are not the lab's.
+    """Returns a Shift for each selected axis, and on the format axis for each kind and domain of noise.
+
+    `levels` in `node` holds for all of them, null for those of its grid; `own` are the functions of the user's own
+    axes. Raises ValueError, naming the setting to change.
     """
     look_at(node)
     axes = listed(node.axis)
@@ -283,7 +299,7 @@ def chosen_shifts(task: Task, node: DictConfig, own: Mapping[str, Move] = Mappin
             raise ValueError(f"shift.levels={shown(levels)} must be whole numbers, such as [0,1,2]")
         if far := [level for level in levels if abs(level) > FARTHEST and axis != "composition"]:
             raise ValueError(f"shift.levels names {shown(far[0])}, which no world has: use {FARTHEST} at most")
-        levels = list(dict.fromkeys(levels)) if axis == "composition" else levels  # a name may be training's own
+        levels = list(dict.fromkeys(levels)) if axis == "composition" else levels  # training's own name is 0
         if len(set(levels)) < len(levels):
             raise ValueError(f"shift.levels={levels} names a level twice: name each once")
         pairs = [(kind, domain) for domain in domains for kind in kinds] if axis == "format" else [("-", "-")]
@@ -297,7 +313,10 @@ def chosen_shifts(task: Task, node: DictConfig, own: Mapping[str, Move] = Mappin
 
 
 def composition_level(task: Task, level: Any) -> Any:
-    """The level of a composition given by its name. Raises ValueError for a name that the world does not have."""
+    """Returns the level of a composition given by its name, and any other level as it is.
+
+    Raises ValueError for a name that the world does not have.
+    """
     if not isinstance(level, str):
         return level
     rules = range(len(task.vocabulary.rules))

@@ -1,4 +1,4 @@
-"""Telling the user where a job stands: a bar with the time left on a terminal, a line now and then elsewhere."""
+"""Shows how far a job is: a bar with the time left on a terminal, a log line now and then elsewhere."""
 
 import logging
 import sys
@@ -13,9 +13,9 @@ EVERY = 10.0  # seconds between lines where there is no terminal
 
 @contextmanager
 def progress(what: str, row: int) -> Iterator[Callable[[int, int, str], None]]:
-    """Yields a function to call with the steps done so far, of how many, and a note.
+    """Yields a function that shows progress, to call with the steps done so far, all steps, and a note.
 
-    `row` keeps the bars of several jobs apart.
+    `row` is the position of the bar on the terminal, which keeps the bars of several jobs apart.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm

@@ -1,7 +1,7 @@
-"""Does a result come out again? `python -m alchemy rerun outputs/NAME/TIME[/JOB]` trains and measures anew, elsewhere.
+"""Reproduces a result: `python -m alchemy rerun outputs/NAME/TIME[/JOB]` trains and measures it again, elsewhere.
 
-Prints that every number is the same, bit for bit, or which differ and what else has changed since; exit code 1 then.
-Nothing that the folder names is called unless an option of conf/, or of --config-dir, names it too.
+Prints that every number is the same, bit for bit, or which ones differ and what else has changed since, with exit code
+1. No target that the folder names is called unless an option of conf/, or of --config-dir, names it too.
 """
 
 import tempfile
@@ -20,11 +20,11 @@ from alchemy.runs.plan import plan
 from alchemy.runs.settings import CONF
 from alchemy.runs.targets import named_in
 
-SHOWN = 5  # numbers that differ
+SHOWN = 5  # numbers that differ, printed at most
 
 
 def main(words: list[str]) -> int:
-    """The exit code of `rerun`: 0 if the numbers are the same."""
+    """Runs the subcommand `rerun`, and returns its exit code: 0 if the numbers are the same."""
     parser = Parser("rerun", "Does a result come out again?", "outputs/NAME/TIME/JOB")
     parser.add_argument("folder", type=Path, help="outputs/NAME/TIME, or one job of a sweep, outputs/NAME/TIME/JOB")
     parser.add_argument("--config-dir", type=Path, metavar="DIR", help="your own options, if the job used them")
@@ -37,8 +37,10 @@ def main(words: list[str]) -> int:
 
 
 def compare(folder: Path, known: Iterable[str]) -> list[str]:
-    """One line if the job in `folder` gives its numbers again; else what differs. `known` are the targets that it may
-    name. Raises ValueError if it is no finished job, or not as it was written.
+    """Runs the job in `folder` again, and returns one line if its numbers are the same, else several on what differs.
+
+    `known` are the targets that the job may name. Raises ValueError if the folder holds no finished job, or if its
+    settings have changed since they were written.
     """
     run = job_of(folder)
     if run.get("status") != "ok":
@@ -60,12 +62,12 @@ def compare(folder: Path, known: Iterable[str]) -> list[str]:
 
 
 def settings_of(folder: Path, run: dict[str, Any]) -> DictConfig:
-    """The settings of a job, as they were when it ran. Raises ValueError if they are not."""
+    """Returns the settings that a job ran with. Raises ValueError if their file has changed or cannot be read."""
     path = folder / ".hydra" / "config.yaml"
     try:
         same = sha256(path) == run.get("config")
         cfg = OmegaConf.load(path) if same else None
-    except Exception as error:  # whatever a garbled file leads to
+    except Exception as error:  # a garbled file may raise anything
         raise ValueError(f"{path} cannot be read ({sentence(error)}): run that job again") from None
     if not isinstance(cfg, DictConfig):
         raise ValueError(f"{path} has changed since it was written: run that job again")
@@ -73,7 +75,7 @@ def settings_of(folder: Path, run: dict[str, Any]) -> DictConfig:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What else has changed: the model's settings and code, versions, commit, machine."""
+    """Returns a line on each other thing that has changed: settings and code, versions, commit, machine."""
     names = ("settings", "sha256", "versions", "commit", "dirty", "machine")
     return [
         f"  {name}: {before.get(name)} before, {after.get(name)} now"

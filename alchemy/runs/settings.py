@@ -1,7 +1,7 @@
-"""Whether a whole configuration says only what the lab, or Hydra, reads: checked before anything of it is used.
+"""Checks that a configuration has only settings that the lab or Hydra reads, before any of them is used.
 
-On the command line Hydra refuses a key that there is not. In files, and after a +, it takes any; here those are refused
-too. A key of the user's own is taken where something refers to it (${mine}), or where it names what is to be built.
+On the command line Hydra refuses a key that does not exist. In files, and after a +, it takes any; this module refuses
+those too. A key of the user's own is accepted where another setting refers to it (${mine}), or where it has a _target_.
 """
 
 import re
@@ -22,23 +22,24 @@ from alchemy.runs.targets import first_line, plain, unknown, within
 VERSION = "1.3"  # of Hydra's behaviour
 HERE = Path(__file__).resolve().parent.parent  # the package
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in a wheel, in a checkout
-BUILT = ("task", "model", "train", "study")  # groups that are objects: alchemy.runs.targets checks them
-GLOBAL = ("experiment", "arm", "launcher")  # groups whose options set what stands elsewhere
+BUILT = ("task", "model", "train", "study")  # groups that build an object: alchemy.runs.targets checks them
+GLOBAL = ("experiment", "arm", "launcher")  # groups whose options change settings outside of the group
 SEVERAL = re.compile(r"\+*(experiment|arm)=\[.*,.*\]")
 REFERRED = re.compile(r"\$\{\s*(?:oc\.select:\s*)?(\w+)")
 
 
 @cache
 def own() -> dict[str, Any]:
-    """The settings of conf/config.yaml, but for its groups and Hydra's."""
+    """Returns the settings of conf/config.yaml, without its groups and Hydra's own."""
     settings = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
     assert isinstance(settings, dict)
     return {str(name): value for name, value in settings.items() if name not in ("defaults", "hydra")}
 
 
 def audit(cfg: DictConfig) -> None:
-    """Checks a composed configuration. Raises ValueError, naming the setting to change; nothing is imported or called
-    but a callback that the user has added.
+    """Checks a composed configuration. Raises ValueError, naming the setting to change.
+
+    Nothing is called, and nothing is imported except a callback that the user has added.
     """
     if "hydra" in cfg:
         of_hydra(cfg)
@@ -71,13 +72,13 @@ def audit(cfg: DictConfig) -> None:
 
 
 def words_of(hydra: Any) -> list[str]:
-    """What was typed for this job, as it was typed."""
+    """Returns the settings typed for this job, as they were typed."""
     words: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return [str(word) for word in words]
 
 
 def placed(cfg: DictConfig) -> None:
-    """Raises ValueError for an option whose settings have landed under the name of its group."""
+    """Raises ValueError for an option of GLOBAL whose settings stand under the name of its group, and so do nothing."""
     choices = cfg.hydra.runtime.choices if "hydra" in cfg else {}
     for group in GLOBAL:
         node = OmegaConf.to_container(cfg[group]) if OmegaConf.is_dict(cfg.get(group)) else cfg.get(group)
@@ -89,7 +90,7 @@ def placed(cfg: DictConfig) -> None:
 
 
 def resolved(cfg: DictConfig, path: str) -> Any:
-    """The setting at `path`, with all that it refers to. Raises ValueError if it refers to what there is not."""
+    """Returns the setting at `path` with its references resolved. Raises ValueError for one that cannot be."""
     try:
         value = OmegaConf.select(cfg, path, throw_on_missing=True)
         return (
@@ -103,14 +104,14 @@ def resolved(cfg: DictConfig, path: str) -> Any:
 
 @cache
 def settings_known() -> tuple[str, ...]:
-    """Dotted names of all settings of conf/, and its groups."""
+    """Returns the dotted names of all settings of conf/, and of its groups."""
     files = sorted(CONF.glob("*/*.yaml"))
     groups = dict.fromkeys(path.parent.name for path in files)
     return (*groups, *(key for path in (*files, CONF / "config.yaml") for key in keys(path)))
 
 
 def keys(path: Path) -> list[str]:
-    """Dotted names of all settings in one file of conf/."""
+    """Returns the dotted names of all settings in one file of conf/."""
     group = "" if path.parent == CONF else f"{path.parent.name}."
 
     def walk(node: object, prefix: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Hydra's hooks: check a run before anything is written, and finish a run or sweep once its jobs have ended."""
+"""The jobs of a sweep, and Hydra's callback, which checks a run before it begins and finishes a run or sweep."""
 
 import json
 import logging
@@ -31,15 +31,19 @@ from alchemy.runs.settings import VERSION, audit, resolved, words_of
 
 log = logging.getLogger(__name__)
 
-MADE_BY = ("task", "model", "train", "seed", "device", "precision", "threads", "tokens")  # what decides a model
+MADE_BY = ("task", "model", "train", "seed", "device", "precision", "threads", "tokens")  # these decide a model
 
 
 class Finish(Callback):
-    """Hydra turns exceptions in hooks into warnings, but lets SystemExit through."""
+    """Hydra's callback that checks a run before it begins, and writes its table and pictures once its jobs have ended.
+
+    conf/config.yaml has it as hydra.callbacks.finish. It exits with a message where something is wrong, since Hydra
+    turns other exceptions in a callback into warnings.
+    """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
-            if "hydra.mode=RUN" not in sys.argv:  # who says so knows that nothing is swept
+            if "hydra.mode=RUN" not in sys.argv:  # with it typed, the user knows that nothing is swept
                 itself(config, "add -m, or hydra.mode: MULTIRUN to it")
             plan(config, sketch=True)  # before Hydra makes a folder
             device(config.device)
@@ -61,7 +65,7 @@ class Finish(Callback):
 
 
 def refuse_used(folder: Path) -> None:
-    """Leaves if `folder` has files of something else, which a run would mix with its own."""
+    """Exits with a message if `folder` holds files already, which the run would mix with its own."""
     if folder.is_dir() and any(folder.iterdir()):
         sys.exit(
             f"alchemy: {folder} holds files already: choose a new folder, or leave hydra.run.dir and sweep.dir out"
@@ -69,19 +73,22 @@ def refuse_used(folder: Path) -> None:
 
 
 def close(folder: Path) -> None:
-    """Finishes a folder, and leaves with its exit code if anything failed; a run that never began leaves no files."""
+    """Writes the table and pictures of a folder, and exits with another code than 0 if anything failed.
+
+    The files of a run that never began are removed.
+    """
     try:
-        from alchemy.figures.draw import finish  # drawing takes seconds to import: not in a training process
+        from alchemy.figures.draw import finish  # imported here, since it takes seconds: not in a training process
 
         status = finish(folder)
-    except Exception as error:  # a fault of ours, which Hydra would pass over
+    except Exception as error:  # a fault of the lab, which Hydra would turn into a warning
         sys.exit(
             f"alchemy: {type(error).__name__}: {sentence(error)}; all is measured and kept, "
             f"and python -m alchemy draw {folder} shows where this comes from"
         )
     try:
         runs = jobs(folder) if status else {}
-    except ValueError:  # it has said so
+    except ValueError:  # `finish` has printed why
         sys.exit(status)
     if runs and all(run.get("began") is False for run in runs.values()):
         for number in runs:
@@ -98,9 +105,10 @@ def close(folder: Path) -> None:
 
 
 def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], None, None]) -> list[float]:
-    """Follows the jobs of a sweep to their ends, as `alchemy.runs.workers.spread` gives them, and says how far it is;
-    returns the distance that each found. One that was ended from outside is failed by its run.json, like one that
-    failed of itself.
+    """Waits for the jobs of a sweep, logs how many are done, and returns each job's distance from `target`.
+
+    `ends` yields the jobs as they end, as `alchemy.runs.workers.spread` does. For a job that was ended from outside, a
+    run.json is written that says so, as if it had failed by itself.
     """
     begun, done = monotonic(), 0
     try:
@@ -117,18 +125,18 @@ def watch(configs: Sequence[DictConfig], ends: Generator[tuple[int, Any, str], N
 
 
 def check_jobs(configs: Sequence[DictConfig]) -> None:
-    """Checks all jobs of a sweep, before the first one begins. Raises ValueError, naming the first that cannot be."""
+    """Checks all jobs of a sweep before the first one begins. Raises ValueError, naming the first that cannot run."""
     version.setbase(VERSION)
     setup_globals()
     checked = set()
     for config in configs:
         try:
-            HydraConfig.instance().set_config(config)  # for what refers to it
+            HydraConfig.instance().set_config(config)  # settings may refer to Hydra's
             itself(config)
             audit(config)
             check("seed", config.seed, int)
             its = {str(name): resolved(config, str(name)) for name in config if name not in ("hydra", "seed")}
-            if (kind := digest([its, config.seed < 0])) not in checked:  # jobs that differ in their seed are alike
+            if (kind := digest([its, config.seed < 0])) not in checked:  # other seeds need no check
                 plan(config, sketch=True)
                 if config.hydra.launcher.get("engine", "local") == "local":
                     device(config.device)  # a cluster's machines may have another
@@ -139,7 +147,7 @@ def check_jobs(configs: Sequence[DictConfig]) -> None:
 
 
 def itself(config: DictConfig, instead: str = "run experiments that sweep one at a time") -> None:
-    """Raises ValueError for a job whose own options would sweep, and say what to do `instead`."""
+    """Raises ValueError for a job whose experiment defines a sweep itself, and says what to do `instead`."""
     given = {word.lstrip("+~").partition("=")[0] for word in words_of(config.hydra)}
     if own := sorted(set(config.hydra.sweeper.get("params") or {}) - given):
         raise ValueError(
@@ -148,15 +156,16 @@ def itself(config: DictConfig, instead: str = "run experiments that sweep one at
 
 
 def announce(folder: Path, jobs: int) -> None:
-    """Writes which sweep a folder is of, and that it has so many jobs; a sweeper that searches asks for more later."""
+    """Writes the id of a sweep and its number of jobs into `folder`; a sweeper that searches adds jobs later."""
     path = folder / SWEEP
     known = read_json(path)["id"] if path.exists() else uuid4().hex
     write_json(path, {"id": known, "jobs": jobs})
 
 
 def one_of_each(overrides: Sequence[Sequence[str]]) -> list[int]:
-    """The numbers of jobs that between them have every model of a sweep: of those that differ in settings of the study
-    or the shift alone, the first.
+    """Returns the numbers of jobs that together have every model of a sweep.
+
+    They are the first of each group of jobs that differ only in settings of the study or the shift.
     """
     first: dict[tuple[str, ...], int] = {}
     for number, words in enumerate(overrides):
@@ -165,8 +174,9 @@ def one_of_each(overrides: Sequence[Sequence[str]]) -> list[int]:
 
 
 def foreseen(configs: Sequence[DictConfig], jobs: int) -> str:
-    """How long a sweep of so many `jobs` takes at most, if nothing of it is stored, by the `minutes` of a core that its
-    settings say; `configs` are those of jobs that have all its models.
+    """Returns a sentence on how long a sweep of `jobs` jobs takes at most, if nothing of it is stored.
+
+    The time follows from the setting `minutes`; `configs` are the settings of jobs that together have all models.
     """
     made_by = [{name: config[name] for name in MADE_BY} for config in configs]
     models = len({json.dumps(OmegaConf.to_container(OmegaConf.create(one), resolve=True)) for one in made_by})
@@ -180,7 +190,7 @@ def foreseen(configs: Sequence[DictConfig], jobs: int) -> str:
 
 
 def run_one(config: DictConfig) -> None:
-    """Hydra's way with one job, in a process of its own."""
+    """Runs one job of a sweep as Hydra would, in a process of its own."""
     logging.raiseExceptions = False  # as in alchemy.__main__
     version.setbase(VERSION)
     setup_globals()
@@ -196,20 +206,20 @@ def folder_of(config: DictConfig) -> Path:
 
 
 def ended(config: DictConfig) -> bool:
-    """Whether a job has written how it ended."""
+    """Whether a job has ended, and so has written its run.json."""
     return (folder_of(config) / "run.json").exists()
 
 
 def distance(config: DictConfig) -> float:
-    """What run.json says of a job's distance from `target`; NaN if it failed."""
+    """Returns a job's distance from `target`, as run.json has it; NaN if it failed."""
     try:
         return read_json(folder_of(config) / "run.json").get("distance", nan)
-    except (OSError, Damaged):  # it is told when the sweep ends
+    except (OSError, Damaged):  # reported when the sweep ends
         return nan
 
 
 def fail(config: DictConfig, error: str) -> None:
-    """Writes the run.json of a job that cannot do so itself."""
+    """Writes the run.json of a job that has failed and can no longer write it."""
     folder = folder_of(config)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "run.json", asked_for(config.hydra) | {"began": True, "status": "failed", "error": error})
@@ -224,7 +234,7 @@ def remove_if_unused(folder: Path) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Removes a folder without files; and those above it that are then empty, below the one that we stand in."""
+    """Removes an empty folder, and those above it that are then empty, below the current folder."""
     folder, here = folder.absolute(), Path.cwd()
     for path in (folder, *(above for above in folder.parents if here in above.parents)):
         if not path.is_dir() or any(path.iterdir()):

@@ -1,9 +1,9 @@
-"""What may be built from settings, and where: the one place that decides what a `_target_` means.
+"""Decides what settings may build, and where: no other module gives a meaning to a `_target_`.
 
-A `_target_` is honoured where the lab has one of its own (task, model, train, study, and what their signatures ask for
-in turn), for the kind of object that belongs there, and nowhere else. Its whole tree is checked before anything of it
-is called. From a stored record (a model's, a run's) only what stands in option files is taken: those of conf/, and
-those of a folder that the user names with --config-dir. Nothing else that a record names is imported.
+A `_target_` is accepted where conf/ has one (task, model, train, study, and what their signatures ask for in turn), for
+the kind of object that belongs there, and nowhere else. It is checked, with all that is nested in it, before anything
+is called. From a stored record (of a model or a run) only those targets are accepted that option files name: the files
+of conf/, and those of a folder that the user names with --config-dir. Nothing else that a record names is imported.
 """
 
 import re
@@ -23,7 +23,7 @@ from alchemy.data.task import Task
 from alchemy.runs import moved
 
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-STUDY = ("bench",)  # what a study is handed, before its own settings
+STUDY = ("bench",)  # the argument of a study before its own settings
 MODEL = ("vocabulary_size", "vocabulary")
 SHIFT = ("task", "level")
 SPECIAL = ("_args_", "_recursive_", "_convert_", "_partial_", "_target_")
@@ -31,8 +31,8 @@ SPECIAL = ("_args_", "_recursive_", "_convert_", "_partial_", "_target_")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a `_target_` may stand: what belongs there in words, how it is told, and the names of the arguments that it
-    is only given when it is called (with `_partial_`).
+    """Where a `_target_` may stand: what belongs there in words, a test of whether an object does, and the names of the
+    arguments that it only gets when it is called (with `_partial_`).
     """
 
     what: str
@@ -41,7 +41,7 @@ class Place:
 
 
 def place(group: str) -> Place:
-    """The place of a group of conf/. The kinds that need PyTorch are imported when they are asked for."""
+    """Returns the Place of a group of conf/. Kinds that need PyTorch are imported only when they are needed."""
     if group == "task":
         return Place("a world: a class like tasks.cipher.Cipher, or a function that says it returns one", is_a(Task))
     if group == "train":
@@ -57,8 +57,9 @@ def place(group: str) -> Place:
 
 
 def is_a(kind: Any) -> Callable[[Any], bool]:
-    """Tells whether an object makes what is asked for: it is a class of that kind, or a function annotated so. Of a
-    protocol, a class has the methods; attributes may be set when it is made.
+    """Returns a test of whether an object makes instances of `kind`: a class of that kind, or a function annotated so.
+
+    Where `kind` is a protocol, a class must have its methods; attributes may be set when an instance is made.
     """
 
     def fits(target: Any) -> bool:
@@ -85,7 +86,7 @@ def is_study(target: Any) -> bool:
 
 
 def is_shift(target: Any) -> bool:
-    """Whether this is a function of a task and a level; what else it takes has a default."""
+    """Whether an object is a function of a task and a level, whose other arguments all have defaults."""
     if not isfunction(target):
         return False
     own = list(parameters_of(target).values())
@@ -93,7 +94,7 @@ def is_shift(target: Any) -> bool:
 
 
 def is_form(target: Any) -> bool:
-    """Whether this makes models: of so many symbols, or of a vocabulary."""
+    """Whether a class or function makes models, given the size of a vocabulary or the vocabulary itself."""
     made = target if isclass(target) else returned(target)
     if not isclass(made) or not {*MODEL} & set(parameters_of(target)):
         return False
@@ -101,7 +102,7 @@ def is_form(target: Any) -> bool:
 
 
 def parameters_of(target: Any) -> Mapping[str, Parameter]:
-    """The arguments of a class or function; none, if it does not tell."""
+    """Returns the arguments of a class or function; none, if its signature cannot be read."""
     try:
         return signature(target).parameters
     except (TypeError, ValueError):
@@ -109,12 +110,12 @@ def parameters_of(target: Any) -> Mapping[str, Parameter]:
 
 
 def returned(target: Any) -> Any:
-    """What a function says that it returns; None for what is no plain function, or does not say."""
+    """Returns what a function is annotated to return; None without annotation, or for anything but a plain function."""
     return hints_of(target).get("return") if isfunction(target) else None
 
 
 def hints_of(target: Any) -> dict[str, Any]:
-    """The kind of each argument of a class or function, as its signature has it."""
+    """Returns the annotated kind of each argument of a class or function."""
     plain = isclass(target) and not hasattr(target, "__dataclass_fields__")
     try:
         return get_type_hints(target.__init__ if plain else target)
@@ -123,7 +124,7 @@ def hints_of(target: Any) -> dict[str, Any]:
 
 
 def imported(name: str) -> Any:
-    """The object of a dotted name, from the module that has it. Raises whatever importing that raises."""
+    """Returns the object of a dotted name, from the module that has it. Raises whatever importing it raises."""
     parts = name.split(".")
     for end in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:end])
@@ -131,15 +132,16 @@ def imported(name: str) -> Any:
             found = import_module(module)
         except ModuleNotFoundError as error:
             if not f"{module}.".startswith(f"{error.name}."):
-                raise  # what it imports itself is not there
+                raise  # a module that this one imports is missing
         else:
             return reduce(getattr, parts[end:], found)
     raise ImportError(f"there is no module {parts[0]}")
 
 
 def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any:
-    """The object that the setting at `path` names. Raises ValueError for one that does not belong there, or, unless
-    `known` is None, for one that is not among them; then nothing is imported.
+    """Returns the object that the setting at `path` names. Raises ValueError for one that does not belong there.
+
+    Unless `known` is None, it also raises ValueError for a name that is not in `known`, before anything is imported.
     """
     if not isinstance(name, str) or not DOTTED.fullmatch(name):
         raise ValueError(f"{path}={shown(name)} names nothing: it must be {where.what}")
@@ -162,8 +164,10 @@ def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any
 
 
 def verify(path: str, settings: Any, where: Place, known: Iterable[str] | None = None) -> None:
-    """Checks the settings of one object, and of all that is nested in them, and calls nothing. Raises ValueError for
-    one that is of the wrong kind, missing or unknown, naming it. `known`: see `find`.
+    """Checks the settings of one object, and of those nested in it, without calling anything.
+
+    Raises ValueError for a setting of the wrong kind, a missing one or an unknown one, naming it. `known` is that of
+    `find`.
     """
     if not isinstance(settings, Mapping) or "_target_" not in settings:
         raise ValueError(f"{path}={shown(settings)} must be settings with a _target_, as in conf/: {where.what}")
@@ -187,7 +191,7 @@ def verify(path: str, settings: Any, where: Place, known: Iterable[str] | None =
 
 
 def belongs(path: str, value: Any, kind: Any, known: Iterable[str] | None) -> None:
-    """Checks one setting: plain, or an object where its signature asks for one."""
+    """Checks one setting: a plain value, or an object where the signature asks for one. Raises as `verify`."""
     inner = [one for one in get_args(kind) if one is not type(None)]
     if value is not None and len(inner) == 1 and builds(inner[0]) and type(None) in get_args(kind):
         kind = inner[0]
@@ -199,17 +203,17 @@ def belongs(path: str, value: Any, kind: Any, known: Iterable[str] | None) -> No
     else:
         plain(path, value)
         check(path, value, kind)
-        if value != value:  # noqa: PLR0124 only what is no number is another than itself
+        if value != value:  # noqa: PLR0124 only NaN differs from itself
             raise ValueError(f"{path}={value} is no number: set it to one")
 
 
 def builds(kind: Any) -> bool:
-    """Whether settings of this kind are an object to be built."""
+    """Whether an argument of this kind is an object that is built from settings."""
     return isclass(kind) and get_origin(kind) is None and kind not in (*NAMES, dict, list, tuple, type(None), object)
 
 
 def plain(path: str, value: Any) -> None:
-    """Raises ValueError where a value, or one in it at any depth, names something to be built."""
+    """Raises ValueError where a value, or one nested in it at any depth, names an object to be built."""
     if isinstance(value, Mapping):
         for name, its in value.items():
             if name in SPECIAL:
@@ -221,7 +225,7 @@ def plain(path: str, value: Any) -> None:
 
 
 def unknown(name: str, known: Iterable[str], otherwise: str) -> str:
-    """A sentence on a setting that there is not: the one that was probably meant, or else what else to do."""
+    """Returns a sentence on a setting that does not exist: its new name, the one probably meant, or `otherwise`."""
     if now := moved.setting(name):
         return now
     group, _, last = name.rpartition(".")
@@ -236,7 +240,7 @@ def first_line(error: BaseException) -> str:
 
 
 def within(path: str, settings: Any, known: Any, what: str = "") -> None:
-    """Raises ValueError for settings under `path` that are none of the `known` ones."""
+    """Raises ValueError for settings under `path` that are not `known`; with `what`, also for anything else."""
     if not isinstance(settings, Mapping):
         if what:
             raise ValueError(f"{path}={shown(settings)} must be {what}")
@@ -248,21 +252,21 @@ def within(path: str, settings: Any, known: Any, what: str = "") -> None:
 
 @cache
 def named_in(*folders: Path) -> frozenset[str]:
-    """Every `_target_`, and every axis of one's own, that stands in the option files of these folders."""
+    """Returns every `_target_`, and every function of a user's own axis, in the option files of these folders."""
     files = [file for folder in folders for file in sorted(folder.rglob("*.yaml"))]
     options = [OmegaConf.to_container(OmegaConf.load(file)) for file in files]
     return frozenset(name for settings in options for name in (*named(settings), *own_axes(settings).values()))
 
 
 def own_axes(settings: Any) -> dict[str, str]:
-    """The dotted names of functions in `shift.own`, by their axes; none, if there are no such settings."""
+    """Returns the dotted names of functions in `shift.own`, by axis; none, if there are no such settings."""
     shift = settings.get("shift") if isinstance(settings, Mapping) else None
     own = shift.get("own") if isinstance(shift, Mapping) else None
     return {axis: name for axis, name in own.items() if isinstance(name, str)} if isinstance(own, Mapping) else {}
 
 
 def named(settings: Any) -> Iterator[str]:
-    """What settings name to be built, at any depth, the outermost first."""
+    """Yields every `_target_` in settings, at any depth, the outermost first."""
     if isinstance(settings, Mapping) and isinstance(settings.get("_target_"), str):
         yield settings["_target_"]
     inner = settings.values() if isinstance(settings, Mapping) else settings if isinstance(settings, list) else ()

@@ -1,7 +1,7 @@
-"""Live progress in other people's trackers: every check of a training, as it comes, at x = rows seen.
+"""Shows a training live in TensorBoard or MLflow: every check, as it comes, at x = rows seen.
 
 `track=tensorboard` writes event files into the run's own folder, `track=mlflow` a run into the SQLite file
-<output>/mlflow.db. Nothing leaves the machine, and nothing of a tracker is imported unless it is asked for.
+<output>/mlflow.db. Nothing leaves the machine, and no tracker is imported unless it is selected.
 """
 
 import logging
@@ -27,20 +27,20 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "tensorboard": ("tensorboard",),
     "mlflow": ("mlflow", "sqlalchemy", "alembic", "sqlparse"),
 }
-PATIENCE = 30.0  # seconds that one job waits for another to have written into mlflow's file
-BUSY = 5.0  # and for another program that has locked it
-MAKING = 300.0  # and for another to have made it, which takes some ten seconds
+PATIENCE = 30.0  # seconds that a job waits while another writes into mlflow's file
+BUSY = 5.0  # seconds that it waits for another program that has locked the file
+MAKING = 300.0  # seconds that it waits while another job makes the file, which takes some ten
 AT_ONCE = 100  # settings that mlflow takes in one go
-LONGEST = 6000  # letters of a setting that it takes
-WHY = 180  # letters of why a tracker failed
-BROKEN = {  # what is to be done about mlflow's file, by what SQLite says of it
+LONGEST = 6000  # characters of a setting that mlflow takes
+WHY = 180  # characters of the reason why a tracker failed
+BROKEN = {  # SQLite's words: what to do about mlflow's file
     "locked": "end what else is writing into it",
     "readonly": "let it be written",
     "unable to open": "make it a file that can be written",
 }
 
 Check = dict[str, Any]  # an alchemy.training.fit.Progress as it is stored
-Tell = Callable[[Sequence[Check]], None]  # gets all checks so far, each time
+Tell = Callable[[Sequence[Check]], None]  # called with all checks so far, each time
 
 
 def available(track: str) -> None:
@@ -53,7 +53,7 @@ def available(track: str) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """What a tracker is told of a job: its `folder`, all its `settings`, and the `fingerprint` of its model."""
+    """What a tracker shows of a job: its `folder`, all its `settings`, and the `fingerprint` of its model."""
 
     folder: Path
     settings: dict[str, Any]
@@ -65,21 +65,21 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The run's folder under the output folder, such as run/TIME/0."""
+        """The job's folder below the output folder, such as run/TIME/0; a folder elsewhere in full."""
         folder = self.folder.resolve()
         return str(folder.relative_to(self.output) if folder.is_relative_to(self.output) else folder)
 
 
 @dataclass(frozen=True)
 class Point:
-    """What is shown of one check."""
+    """What a tracker shows of one check: the rows seen, and values by name."""
 
     rows: int
     values: dict[str, float]
 
 
-def points(checks: Sequence[Check], told: int) -> list[Point]:
-    """The points of all checks after the first `told`; the speed at each is since the check before it."""
+def points(checks: Sequence[Check], reported: int) -> list[Point]:
+    """Returns the points of all checks after the first `reported`; the speed at each is since the check before it."""
     start: Check = {"rows": 0, "seconds": 0.0}
     return [
         Point(
@@ -90,7 +90,7 @@ def points(checks: Sequence[Check], told: int) -> list[Point]:
                 "rows_per_second": (check["rows"] - before["rows"]) / max(check["seconds"] - before["seconds"], 1e-9),
             },
         )
-        for before, check in pairwise([start, *checks][told:])
+        for before, check in pairwise([start, *checks][reported:])
     ]
 
 
@@ -101,15 +101,15 @@ class Tracker(Protocol):
 
 @contextmanager
 def tracking(track: str, job: Job) -> Iterator[Tell]:
-    """Yields a function to call with all checks of the job's training so far; those that are new are shown.
+    """Yields a function to call with all checks of the job's training so far; the tracker shows those that are new.
 
-    A tracker that fails is given up with one warning, and never costs the training.
+    After a failure the tracker is left alone, with one warning, and the training goes on.
     """
     if track == "none":
         yield lambda _: None
         return
     curve = Curve(TensorBoard if track == "tensorboard" else Mlflow, job)
-    curve.attempt(lambda tracker: tracker.write([]))  # the run is there before its first point
+    curve.attempt(lambda tracker: tracker.write([]))  # creates the run before its first point
     finished = False
     try:
         yield curve.tell
@@ -120,18 +120,18 @@ def tracking(track: str, job: Job) -> Iterator[Tell]:
 
 @dataclass
 class Curve:
-    """The curve of one training in a tracker, which is given up when it fails."""
+    """Sends the checks of one training to a tracker, until the tracker fails."""
 
     begin: Callable[[Job], Tracker]
     job: Job
     tracker: Tracker | None = None
-    told: int = 0
+    reported: int = 0
     given_up: bool = False
 
     def tell(self, checks: Sequence[Check]) -> None:
-        if new := points(checks, self.told):
+        if new := points(checks, self.reported):
             self.attempt(lambda tracker: tracker.write(new))
-        self.told = len(checks)
+        self.reported = len(checks)
 
     def attempt(self, act: Callable[[Tracker], None]) -> None:
         if self.given_up:
@@ -145,7 +145,7 @@ class Curve:
 
 
 def said_of(track: str, error: Exception) -> str:
-    """In one sentence, that a tracker failed and why, without what its libraries add about themselves."""
+    """Returns one sentence on why a tracker failed, without what its libraries add about themselves."""
     plain = error if isinstance(error, OSError) else ValueError(re.split(r"\s*\[SQL|\s*\(Background", str(error))[0])
     why = shortened(sentence(plain if str(plain) else error), WHY)
     return shortened(
@@ -178,7 +178,7 @@ class Reporting:
 
 
 class TensorBoard:
-    """One event file in <run folder>/tensorboard, each point on disk once it is written."""
+    """Writes one event file into <run folder>/tensorboard; each point is on disk once it is written."""
 
     def __init__(self, job: Job) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -206,7 +206,7 @@ class TensorBoard:
 
 
 class Mlflow:
-    """One run in <output>/mlflow.db, in the experiment of the job's name; jobs take turns at the file, by a lock."""
+    """Writes one run into <output>/mlflow.db, in the experiment of the job's name; jobs take turns by a lock."""
 
     def __init__(self, job: Job) -> None:
         from filelock import FileLock
@@ -215,7 +215,7 @@ class Mlflow:
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
-        for name in ("mlflow", "alembic"):  # once imported, each tells of every table that it makes
+        for name in ("mlflow", "alembic"):  # once imported, each logs every table that it makes
             logging.getLogger(name).setLevel(logging.WARNING)
         job.output.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(job.output / ".mlflow.lock", timeout=PATIENCE)
@@ -241,7 +241,7 @@ class Mlflow:
                 self.client.log_batch(self.run, params=params[start : start + AT_ONCE])
 
     def experiment_of(self, job: Job) -> str:
-        """The experiment of the job's name, restored if somebody deleted it in mlflow's page."""
+        """Returns the id of the experiment of the job's name, made if it is new, restored if somebody deleted it."""
         name = job.settings["name"]
         found = self.client.get_experiment_by_name(name)
         if found is None:
@@ -258,13 +258,13 @@ class Mlflow:
         for start in range(0, len(new), AT_ONCE):
             some = new[start : start + AT_ONCE]
             metrics = [Metric(name, value, now, point.rows) for point in some for name, value in point.values.items()]
-            self.told(partial(self.client.log_batch, self.run, metrics))
+            self.attempt(partial(self.client.log_batch, self.run, metrics))
 
     def close(self, finished: bool) -> None:
-        self.told(lambda: self.client.set_terminated(self.run, "FINISHED" if finished else "FAILED"))
+        self.attempt(lambda: self.client.set_terminated(self.run, "FINISHED" if finished else "FAILED"))
 
-    def told(self, act: Callable[[], object]) -> None:
-        """Does it; anew if somebody had deleted the run, or its experiment, which are then restored."""
+    def attempt(self, act: Callable[[], object]) -> None:
+        """Calls `act`; if somebody had deleted the run or its experiment, restores that and calls it again."""
         with self.lock:
             try:
                 act()
@@ -281,7 +281,7 @@ class Mlflow:
 
 
 def check(file: Path) -> None:
-    """Raises ValueError if mlflow's file cannot be written, or is none; mlflow itself would try for minutes."""
+    """Raises ValueError if mlflow's file cannot be written, or is no database; mlflow itself would try for minutes."""
     if not file.exists():
         return
     try:
@@ -295,7 +295,7 @@ def check(file: Path) -> None:
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every setting by its dotted name, as text."""
+    """Yields the dotted name and the value of every setting, as text."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""The words of the one command, `python -m alchemy WORD` or `alchemy WORD`: what each does, and where it is done."""
+"""The subcommands, `python -m alchemy WORD` or `alchemy WORD`: what each does, and which function does it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ from alchemy.errors import COMMAND
 
 @dataclass(frozen=True)
 class Word:
-    """`function` of `module` takes what is typed after the word and returns an exit code. `elsewhere` is how it is told
-    to write to another place, `kept` what there is when it was stopped.
+    """A subcommand: `function` of `module` takes what is typed after it, and returns an exit code.
+
+    `about` is its line of help. In messages, `elsewhere` is how to have it write to another place, and `kept` what is
+    left when it is stopped.
     """
 
     about: str
@@ -50,12 +52,12 @@ WORDS = {
 
 
 def table() -> str:
-    """A line on each word."""
+    """Returns a line of help on each subcommand."""
     return "\n".join(f"{word:<13}{its.about}" for word, its in WORDS.items())
 
 
 def misplaced(typed: str) -> str:
-    """What to write instead of what is neither a setting nor a word where words stand; "" for a setting."""
+    """Returns what to type instead of something that is no setting; "" for a setting."""
     if "=" in typed or typed[:1] in "~+-":
         return ""
     if typed in WORDS:

@@ -1,4 +1,4 @@
-"""Processes of their own for the jobs of a sweep: one that is killed costs its job, and no other."""
+"""Runs the jobs of a sweep in worker processes: one that is killed loses its own job, and no other."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from alchemy.errors import sentence
 
-GRACE = 3.0  # seconds that a process has to end after it was told to
+GRACE = 3.0  # seconds that a process has to end after a signal to do so
 
 Work = Callable[[Any], Any]
 
 
 class Worker:
-    """A process that waits for work and a job to do it on, one after another, and answers what came of each."""
+    """A process that receives jobs, does one after another, and sends back the result of each."""
 
     def __init__(self) -> None:
         context = get_context("spawn")  # a fork would share PyTorch's threads
@@ -26,14 +26,14 @@ class Worker:
         self.process = context.Process(target=serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
-        self.number = -1  # of the job that it has
+        self.number = -1  # of its current job
 
     def start(self, work: Work, number: int, job: Any) -> None:
         self.number = number
         self.line.send((work, job))
 
     def ended(self) -> str:
-        """How the process ended, in words."""
+        """Returns how the process ended, in words."""
         self.process.join(GRACE)
         code = self.process.exitcode or 0
         if code == -signal.SIGKILL:
@@ -48,7 +48,7 @@ class Worker:
 
 
 def checked(worker: Worker, check: Work, jobs: list[Any]) -> None:
-    """Waits for a worker to check all jobs. Raises ValueError if one cannot be done, or the worker ends."""
+    """Has a worker check all jobs, and waits. Raises ValueError if one of them is refused, or the worker ends."""
     worker.start(check, -1, jobs)
     try:
         _, wrong = worker.line.recv()
@@ -59,8 +59,9 @@ def checked(worker: Worker, check: Work, jobs: list[Any]) -> None:
 
 
 def serve(line: Connection) -> None:
-    """The life of a worker. An interrupt from the keyboard is for the parent, who ends its workers; when it is gone
-    itself, so are they.
+    """Runs in a worker process: receives jobs, does them, and sends back their results.
+
+    The worker ignores Ctrl-C, at which the parent process ends its workers; it also ends when its parent has ended.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -86,11 +87,11 @@ def leave_with_parent() -> None:
 def spread(
     work: Work, jobs: Sequence[Any], workers: int, check: Work | None = None
 ) -> Generator[tuple[int, Any, str], None, None]:
-    """Has `work(job)` done for every job, so many at a time, each worker with one job at once. Yields, as they end,
-    the job's number, its answer, and "" or why there is none: its error, or how its process ended. `work`, jobs and
-    answers are pickled. Closing the generator ends all workers.
+    """Calls `work(job)` for every job, each in one of `workers` processes, and yields the results as the jobs end.
 
-    Before any job, the first worker is given all of them to `check`: what that raises is raised here as ValueError.
+    It yields the job's number, its result, and "" or why there is no result: the job's error, or how its process ended.
+    `work`, jobs and results are pickled. Closing the generator ends all workers. If `check` is given, the first worker
+    calls it with the list of all jobs before any of them begins; an error of that is raised as ValueError.
     """
     waiting = list(enumerate(jobs))[::-1]
     team: list[Worker] = []
@@ -115,7 +116,7 @@ def spread(
                 team.remove(worker)
                 worker.stop()
     finally:
-        for worker in team:  # all at once, then each awaited
+        for worker in team:  # all are signalled, and then each is waited for
             worker.process.terminate()
         for worker in team:
             worker.stop()

@@ -1,4 +1,4 @@
-"""The laws of the lab, for worlds and shifts wherever they are written: all at once, or each as a test of its own."""
+"""Tests worlds and shifts of one's own against the laws of the lab: all at once, or each as a test of its own."""
 
 import lazy_loader
 

@@ -1,11 +1,11 @@
-"""Whether a world, or a shift, keeps the laws of the lab: all of them at once, or one by one, as tests."""
+"""Checks a world or a shift against the laws of the lab: all of them at once, or one by one, as tests."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from alchemy.data.shift import AXES, Move, Shift
 from alchemy.data.task import Task
-from alchemy.testing import laws_of_modes  # noqa: F401 it writes its laws into the books of the others
+from alchemy.testing import laws_of_modes  # noqa: F401 it adds laws to the lists of the others
 from alchemy.testing.grounds import Grounds, shift_of
 from alchemy.testing.law import Check
 from alchemy.testing.laws_of_shifts import SHIFT_LAWS
@@ -16,13 +16,14 @@ Axis = str | Move | Shift
 
 
 def check_world(task: Task, axes: Iterable[Axis] = tuple(AXES), learnable: bool = False) -> None:
-    """Nothing, if a world keeps every law, and if each of `axes` does in it: names of the lab's, or functions of task
-    and level. With `learnable` a tiny model is trained on it as well, for a second or two.
+    """Checks that a world keeps every law of the lab, and that each of `axes` keeps every law of shifts in it.
 
-    Raises LawBroken for the first that is broken: its name, what is wrong, and the row that shows it, with prompt, gold
-    and the seed that it comes from.
+    `axes` are names of the lab's axes, or functions of task and level. With `learnable` a tiny model is trained on the
+    world as well, for a second or two. Raises LawBroken for the first law that is broken, with its name, what is wrong,
+    and the row that shows it: prompt, gold and the seed that it comes from.
 
-        check_world(Adding(numbers=(1, 3), training=("+1+3",), length=4))
+    >>> import alchemy as al
+    >>> check_world(al.compose("task=arithmetic", "shift.axis=length").task, axes=["length"])
     """
     __tracebackhide__ = True
     for _, check in laws_of(task, axes, learnable):
@@ -30,12 +31,13 @@ def check_world(task: Task, axes: Iterable[Axis] = tuple(AXES), learnable: bool 
 
 
 def check_shift(axis: Axis, task: Task) -> None:
-    """Nothing, if an axis keeps every law of shifts in a world: the name of one of the lab's, a function of task and
-    level, which is then called by its own name, or a Shift.
+    """Checks that an axis keeps every law of shifts in a world.
 
+    The axis is the name of one of the lab's, a function of task and level, whose name becomes the axis's, or a Shift.
     Raises LawBroken, as `check_world`.
 
-        check_shift(narrow, Adding(numbers=(1, 3), training=("+1+3", "+3+1"), length=4))
+    >>> import alchemy as al
+    >>> check_shift("length", al.compose("task=arithmetic", "shift.axis=length").task)
     """
     __tracebackhide__ = True
     for _, check in laws_of_shift(axis, task):
@@ -43,10 +45,15 @@ def check_shift(axis: Axis, task: Task) -> None:
 
 
 def laws_of(task: Task, axes: Iterable[Axis] = tuple(AXES), learnable: bool = False) -> Iterator[tuple[str, Check]]:
-    """The name of each law of a world, and of those of shifts in it with their axis before it, and the function that
-    checks it; arguments, and what those functions raise, are those of `check_world`.
+    """Yields the name of each law of a world, and of shifts in it, with a function that checks that law.
 
-        dict(laws_of(task))["noise never touches gold"]()
+    The name of a law of shifts has its axis before it. The arguments are those of `check_world`, and the functions
+    raise LawBroken as it does.
+
+    >>> import alchemy as al
+    >>> laws = dict(laws_of(al.compose("task=arithmetic", "shift.axis=length").task, axes=["length"]))
+    >>> laws["noise never touches gold"]()
+    >>> laws["length: level 0 is training"]()
     """
     grounds = Grounds(task, class_of(task))
     for law in (*WORLD_LAWS, *[LEARNABLE][: int(learnable)]):
@@ -57,7 +64,14 @@ def laws_of(task: Task, axes: Iterable[Axis] = tuple(AXES), learnable: bool = Fa
 
 
 def laws_of_shift(axis: Axis, task: Task) -> Iterator[tuple[str, Check]]:
-    """The same of one axis, given as in `check_shift`, in a world."""
+    """Yields the name of each law of shifts with a function that checks it, for one axis in a world.
+
+    The axis is given as in `check_shift`, and the functions raise LawBroken as it does.
+
+    >>> import alchemy as al
+    >>> next(laws_of_shift("length", al.compose("task=arithmetic", "shift.axis=length").task))[0]
+    'length: level 0 is training'
+    """
     yield from in_world(Grounds(task, class_of(task)), shift_of(axis))
 
 
@@ -75,8 +89,10 @@ def class_of(task: Task) -> str:
 def parametrize_with_laws(
     worlds: Mapping[str, Task] | Sequence[Task], axes: Iterable[Axis] = tuple(AXES), learnable: bool = False
 ) -> Any:
-    """A decorator that makes of one test of pytest, which calls its argument `law`, a test of each law of each world;
-    worlds are called as they are here, or else by their class. Other arguments are those of `check_world`.
+    """Returns a decorator that turns one pytest test, which calls its argument `law`, into a test per law and world.
+
+    Tests are named by the keys of `worlds`, or else by the classes of the worlds. The other arguments are those of
+    `check_world`.
 
         @parametrize_with_laws({"adding": Adding(numbers=(1, 3), training=("+1+3",), length=4)}, [*AXES, narrow])
         def test_adding(law):
@@ -93,7 +109,7 @@ def parametrize_with_laws(
 
 
 def by_class(worlds: Sequence[Task]) -> dict[str, Task]:
-    """Worlds by the names of their classes, with a number after that of each further one of a class."""
+    """Returns worlds by the names of their classes, with a number appended from the second world of a class on."""
     found: dict[str, Task] = {}
     for task in worlds:
         name, number = class_of(task), 1

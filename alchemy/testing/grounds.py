@@ -1,4 +1,4 @@
-"""What laws look at: a world, the levels of its axes, rows and how they were drawn; and a law broken, with the row."""
+"""What the laws test: a world, the levels of its axes, and rows with how they were drawn; and the error LawBroken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from alchemy.data.shift import AXES, Move, Shift, moving
 from alchemy.data.task import Distribution, Side, Task
 from alchemy.data.vocabulary import PAD, Vocabulary
 
-LEVELS = range(-3, 7)  # that laws look at, as far as the world has them
-LEARNT, WATCHED = 20_000, 5_000  # rows of training, and of those that it is watched on
+LEVELS = range(-3, 7)  # that the laws test, as far as the world has them
+LEARNT, WATCHED = 20_000, 5_000  # rows drawn from training, and from its validation side
 Problem = tuple[int, ...]  # the tokens of its element and its rules
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row as text, and how to get it again: the `number`-th of those drawn from `seed`, as `drawn` says."""
+    """One row as text, and how to draw it again: the `number`-th of those drawn from `seed`, as `drawn` says."""
 
     prompt: str
     gold: str
@@ -35,7 +35,7 @@ class Row:
 
 
 class Broken(Exception):
-    """What is wrong, as a law says it that does not know its own name, and on which row."""
+    """Raised by the function of a law: what is wrong, and on which row. `LabLaw` turns it into LawBroken."""
 
     def __init__(self, said: str, row: Row | None = None) -> None:
         super().__init__(said)
@@ -43,8 +43,14 @@ class Broken(Exception):
 
 
 class LawBroken(AssertionError):
-    """A law that a world, or a shift in a world, breaks: `law` is its name, `of` whose it is, `said` what is wrong, and
+    """Raised where a world, or a shift in a world, breaks a law of the lab.
+
+    `law` is the name of the law, `of` the world, with the axis if it is a law of shifts, `said` what is wrong, and
     `row` the first row that shows it (None where no row does).
+
+    >>> print(LawBroken("level 0 is training", "Adding, axis narrow", "its length is not that of training"))
+    Adding, axis narrow breaks a law of the lab: level 0 is training
+      its length is not that of training
     """
 
     def __init__(self, law: str, of: str, said: str, row: Row | None = None) -> None:
@@ -56,14 +62,14 @@ class LawBroken(AssertionError):
 
 
 def text(vocabulary: Vocabulary, tokens: ArrayLike) -> str:
-    """Symbols with spaces between them, padding left out; of an id that there is not, the id."""
+    """Returns symbols with spaces between them, padding left out; for an id without symbol, ? and the id."""
     names = dict(enumerate(vocabulary.symbols))
     return " ".join(names.get(token, f"?{token}") for token in np.asarray(tokens).tolist() if token != PAD)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A batch, and how it was drawn, so that each row of it can be shown."""
+    """A batch with how it was drawn, so that a broken law can show a row of it."""
 
     task: Task
     batch: Batch
@@ -71,7 +77,7 @@ class Rows:
     drawn: str
 
     def need(self, held: ArrayLike, said: str) -> None:
-        """Raises Broken with the first row that is not `held` (B,), or with no row where one truth holds for all."""
+        """Raises Broken with the first row for which `held` (B,) is false; one truth value stands for all rows."""
         __tracebackhide__ = True
         if not np.all(held):
             wrong = np.flatnonzero(~np.broadcast_to(np.asarray(held, dtype=bool), len(self.batch)))
@@ -86,7 +92,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Grounds:
-    """A world under its laws, and what several of them ask, found once."""
+    """A world to test, with what several laws need of it, which is computed once."""
 
     task: Task
     name: str
@@ -98,11 +104,11 @@ class Grounds:
         return self.kept[key]
 
     def reached(self, shift: Shift) -> list[tuple[int, Distribution]]:
-        """Level and Distribution wherever the axis has that level, and the world problems at it."""
+        """Returns each level that the axis has and the world has problems at, with its Distribution."""
         return self.levels(shift)[0]
 
     def refused(self, shift: Shift) -> list[tuple[int, Exception]]:
-        """The other levels, and what is said to them."""
+        """Returns the other levels, each with the error that it raises."""
         return self.levels(shift)[1]
 
     def levels(self, shift: Shift) -> tuple[list[tuple[int, Distribution]], list[tuple[int, Exception]]]:
@@ -113,7 +119,7 @@ class Grounds:
                     where = shift.at(self.task, level)
                     draw(self.task, where, 1, stream(0, "reachable"))
                     reached.append((level, where))
-                except Exception as error:  # whatever it is, a law has a word on it
+                except Exception as error:  # a law checks which error it is
                     refused.append((level, error))
             return reached, refused
 
@@ -128,12 +134,12 @@ class Grounds:
         side: Side = "test",
         at: str = "training",
     ) -> Rows:
-        """Rows of `where`, which is called `at`."""
+        """Returns `count` rows drawn from `where`, which a broken law calls `at`."""
         batch = draw(self.task, where, count, stream(seed, purpose), side)
         return Rows(self.task, batch, seed, f'purpose "{purpose}", side {side}, {at}')
 
     def shown(self) -> tuple[set[Problem], set[Problem]]:
-        """Problems of training, and those that it is watched on."""
+        """Returns the problems of rows of training, and those of rows of its validation side."""
 
         def found() -> tuple[set[Problem], set[Problem]]:
             learnt = self.draw(self.task.train, LEARNT, 0, "train", "train")
@@ -144,13 +150,13 @@ class Grounds:
 
 
 def problems(batch: Batch) -> list[Problem]:
-    """The problem of each row: its element and rules, whatever the width of the batch."""
+    """Returns the problem of each row: the tokens of its element and rules, without padding."""
     content = np.where(batch.role <= Role.TRANSFORMATION, batch.tokens, PAD)
     return [tuple(row[row != PAD].tolist()) for row in content]
 
 
 def shift_of(axis: str | Move | Shift) -> Shift:
-    """A shift along an axis that is given by its name in the lab, its function, or its Shift."""
+    """Returns a Shift along an axis, given by its name in the lab, its function, or a Shift."""
     if isinstance(axis, Shift):
         return axis
     kind = ("hybrid", "all") if axis == "format" else ("-", "-")
@@ -160,12 +166,12 @@ def shift_of(axis: str | Move | Shift) -> Shift:
 
 
 def at(shift: Shift, level: int) -> str:
-    """A level as it is set."""
+    """Returns axis and level as text."""
     return f"shift.axis={shift.axis}, level {level}"
 
 
 def padded_alike(some: NDArray[Any], others: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both (B, T), padded with PAD to one width."""
+    """Returns both arrays (B, T), padded with PAD to the same width."""
     width = max(some.shape[1], others.shape[1])
     first, second = (np.pad(rows, ((0, 0), (0, width - rows.shape[1]))) for rows in (some, others))
     return first, second

@@ -1,4 +1,4 @@
-"""What a law is: a name that can be read, what it is a law of, and a function that looks whether it holds."""
+"""A law of the lab: a readable name, the worlds and axes that it applies to, and a function that tests it."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ Holds = Callable[..., None]
 
 @dataclass(frozen=True)
 class LabLaw:
-    """`holds` is given the grounds, and of a law of shifts the Shift as well; it raises Broken. It is a law of those
-    worlds, and of those axes, that `worlds` and `axes` say.
+    """A law. `holds` is called with the Grounds, for a law of shifts with the Shift as well, and raises Broken.
+
+    `worlds` and `axes` tell whether the law applies to a world, and to an axis.
     """
 
     name: str
@@ -23,7 +24,7 @@ class LabLaw:
     axes: Callable[[str], bool]
 
     def __call__(self, grounds: Grounds, *shift: Shift) -> None:
-        """Raises LawBroken where the law does not hold, or the world raises something while it is looked at."""
+        """Raises LawBroken where the law does not hold, or the world raises an error while the law is tested."""
         __tracebackhide__ = True
         of = ", ".join([grounds.name, *(f"axis {one.axis}" for one in shift)])
         try:
@@ -37,7 +38,7 @@ class LabLaw:
 
 @dataclass(frozen=True, repr=False)
 class Check:
-    """A law on its grounds, and of a law of shifts with its shift: called, it is looked at, as `LabLaw` says."""
+    """A law with the world, and for a law of shifts the Shift, that it is tested on; a call tests it, as `LabLaw`."""
 
     law: LabLaw
     grounds: Grounds
@@ -61,7 +62,7 @@ def stated(
     worlds: Callable[[Task], bool] = anything,
     axes: Callable[[str], bool] | Collection[str] = anything,
 ) -> Callable[[Holds], Holds]:
-    """Writes a function into a book of laws, under this name."""
+    """Returns a decorator that adds a function to a list of laws, under this name."""
 
     def written(holds: Holds) -> Holds:
         book.append(LabLaw(name, holds, worlds, axes if callable(axes) else axes.__contains__))

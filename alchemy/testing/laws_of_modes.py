@@ -1,4 +1,4 @@
-"""The laws of a world that also answers without a chain, by the same prompt: both modes, and how often each is used."""
+"""Laws of a world that also answers without a chain, by the same prompt: what both modes write, and how often."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from alchemy.testing.laws_of_worlds import WORLD_LAWS, alike
 
 
 def answer_tokens(direct: Batch) -> int:
-    """Tokens of the answer and its end symbol."""
+    """Returns the number of tokens of the answer and its end symbol."""
     return int((direct.role[0] == Role.ANSWER).sum())
 
 
@@ -49,7 +49,7 @@ def modes_agree(grounds: Grounds, shift: Shift) -> None:
 
 @stated(SHIFT_LAWS, "as many rows have chains as the distribution says", worlds=terse)
 def chains_by_share(grounds: Grounds, shift: Shift) -> None:
-    """Within five standard errors, of each group of compositions with one share; so level 0 has chains."""
+    """Tests levels 0 and 1, for each group of compositions with one share, within five standard errors."""
     task = grounds.task
     for level, where in grounds.reached(shift):
         if len(where.chains) != len(where.compositions):

@@ -1,4 +1,4 @@
-"""The laws of a shift in a world: what its levels are, what they say of themselves, and the rows that they draw."""
+"""Laws of a shift in a world: which levels it has, how they describe themselves, and the rows that they draw."""
 
 import re
 from dataclasses import replace
@@ -20,7 +20,7 @@ from alchemy.testing.law import LabLaw, stated
 from alchemy.testing.laws_of_worlds import spared
 
 SHIFT_LAWS: list[LabLaw] = []
-NOT_EVERYWHERE = ("task", "element", "places", "atoms", "steps")  # axes that a world may have level 0 alone of
+NOT_EVERYWHERE = ("task", "element", "places", "atoms", "steps")  # axes of which a world may have no level but 0
 
 
 @stated(SHIFT_LAWS, "level 0 is training")
@@ -82,7 +82,7 @@ def levels_differ(grounds: Grounds, shift: Shift) -> None:
 
 
 def sense(where: Distribution) -> object:
-    """What a distribution draws, whatever the order in which it says it."""
+    """Returns a key of what a distribution draws, the same for any order of its compositions."""
     number = len(where.compositions)
     total: dict[object, float] = {}
     for place, composition in enumerate(where.compositions):
@@ -132,7 +132,7 @@ def says_the_truth(grounds: Grounds, shift: Shift) -> None:
 
 @stated(SHIFT_LAWS, "a level's noise hits as much as it says, and never gold")
 def noise_is_true(grounds: Grounds, shift: Shift) -> None:
-    """Within six standard errors of the prompts that are expected to be spared."""
+    """Tests the number of prompts that noise spares, within six standard errors of what is expected."""
     for level, where in grounds.reached(shift):
         if where.noise is None:
             continue
@@ -151,7 +151,7 @@ def prompts(batch: Batch) -> list[list[int]]:
 
 
 def eligible(clean: Batch, noise: Noise) -> NDArray[np.intp]:
-    """(B,) prompt tokens that noise may hit."""
+    """Returns the number of prompt tokens that noise may hit, by row (B,)."""
     role = clean.role
     hit = role <= Role.INSTRUCTION if noise.domain == "all" else role == Role[noise.domain.upper()]
     return np.count_nonzero(hit, axis=1)
@@ -232,7 +232,7 @@ def oracle_knows(grounds: Grounds, shift: Shift) -> None:
 
 
 def answers_in(gold: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """(B, C) the tokens after the last marker of each completion, or all of one that has none."""
+    """Returns which tokens (B, C) stand after the last answer marker of a completion; all, if it has no marker."""
     marks = [np.flatnonzero(row == ANSWER) for row in gold]
     start = np.array([one[-1] + 1 if len(one) else 0 for one in marks])
     return (np.arange(gold.shape[1]) >= start[:, None]) & (gold != PAD)
@@ -241,7 +241,10 @@ def answers_in(gold: NDArray[np.int16]) -> NDArray[np.bool_]:
 def others_are_wrong(
     task: Task, batch: Batch, gold: NDArray[np.int16], answers: NDArray[np.bool_], place: int
 ) -> NDArray[np.bool_]:
-    """(B,) whether just those rows become wrong whose token at `place`, of their `answers` (B,), is another symbol."""
+    """Returns whether each row (B,) becomes wrong exactly if its token at `place` is one of its answer (`answers`).
+
+    That token of the answer is replaced by another symbol; rows without an answer at `place` stay as they are.
+    """
     wrong = gold.copy()
     others = np.where(gold[:, place] == len(task.vocabulary) - 1, gold[:, place] - 1, gold[:, place] + 1)
     wrong[:, place] = np.where(answers, others, gold[:, place])

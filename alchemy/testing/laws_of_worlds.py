@@ -1,4 +1,4 @@
-"""The laws of a world: its sides, its noise, its names, what its rules make and how it writes that down."""
+"""Laws of a world: its sides, its noise, its names, what its rules do and how it writes that down."""
 
 from itertools import islice, pairwise, product
 
@@ -19,7 +19,7 @@ from alchemy.testing.law import LabLaw, stated
 
 WORLD_LAWS: list[LabLaw] = []
 SPELLED = 512  # compositions whose names are compared
-LATE = 10**12  # rows, by which every training has come to its end
+LATE = 10**12  # rows, after which every training has ended
 
 
 @stated(WORLD_LAWS, "a world says the same of itself each time")
@@ -54,16 +54,14 @@ def rendered(grounds: Grounds) -> None:
     rows = Rows(task, render(task, train, elements, which), 0, 'problems for "rows", training')
     for number in np.unique(which):
         some = np.flatnonzero(which == number)
-        alone = task.render(elements[some[::-1]], train.compositions[number])[
-            ::-1
-        ]  # in the order in which they are not
+        alone = task.render(elements[some[::-1]], train.compositions[number])[::-1]  # rendered in reverse order
         held = np.ones(len(rows.batch), dtype=bool)
         held[some] = alike(rows.batch[some], alone)
         rows.need(held, "beside other problems it is written otherwise")
 
 
 def alike(rows: Batch, alone: Batch) -> NDArray[np.bool_]:
-    """(B,) whether rows are the same in tokens, roles and steps, whatever the width of their padding."""
+    """Returns whether rows (B,) have the same tokens, roles and steps, whatever the width of their padding."""
     held = np.ones(len(rows), dtype=bool)
     for name, fill in (("tokens", PAD), ("role", Role.PAD), ("step", -1)):
         ours, theirs = padded_alike(getattr(rows, name) - fill, getattr(alone, name) - fill)
@@ -78,7 +76,7 @@ def gold_is_applied(grounds: Grounds) -> None:
         try:
             rows = grounds.draw(where, 64, 0, "rules", at=name)
         except ValueError:
-            continue  # nobody can be asked that, and no row is written
+            continue  # the world has no such problem, and so no row
         rows.need(
             verify(task, rows.batch, rows.batch.completion()), "the answer is not what apply makes of the element"
         )
@@ -94,7 +92,7 @@ def gold_is_applied(grounds: Grounds) -> None:
 
 
 def every_rule(task: Task) -> list[tuple[Distribution, str]]:
-    """Training, and each rule alone and twice."""
+    """Returns training, and each rule alone and twice, each with a name."""
     train = task.train
     alone = [(rule,) * k for rule in range(len(task.vocabulary.rules)) for k in (1, 2)]
     return [(train, "training"), *((asking(train, (one,)), f"composition {task.spell(one)}") for one in alone)]
@@ -125,7 +123,7 @@ def noise_spares_gold(grounds: Grounds) -> None:
 
 
 def spared(noisy: Batch, clean: Batch) -> NDArray[np.bool_]:
-    """(B,) whether chain and answer, end symbol and all, are the same in both."""
+    """Returns whether chain and answer, with the end symbol, are the same in both, by row (B,)."""
     parts = [left_justify(b.tokens, (b.role == Role.CHAIN) | (b.role == Role.ANSWER)) for b in (noisy, clean)]
     return same(*parts) & same(noisy.completion(), clean.completion())
 
@@ -201,7 +199,7 @@ def spelled(grounds: Grounds) -> None:
 
 @stated(WORLD_LAWS, "compositions are asked for as often as their shares say")
 def shares(grounds: Grounds) -> None:
-    """Within six standard errors."""
+    """Tests the share of each composition within six standard errors."""
     task, train = grounds.task, grounds.task.train
     elements, which = task.problems(train, 20_000, stream(0, "shares"))
     if elements.shape != (20_000, train.length) or which.shape != (20_000,):

@@ -1,4 +1,4 @@
-"""The law that takes a training: a tiny model learns a few rows of a world by heart."""
+"""The law that needs a training: a tiny model memorises a few rows of a world."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def learns(grounds: Grounds) -> None:
 
 
 def tiny(task: Task) -> Any:
-    """An untrained model with room for every row of training."""
+    """Returns an untrained model whose context holds every row of training."""
     from alchemy.models.transformer import Transformer, initialise
 
     model = Transformer(len(task.vocabulary), max(64, sum(span(task, task.train))), 2, 2, 32, "learned")

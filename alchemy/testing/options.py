@@ -1,4 +1,4 @@
-"""Worlds and axes from files of options, with the numbers that a run has that chooses them."""
+"""Worlds and axes from files of options, with the settings that they have in a run."""
 
 from collections.abc import Iterator
 from os import PathLike
@@ -15,22 +15,28 @@ from alchemy.runs.settings import audit, resolved
 from alchemy.testing.checks import laws_of, laws_of_shift
 from alchemy.testing.law import Check
 
-GROUPS = ("task", "experiment")  # of options that choose a world, or name axes of one's own
+GROUPS = ("task", "experiment")  # groups whose options choose a world, or name axes of one's own
 
 
 def world_of(path: str | PathLike[str]) -> Task:
-    """The world of a file of options, task/NAME.yaml or experiment/NAME.yaml in a folder laid out like conf/.
+    """Returns the world of a file of options, task/NAME.yaml or experiment/NAME.yaml in a folder laid out like conf/.
 
-    Raises ValueError, in a sentence, for one that no run could use.
+    Raises ValueError for a file that no run could use, with what to change.
 
-        check_world(world_of("options/task/adding.yaml"))
+    >>> from alchemy.runs.settings import CONF
+    >>> world_of(CONF / "task" / "arithmetic.yaml").train.length
+    4
+
+    A world of one's own is checked as check_world(world_of("options/task/adding.yaml")).
     """
     return build("task", settings_with(Path(path)).task)
 
 
 def laws_in(path: Path, learnable: bool = False) -> Iterator[tuple[str, Check]]:
-    """The laws of the world of task/NAME.yaml, as `laws_of` gives them; or of the axes of one's own that
-    experiment/NAME.yaml has in `shift.own`, in the world that it chooses. Raises ValueError, as `world_of`.
+    """Yields the laws for a file of options, by name, each with the function that checks it, as `laws_of` does.
+
+    For task/NAME.yaml they are those of its world; for experiment/NAME.yaml those of the axes in its `shift.own`, in
+    the world that it chooses. Raises ValueError, as `world_of`.
     """
     cfg = settings_with(path)
     task = build("task", cfg.task)
@@ -41,7 +47,7 @@ def laws_in(path: Path, learnable: bool = False) -> Iterator[tuple[str, Check]]:
 
 
 def group_of(path: Path) -> Path:
-    """The folder of the group that an option is of. Raises ValueError if it is of no group that has a world."""
+    """Returns the folder of a file's group. Raises ValueError if the file is in no group that chooses a world."""
     for folder in path.resolve().parents:
         if folder.name in GROUPS:
             return folder
@@ -49,7 +55,7 @@ def group_of(path: Path) -> Path:
 
 
 def settings_with(path: Path) -> DictConfig:
-    """All settings of a run with this option."""
+    """Returns all settings of a run with this option. Raises ValueError, with what to change."""
     group = group_of(path)
     option = path.resolve().relative_to(group).with_suffix("")
     try:

@@ -1,8 +1,8 @@
-"""A plugin of pytest: with --laws, each world and each axis of one's own among the files of options given is tested.
+"""A pytest plugin: with --laws, pytest tests each world and each axis of one's own in the files of options given.
 
     python -m pytest --laws options
 
-It is loaded in every run of pytest where the lab is installed, so it imports nothing until it is asked for something.
+It is loaded in every run of pytest where the lab is installed, so it imports nothing until --laws needs it.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "Options |
 
 
 class Options(pytest.File):
-    """A file of options, and a test for each law of the world, or of the axes, that it names."""
+    """A file of options, with a test for each law of the world, or of the axes, that it names."""
 
     def collect(self) -> Iterator["LawItem"]:
         from alchemy.testing.options import laws_in
@@ -45,7 +45,7 @@ class Options(pytest.File):
 
 
 class LawItem(pytest.Item):
-    """One law, of one world."""
+    """A test of one law, on one world."""
 
     def __init__(self, *, check: Callable[[], None], **more: Any) -> None:
         super().__init__(**more)
@@ -55,7 +55,7 @@ class LawItem(pytest.Item):
         self.check()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Which law is broken, and on which row; of anything else, its trace."""
+        """Returns which law is broken, and on which row; for any other error, its trace."""
         from alchemy.testing.grounds import LawBroken
 
         broken = excinfo.value

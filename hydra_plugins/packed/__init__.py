@@ -1,1 +1,1 @@
-"""What Hydra finds by the name of this folder."""
+"""The launcher and the sweeper of the lab, which Hydra finds in the package hydra_plugins."""

@@ -1,7 +1,7 @@
-"""A launcher whose jobs each live and die alone: `hydra/launcher=packed`, or `launcher=local`, `slurm` and `ray`.
+"""A Hydra launcher in which one job's end costs no other: `hydra/launcher=packed`, or `launcher=local`, `slurm`, `ray`.
 
-Hydra's own ends the whole sweep with a killed job, and so does joblib's; submitit's starts all local jobs at once;
-Ray's has each job write into the folder that its node happens to stand in.
+Hydra's own launcher ends the whole sweep when a job is killed, and so does joblib's; submitit's starts all local jobs
+at once; Ray's has each job write into whatever folder is current on its node.
 """
 
 import logging
@@ -23,17 +23,17 @@ class Settings:
     _target_: str = "hydra_plugins.packed.launcher.PackedLauncher"
     workers: int = 2  # processes at a time, on this machine
     engine: str = "local"  # or slurm, or ray
-    jobs_each: int = 8  # jobs in each of Slurm's
-    requeues: int = 3  # times that a cluster may stop a job and have it go on
-    parameters: dict[str, Any] = field(default_factory=dict)  # of Slurm's jobs, as submitit names them; of ray.init
+    jobs_each: int = 8  # jobs of the sweep in each Slurm job
+    requeues: int = 3  # times that a cluster may stop a job and start it again
+    parameters: dict[str, Any] = field(default_factory=dict)  # of Slurm jobs, as submitit names them; or of ray.init
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="packed", node=Settings, provider="alchemy")
 
 
 class PackedLauncher(Launcher):
-    """So many worker processes at a time, each with one job after another; or Slurm's jobs, with several in each; or
-    Ray's tasks.
+    """Runs the jobs of a sweep in `workers` processes, each with one job after another; or in Slurm jobs, with several
+    in each; or in tasks of Ray. Raises ValueError for a setting that cannot be used.
     """
 
     def __init__(self, workers: int, engine: str, jobs_each: int, requeues: int, parameters: DictConfig) -> None:
@@ -45,7 +45,7 @@ class PackedLauncher(Launcher):
         self.workers, self.engine, self.jobs_each, self.requeues = workers, engine, jobs_each, requeues
         self.parameters: Any = OmegaConf.to_container(parameters)
 
-    def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:  # noqa: ARG002 Hydra's words
+    def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:  # noqa: ARG002 Hydra's
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -59,12 +59,12 @@ class PackedLauncher(Launcher):
             configs = self.composed(job_overrides, initial_job_idx)
             sweep.announce(folder, initial_job_idx + len(configs))
             return [returned(value) for value in sweep.watch(configs, self.spread(configs, folder))]
-        except BaseException:  # a wrong setting, or stopped
+        except BaseException:  # a wrong setting, or stopped by the user
             sweep.remove_if_unused(folder)
             raise
 
     def spread(self, configs: list[DictConfig], folder: Path) -> Generator[tuple[int, Any, str], None, None]:
-        """Hands the jobs out once all are checked, see alchemy.runs.workers. Raises ValueError for a wrong one."""
+        """Runs the jobs once all are checked, and yields as alchemy.runs.workers.spread. Raises ValueError as that."""
         from alchemy.runs import cluster, sweep, workers
 
         if self.engine == "local":
@@ -80,7 +80,7 @@ class PackedLauncher(Launcher):
             yield from cluster.spread_on_ray(sweep.run_one, configs, self.requeues, self.parameters)
 
     def composed(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[DictConfig]:
-        """The settings of all jobs, numbered from `first`; how long they take is said before most are composed."""
+        """Returns the settings of all jobs, numbered from `first`; logs how long they take before most are composed."""
         from alchemy.runs import sweep
         from alchemy.runs.settings import audit
 
@@ -93,16 +93,19 @@ class PackedLauncher(Launcher):
         return [found.get(i) or self.compose(job_overrides[i], number) for i, number in enumerate(numbers)]
 
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """The settings of the job of this number: a quarter of a second."""
+        """Returns the settings of the job of this number, which takes a quarter of a second."""
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
-            config.hydra.sweep.dir = self.config.hydra.sweep.dir  # its time is the sweep's, not the job's
+            config.hydra.sweep.dir = self.config.hydra.sweep.dir  # named by the time of the sweep, not of the job
         return config
 
 
 def returned(value: float) -> JobReturn:
-    """Hydra is told of no failure: it would end the sweep without its picture. run.json says how each job ended."""
+    """Returns a job's result for Hydra, always as a completed one; run.json says how each job ended.
+
+    After a failure Hydra would end the sweep without its picture.
+    """
     answer = JobReturn()
     answer.status, answer.return_value = JobStatus.COMPLETED, value
     return answer

@@ -1,4 +1,4 @@
-"""Hydra's own sweeper, without its composing of every job before the launcher does: a quarter of a second each."""
+"""Hydra's own sweeper, except that it does not compose every job before the launcher does: 0.25 s each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ ConfigStore.instance().store(group="hydra/sweeper", name="packed", node=Settings
 
 
 class PackedSweeper(BasicSweeper):
-    """All combinations of what is swept."""
+    """Sweeps over all combinations of the values given."""
 
     @staticmethod
     def split_arguments(overrides: list[Any], max_batch_size: int | None) -> list[list[list[str]]]:
-        """The jobs, in batches. Raises ValueError if there are none."""
+        """Returns the words of all jobs, in batches. Raises ValueError if there are none."""
         if max_batch_size is not None and max_batch_size < 1:
             raise ValueError(f"hydra.sweeper.max_batch_size={max_batch_size} is too small: leave it out")
         batches: list[list[list[str]]] = BasicSweeper.split_arguments(overrides, max_batch_size)
@@ -30,4 +30,4 @@ class PackedSweeper(BasicSweeper):
         return batches
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Nothing: the packed launcher composes all jobs before the first begins, and refuses what cannot be."""
+        """Does nothing: the packed launcher composes and checks all jobs before the first begins."""

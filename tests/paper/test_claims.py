@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 
 from alchemy.data.shift import describe
 from alchemy.paper.claims import VERDICTS, claims, judge, perfect, summary, write
-from alchemy.paper.figures import PLATES, draw
+from alchemy.paper.figures import FIGURES, draw
 from alchemy.paper.replicate import MINUTES
 from alchemy.results.digests import seal, write_json
 from alchemy.results.jobs import proof_of
@@ -197,10 +197,10 @@ def test_every_figure_is_drawn_from_the_claims(tmp_path):
     rng = np.random.default_rng(0)
     table = PUBLISHED.assign(ours=rng.random(len(PUBLISHED)), oracle=0.5, perfect=np.nan)
     table = table.assign(low=table["ours"] - 0.1, high=table["ours"] + 0.1)
-    drawn = {where for wheres, *_ in PLATES.values() for where in wheres.split(";")}
+    drawn = {where for wheres, *_ in FIGURES.values() for where in wheres.split(";")}
     assert drawn == {where for where in PUBLISHED["where"] if "external" not in where}
     files = draw(table, tmp_path)
-    assert {path.stem for path in files} == set(PLATES)
+    assert {path.stem for path in files} == set(FIGURES)
     for path in files:
         assert path.read_bytes().startswith(b"\x89PNG")
     nothing = table.assign(ours=np.nan)
