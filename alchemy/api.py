@@ -1,6 +1,6 @@
-"""The lab in a notebook: `import alchemy as al`. Every default stands in conf/, as for the command.
+"""Functions for notebooks, as in `import alchemy as al`. Every default is in conf/, as for the command line.
 
-What takes seconds to import is imported where it is used: a plan needs no pandas, and a picture no PyTorch.
+Modules that take seconds to import are imported where they are used: a plan needs no pandas, and a picture no PyTorch.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from alchemy.results import Record, Trained
     from alchemy.runs import Plan
 
-Levels = Mapping[str, Sequence[int | str]]  # of each axis
+Levels = Mapping[str, Sequence[int | str]]  # levels by axis
 
 
 def compose(*words: str, config_dir: str | Path | None = None) -> Plan:
-    """The checked plan of one job: its task, untrained model, recipe, study and shifts. Nothing is written.
+    """Checked plan of one job: its task, untrained model, recipe, study and shifts. Nothing is written.
 
-    `words` are settings as on the command line; `config_dir` is a folder of your own options, laid out like conf/. An
-    experiment that sweeps gives the job of its defaults. Raises ValueError with one sentence that says what to change.
+    `words` are settings as on the command line; `config_dir` is a folder of your own options, laid out like conf/. Of
+    an experiment that sweeps, it is the job with the default settings. Raises ValueError with one sentence that says
+    what to change.
 
     >>> compose("task=cipher", "task.training=[F1F2]", "seed=1").task.training
     ('F1F2',)
@@ -40,11 +41,11 @@ def compose(*words: str, config_dir: str | Path | None = None) -> Plan:
 
 
 def train(plan: Plan) -> Trained:
-    """The trained model of a plan, and the folder that it is kept in.
+    """Trained model of a plan, and the folder that it is kept in.
 
     It is read from outputs/models if this plan, or the command with the same settings, trained it before, and trained
-    now if not: the same weights to the last bit. `plan.model` is filled with them. Raises ValueError if the training
-    comes to no number.
+    now if not; either way the weights are the same to the last bit. They are also loaded into `plan.model`. Raises
+    ValueError if the training diverges to values that are not numbers.
 
     >>> train(compose("train.steps=50", "train.mark=null")).home.parent  # doctest: +SKIP
     PosixPath('outputs/models')
@@ -59,11 +60,11 @@ def train(plan: Plan) -> Trained:
 
 
 def shift(task: Task, axis: str, level: int | str, kind: str = "hybrid", domain: str = "all") -> Distribution:
-    """The distribution at one level of a shift; level 0 is training.
+    """Distribution at one level of a shift. Level 0 is training.
 
-    `axis` is one of alchemy.data.AXES; on the composition axis `level` may be a composition's name. `kind` and `domain`
-    say which noise falls on which tokens of the prompt, on the format axis alone. Raises ValueError where the world has
-    no such level.
+    `axis` is one of alchemy.data.AXES; on the composition axis, `level` may be the name of a composition. `kind` and
+    `domain` are for the format axis alone: which noise is put on which tokens of the prompt. Raises ValueError if the
+    world has no such level.
 
     >>> shift(compose().task, "length", 2).length
     6
@@ -82,10 +83,10 @@ def complete(
     rng: np.random.Generator | None = None,
     opening: Opening | None = None,
 ) -> NDArray[np.int16]:
-    """(B, C) ids of the completion of each of B prompts, without its end symbol, padded on the right.
+    """(B, C) token ids of the completions of B prompts, without the end symbol, padded on the right.
 
-    `model` is what `train` gives, or a Transformer itself. Completions are greedy at `temperature` 0, and above it
-    sampled with `rng`; `opening` says how they begin (see alchemy.models.Opening), as the model likes if None.
+    `model` is what `train` returns, or a Transformer. Completions are greedy at `temperature` 0, and above it sampled
+    with `rng`. `opening` says how they begin (see alchemy.models.Opening); with None, the model decides.
 
     >>> complete(train(plan), rows).shape  # doctest: +SKIP
     (5, 11)
@@ -98,10 +99,10 @@ def complete(
 
 
 def show(task: Task, rows: Batch, completion: NDArray[np.int16], clean: Batch | None = None) -> pd.DataFrame:
-    """A table of rows as text: prompt, gold and completion, and the kind of mistake, or "right".
+    """Table of rows as text: prompt, gold, completion, and the kind of mistake, or "right".
 
-    `completion` (B, C) are token ids, as `complete` gives them. Rows with noise on their prompts need `clean`, the same
-    rows without it: drawn with the same stream, from the distribution with noise=None. The kinds are those of
+    `completion` (B, C) are token ids, as `complete` returns them. Rows with noise on their prompts need `clean`, the
+    same rows without it: drawn with the same stream, from the distribution with noise=None. The kinds are those of
     alchemy.measures.Diagnosis.
 
     >>> show(plan.task, rows, rows.completion())["kind"].unique()  # doctest: +SKIP
@@ -118,10 +119,10 @@ def show(task: Task, rows: Batch, completion: NDArray[np.int16], clean: Batch | 
 
 
 def study(plan: Plan, model: Trained, shifts: Levels | Sequence[Shift] | None = None) -> pd.DataFrame:
-    """The table of all that the plan's study measures of a model, one row a record.
+    """Table of everything that the plan's study measures of a model, with one row per record.
 
-    `shifts` are levels by axis, or Shift objects; None stands for those of the plan. What was measured before, here or
-    by the command, is read from outputs/cells. Raises ValueError for a level that the world does not have.
+    `shifts` are levels by axis, or Shift objects; with None, they are those of the plan. What was measured before, here
+    or by the command, is read from outputs/cells. Raises ValueError for a level that the world does not have.
 
     >>> study(plan, model, {"task": [0, 1], "length": [-1, 0, 1]})["axis"].unique()  # doctest: +SKIP
     array(['task', 'length'], dtype=object)
@@ -132,10 +133,12 @@ def study(plan: Plan, model: Trained, shifts: Levels | Sequence[Shift] | None = 
 
 
 def heatmap(cells: pd.DataFrame, metric: str = "exact_match", part: str = "full", caption: str | None = None) -> Figure:
-    """A Matplotlib figure: a row a shift, a column a level, each cell with its mean and the replay oracle's score.
+    """Matplotlib figure with a row per shift and a column per level; each cell has its mean and the replay oracle's
+    score.
 
-    `cells` are those of `summarise`; `metric` is exact_match, edit_distance or bleu_corpus, `part` is full, chain or
-    answer. `caption` stands below, None for how to read a cell. Raises ValueError for another metric or part.
+    `cells` are those of `summarise`. `metric` is exact_match, edit_distance or bleu_corpus, and `part` is full, chain
+    or answer. `caption` is written below; with None, it explains how to read a cell. Raises ValueError for another
+    metric or part.
 
     >>> heatmap(summarise(table)).savefig("heatmap.png")  # doctest: +SKIP
     """
@@ -147,17 +150,17 @@ def heatmap(cells: pd.DataFrame, metric: str = "exact_match", part: str = "full"
         if value not in known:
             raise ValueError(f"{name}={value} is not drawn: use one of {', '.join(known)}")
     swept = [*cells.columns][: [*cells.columns].index("axis")]
-    legend = LEGEND if "format" in set(cells["axis"]) else LEGEND[:1]  # the second line is about noise
+    legend = LEGEND if "format" in set(cells["axis"]) else LEGEND[:1]  # its second line is about noise
     with styled():
         figure = draw_heatmap(cells, metric, part, "\n".join(legend) if caption is None else caption, swept)
     return displayed(figure)
 
 
 def curves(table: pd.DataFrame, over: str | None = None) -> Figure:
-    """A Matplotlib figure: exact match over a number that a study varies, such as rows, a panel for each cell.
+    """Matplotlib figure of exact match over a number that a study varies, such as rows, with a panel for each cell.
 
     It is drawn from the `table` of `study`, not from its cells, since each seed has a thin line. `over` is a column; by
-    default the study's own number with the most values. Raises ValueError if there is none.
+    default, it is the number with the most values that the study varies. Raises ValueError if there is none.
 
     >>> curves(study(compose("study=trajectory", "train.snapshots=8"), model)).savefig("a.png")  # doctest: +SKIP
     """
@@ -169,14 +172,14 @@ def curves(table: pd.DataFrame, over: str | None = None) -> Figure:
     over = over or x_coordinate(table, own)
     if over not in own:
         raise ValueError("there is no number to draw curves over: study=recovery and study=trajectory vary one")
-    kept = [name for name in own if name != "rows" or over != "share"]  # a share has its rows beside it
+    kept = [name for name in own if name != "rows" or over != "share"]  # rows follow from the share
     with styled():
         figure = draw_curves(summarise(table), table, kept, over)
     return displayed(figure)
 
 
 def displayed(figure: Figure) -> Figure:
-    """The same figure; a notebook shows it where it is the last line of a cell, also without %matplotlib inline."""
+    """The same figure, which a notebook now shows as the last line of a cell, also without %matplotlib inline."""
 
     def png() -> bytes:
         with BytesIO() as file:
@@ -188,7 +191,7 @@ def displayed(figure: Figure) -> Figure:
 
 
 def chosen(plan: Plan, shifts: Levels | Sequence[Shift] | None) -> tuple[Shift, ...]:
-    """The shifts that `study` is asked for."""
+    """Shifts that `study` measures."""
     from omegaconf import OmegaConf
 
     from alchemy.runs.plan import possible_shifts
@@ -204,21 +207,23 @@ def chosen(plan: Plan, shifts: Levels | Sequence[Shift] | None) -> tuple[Shift, 
 
 
 def measured(plan: Plan, model: Trained, shifts: Sequence[Shift]) -> list[Record]:
-    """All records of the plan's study of a model. Cells are kept under the weights that it has, also changed ones."""
+    """Records of the plan's study of a model. Cells are stored under the model's own weights, also if they were
+    changed.
+    """
     from alchemy.measures.bench import Bench
     from alchemy.results.store import fingerprint, weights_digest
     from alchemy.runs.job import kept_cells, untrained
     from alchemy.runs.progress import progress
 
-    its = {"fingerprint": fingerprint(plan.settings), "sha256": weights_digest(model.model)} if plan.recipe else {}
-    cells = kept_cells(plan, its or untrained(plan, f"seed {plan.cfg.seed}"), shifts)
+    record = {"fingerprint": fingerprint(plan.settings), "sha256": weights_digest(model.model)} if plan.recipe else {}
+    cells = kept_cells(plan, record or untrained(plan, f"seed {plan.cfg.seed}"), shifts)
     with threads(plan), progress(f"seed {plan.cfg.seed}, measuring", 0) as report:
         return list(plan.study(Bench(plan.task, model, plan.cfg.seed, tuple(shifts), cells, report)))
 
 
 @contextmanager
 def threads(plan: Plan) -> Iterator[None]:
-    """Has PyTorch use as many threads as the plan says, on which bits hang, and then as many as before."""
+    """Sets PyTorch's number of threads to the plan's, since results depend on it bit for bit, and resets it after."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Pictures and pages of any run, drawn from its records alone."""
+"""Pictures and pages of any run or sweep, drawn from its records alone."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""Curves over a study's own coordinate, such as the rows that a model has seen: a panel per shift, a line per part."""
+"""Curves over a number that a study varies, such as the rows a model has seen: a panel per shift, a line per part."""
 
 from itertools import cycle
 from typing import Any
@@ -12,18 +12,24 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 from alchemy.figures.lettering import broken, columns, cut, plain, shown, told_apart
 
 PARTS = {"chain": ("chain", "#0072B2"), "answer": ("answer", "#D55E00"), "full": ("both", "#009E73")}
-OTHERS = ("#CC79A7", "#56B4E9", "#E69F00", "#000000")  # of parts that a study names itself
-REPLAY = "replay_"  # begins the name of the oracle's score of a part
+OTHERS = ("#CC79A7", "#56B4E9", "#E69F00", "#000000")  # colours of parts that a study adds
+REPLAY = "replay_"  # prefix of a part: the replay oracle's score of it
 ACROSS = 4  # panels in a row
-MOST = 20  # panels of a picture
-ROOM = 2.9  # inches that a panel and its title have
+MOST = 20  # panels, at most, in a picture
+ROOM = 2.9  # inches for a panel and its title
 
 
 def draw_curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str, said: str = "") -> Figure:
-    """Exact match over `x`, mean of the seeds with its 95 % interval, and each seed thin; dashed, the replay oracle's,
-    where it was measured. Parts that a study names itself have lines of their own.
+    """Figure of exact match over the column `x`, with a panel for each shift, level and other swept setting.
 
-    A panel per shift, level and other setting; training itself is drawn once. What is `said` stands above.
+    Each part has a thick line for the mean over seeds with its 95 % interval, a thin line for each seed, and a dashed
+    line for the replay oracle where it was measured. Parts that a study adds have lines of their own. Training is drawn
+    once.
+
+    `cells` has one row per cell and `table` one per record; `swept` are the columns that tell cells apart. `said` is
+    written above the panels.
+
+    >>> draw_curves(results.cells, results.table, results.apart, "rows").savefig("curves.png")  # doctest: +SKIP
     """
     others, keys = keys_of(swept, x)
     scores = scored(cells)
@@ -69,18 +75,18 @@ def draw_curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: s
 
 
 def keys_of(swept: list[str], x: str) -> tuple[list[str], list[str]]:
-    """What was swept besides `x`, and all that has a panel of its own."""
+    """Swept columns besides `x`, and all columns that tell panels apart."""
     others = [name for name in swept if name != x]
     return others, [*others, "axis", "kind", "domain", "level"]
 
 
 def scored(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells that curves are drawn through."""
+    """Cells that curves are drawn through: those of exact match, with training once."""
     return training_once(cells[cells["metric"] == "exact_match"])
 
 
 def titles_of(scores: pd.DataFrame, rows: list[tuple[Any, ...]], keys: list[str], others: list[str]) -> list[list[str]]:
-    """What stands over each panel, in lines."""
+    """Title of each panel, as lines."""
     settings = dict(zip(scores[keys].itertuples(index=False, name=None), scores["setting"], strict=True))
     values = {key: told_apart([str(row[at]) for row in rows]) for at, key in enumerate(others)}
     titles = []
@@ -94,7 +100,7 @@ def titles_of(scores: pd.DataFrame, rows: list[tuple[Any, ...]], keys: list[str]
 
 
 def parts_of(scores: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """By part that was measured, its name in the legend and its colour."""
+    """Name in the legend and colour of each part that was measured."""
     measured = [part for part in scores["part"].unique() if not part.startswith(REPLAY)]
     known = {part: words for part, words in PARTS.items() if part in measured}
     own = (part for part in measured if part not in PARTS)
@@ -102,19 +108,20 @@ def parts_of(scores: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 
 def panel_name(axis: str, level: int, setting: str) -> str:
+    """Name of the panel of one level of a shift."""
     if level == 0:
         return "training"
     return f"{axis} {setting}" if axis == "composition" else f"{axis} {level}: {setting}"
 
 
 def training_once(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells without level 0 of every axis but the first that has it: it is the same on all."""
+    """Cells with level 0 of the first axis that has it, and of no other: level 0 is the same on all axes."""
     first = cells["axis"][cells["level"] == 0].head(1)
     return cells[(cells["level"] != 0) | cells["axis"].isin(first)]
 
 
 def pick(frame: pd.DataFrame, keys: list[str], row: tuple[Any, ...]) -> pd.DataFrame:
-    """The rows of `frame` with these coordinates."""
+    """Rows of `frame` whose columns `keys` have the values of `row`."""
     same = np.ones(len(frame), dtype=bool)
     for key, value in zip(keys, row, strict=True):
         same &= (frame[key] == value).to_numpy()
@@ -122,7 +129,7 @@ def pick(frame: pd.DataFrame, keys: list[str], row: tuple[Any, ...]) -> pd.DataF
 
 
 def line(ax: Any, here: pd.DataFrame, each: pd.DataFrame, part: str, x: str, colour: str) -> None:
-    """One part's mean, interval, seeds and oracle."""
+    """Draws one part into a panel: the mean with its interval, each seed, and the replay oracle."""
     mean = here[here["part"] == part].sort_values(x)
     ax.plot(mean[x], mean["mean"], color=colour, lw=2)
     ax.fill_between(mean[x], mean["low"].astype(float), mean["high"].astype(float), color=colour, alpha=0.15, lw=0)

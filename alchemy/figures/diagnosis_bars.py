@@ -1,4 +1,4 @@
-"""Diagnosis bars: of the completions in each cell, how many are right, and how the others are wrong."""
+"""Diagnosis bars: how many completions of each cell are right, and in which ways the others are wrong."""
 
 from typing import Any
 
@@ -18,14 +18,18 @@ KINDS = {  # the kinds of alchemy.measures.diagnosis, in colours that stay apart
     "malformed": ("malformed", "#999999"),
 }
 ACROSS = 4  # panels in a row
-MOST = 32  # panels of a picture
-ROOM = 2.7  # inches that a panel's bars and its title have
+MOST = 32  # panels, at most, in a picture
+ROOM = 2.7  # inches for a panel's bars and its title
 
 
 def draw_diagnosis(cells: pd.DataFrame, swept: list[str], said: str = "") -> Figure:
-    """A panel per shift (and swept setting), a stacked bar per level; a white diamond marks the share of completions
-    that equal the replay oracle's, and a line over a bar the 95 % interval of the right ones. What is `said` stands
-    below.
+    """Figure of diagnoses, with a panel for each shift (and swept setting) and a stacked bar for each level.
+
+    A line over a bar is the 95 % interval of the right completions, and a white diamond marks the share of completions
+    that equal the replay oracle's. `cells` has one row per cell; `swept` are the columns that tell cells apart. `said`
+    is written below the panels.
+
+    >>> draw_diagnosis(results.cells, results.apart).savefig("diagnosis.png")  # doctest: +SKIP
     """
     keys = [*swept, "axis", "kind", "domain"]
     chosen = cells[cells["part"] == "diagnosis"]
@@ -58,7 +62,7 @@ def draw_diagnosis(cells: pd.DataFrame, swept: list[str], said: str = "") -> Fig
 
 
 def stack(ax: Any, panel: pd.DataFrame, rates: dict[int, float | None]) -> None:
-    """One panel's bars; `rates` are the shares of replayed completions by level."""
+    """Draws the bars of one panel. `rates` holds the share of replayed completions, by level."""
     settings = panel.drop_duplicates("level").set_index("level")["setting"]
     levels = sorted(settings.index)
     bottom = np.zeros(len(levels))
@@ -80,7 +84,7 @@ def stack(ax: Any, panel: pd.DataFrame, rates: dict[int, float | None]) -> None:
 
 
 def under(ax: Any, names: list[str], short: list[str]) -> None:
-    """Writes what bars are of below them: in one line or two, or upright, or in short."""
+    """Writes the names of bars below them: in one line or two, upright if they are too wide, or else as `short`."""
     each = ROOM / len(names)
     lines = [name if len(name) < 8 else name.replace(" ", "\n", 1) for name in names]
     size, upright = 7.0, max(wide(line, 7) for line in lines) > each - 0.04

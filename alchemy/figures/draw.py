@@ -1,6 +1,6 @@
-"""Figures from records alone: no model is read, nothing is trained.
+"""Figures drawn from records alone: no model is read, and nothing is trained.
 
-`python -m alchemy draw outputs/NAME/TIME` draws a finished run or sweep again; with `--format pdf` or
+`python -m alchemy draw outputs/NAME/TIME` draws the figures of a finished run or sweep again; with `--format pdf` or
 `svg`, for print.
 """
 
@@ -33,7 +33,7 @@ FORMATS = ("png", "pdf", "svg")
 
 
 def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
-    """A short table: exact match of the full text by shift and level, the mean over seeds."""
+    """Short table as text: exact match of chain and answer by shift and level, the mean over seeds."""
     chosen = cells[(cells["metric"] == "exact_match") & (cells["part"] == "full")]
     if chosen.empty:
         return "exact match of parts of a study's own: see the picture"
@@ -46,21 +46,27 @@ def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
 
 
 def pictures(results: Results) -> Iterator[tuple[str, Figure]]:
-    """Every picture that the cells give, with its name."""
+    """Name and figure of every picture that the results have.
+
+    >>> for name, figure in pictures(results):  # doctest: +SKIP
+    ...     figure.savefig(f"{name}.png")
+    """
     for name, draw, _ in drawings(results):
         yield name, draw()
 
 
 def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]]:
-    """Of every picture that the cells give, its name, how it is drawn, and which rows or panels it has where these are
-    too many for one. Cells that are lacking are marked in the heatmaps.
+    """Name of every picture, a function that draws it, and which rows or panels it shows if they are too many for one
+    picture.
+
+    A study may have pictures of its own. Heatmaps mark the cells that failed jobs lack.
     """
     if figure := own(results, "figure"):
         yield from ((name, draw, "") for name, draw in figure.pictures(results))
         return
     cells, table, swept = results.cells, results.table, results.apart
     if over := x_coordinate(table, swept):
-        beside = "rows" if over == "share" else None  # a share has its rows beside it
+        beside = "rows" if over == "share" else None  # follow from the share
         kept = [name for name in swept if name != beside]
         _, keys = courses.keys_of(kept, over)
         for some, ending, said in portions(courses.scored(cells), keys, courses.MOST, "Panels"):
@@ -94,20 +100,27 @@ def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]
 
 
 def safe(name: str) -> str:
-    """The name of a setting as part of a file's."""
+    """Name of a setting, as it can be part of a file's name."""
     return name.replace("/", "_")
 
 
 def x_coordinate(table: pd.DataFrame, names: list[str]) -> str | None:
-    """The coordinate of a study's own, such as the rows that a model has seen, to draw curves over: a share, or the
-    number with the most values. What was swept is text.
+    """Column that curves are drawn over: a number that a study varies, such as the rows that a model has seen.
+
+    It is the share if there is one, and else the number with the most values; None if no column is a number. Swept
+    settings are text, and so are never chosen.
     """
     own = [name for name in names if pd.api.types.is_numeric_dtype(table[name])]
     return "share" if "share" in own else max(own, key=lambda name: table[name].nunique(), default=None)
 
 
 def draw_all(results: Results, folder: Path, kind: str = "png") -> Path:
-    """Draws every picture into `folder`; returns the path of the first."""
+    """Draws every picture into `folder`. Returns the path of the first.
+
+    `kind` is the format: png, pdf or svg. Raises ValueError if no picture could be drawn.
+
+    >>> draw_all(read_results("outputs/mirage/TIME"), Path("pictures"), "pdf")  # doctest: +SKIP
+    """
     drawn, said = draw_each(results, folder, kind)
     if not drawn:
         raise ValueError(said[0] if said else f"{folder} has nothing to draw")
@@ -115,40 +128,41 @@ def draw_all(results: Results, folder: Path, kind: str = "png") -> Path:
 
 
 def draw_each(results: Results, folder: Path, kind: str) -> tuple[list[Path], list[str]]:
-    """Draws every picture that can be; returns their paths, and in a sentence each why others could not, if any."""
+    """Draws every picture into `folder`. Returns the paths of those drawn, and a sentence for each failure."""
     drawn, failed = [], []
-    gc.freeze()  # what has been imported need not be looked through after each picture
+    gc.freeze()  # so that gc.collect skips everything that was imported
     with styled():
         for name, draw, _ in drawings(results):
             path = folder / f"{name}.{kind}"
             try:
                 drawn.append(save(draw(), path))
-            except OSError as error:  # as on a full disk: the next would do no better
+            except OSError as error:  # such as a full disk: the next picture would fail as well
                 failed.append(sentence(error))
                 break
-            except Exception as error:  # whatever numbers nobody has thought of lead to
+            except Exception as error:  # unforeseen numbers cost one picture, not all
                 failed.append(shortened(f"{path.name} cannot be drawn ({type(error).__name__}: {error})"))
-            gc.collect()  # a figure knows itself, so that it is not let go of otherwise
+            gc.collect()  # a figure refers to itself, so it is not freed otherwise
     gc.unfreeze()
     return drawn, failed
 
 
 def styled() -> AbstractContextManager[None]:
-    """The lab's style, for what is drawn within: alchemy/figures.mplstyle."""
+    """Context in which figures have the lab's style, that of alchemy/figures/draw.mplstyle."""
     return matplotlib.rc_context(fname=Path(__file__).with_suffix(".mplstyle"))
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Writes a picture whole or not at all, in the format of its name's ending; returns `path`."""
+    """Writes a picture to `path`, whole or not at all, in the format that the name ends in. Returns `path`."""
     with aside(path) as other:
         figure.savefig(other, format=path.suffix[1:])
     return path
 
 
 def finish(folder: Path, kind: str = "png") -> int:
-    """Writes cells.csv, the page and the pictures of all finished jobs in `folder`, in this order; the last line
-    printed is the first picture's path. Returns the exit code: 0, or 1 if a job failed or something could not be
-    written, each of them named on stderr.
+    """Writes cells.csv, the page and the pictures of all finished jobs in `folder`, in this order.
+
+    The path of the first picture is the last line printed. Returns the exit code: 0, or 1 if a job failed or something
+    could not be written, each of which is named on stderr.
     """
     failed: list[str] = []
     try:
@@ -163,7 +177,7 @@ def finish(folder: Path, kind: str = "png") -> int:
             failed += [line for line in undrawn if not any(known in line for known in failed)]
             paged = own(results, "page")
             if page and paged:
-                page = report.write_report(results)  # anew, now that there is the picture that is part of it
+                page = report.write_report(results)  # again, now that the picture in it exists
             if words or not paged:
                 print(words or table_text(results.cells, results.apart))
             for line in left_out(results):
@@ -181,8 +195,10 @@ def finish(folder: Path, kind: str = "png") -> int:
 
 
 def pages(results: Results, failed: list[str]) -> tuple[str | None, Path | None]:
-    """Writes the page, and the tables of a study that has its own; returns what it comes to in words, and the page's
-    path. What goes wrong is added to what `failed`.
+    """Writes the page, and the tables of a study that has its own. Returns the results in words, and the path of the
+    page.
+
+    Sentences about what goes wrong are added to the list `failed`.
     """
     words = page = None
     try:
@@ -190,19 +206,19 @@ def pages(results: Results, failed: list[str]) -> tuple[str | None, Path | None]
         page = report.write_report(results)
     except (ValueError, OSError) as error:
         failed.append(sentence(error))
-    except Exception as error:  # as with pictures: what nobody has thought of costs itself
+    except Exception as error:  # unforeseen numbers cost the page, not the pictures
         failed.append(shortened(f"report.html cannot be written ({type(error).__name__}: {error})"))
     return words, page
 
 
 def left_out(results: Results) -> list[str]:
-    """In a sentence each, what has no place in any picture of its kind."""
+    """Sentences about rows and panels that no picture of their kind has room for."""
     last = {name.partition("_")[0]: said for name, _, said in drawings(results) if "left out" in said}
     return [f"{name}: {said[0].lower()}{said[1:]}" for name, said in last.items()]
 
 
 def main(words: list[str]) -> int:
-    """The exit code of `draw`: 0 if every picture could be drawn."""
+    """Runs the `draw` command. Returns its exit code: 0 if every picture could be drawn."""
     parser = Parser("draw", __doc__.split("\n")[0], "outputs/NAME/TIME --format pdf")
     parser.add_argument("folder", type=Path, metavar="outputs/NAME/TIME", help="the folder of a finished run or sweep")
     parser.add_argument("--format", choices=FORMATS, default="png", help="of the pictures (png, 200 dots an inch)")

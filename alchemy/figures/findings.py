@@ -1,4 +1,4 @@
-"""What a table of records says, in sentences: by rule, so that the same numbers always give the same words."""
+"""Findings in sentences, made from a table of records by rule: the same numbers always give the same words."""
 
 from collections.abc import Iterator
 from math import isnan
@@ -13,14 +13,15 @@ from alchemy.results.table import apart
 
 HALF = 0.5
 LEAST = 0.01  # share from which an executed composition is named
-LISTED = 3  # of them, and of cells, at most
-MOVED = 8  # cells that moved, at most, that are named
+LISTED = 3  # compositions, and cells, at most, in a sentence
+MOVED = 8  # cells, at most, that are named as moved
 Row = tuple[Any, ...]  # swept settings, axis, kind, domain
 Values = dict[tuple[str, str], dict[str, float]]  # part and metric -> mean, low, high
-Rows = dict[Row, dict[int, tuple[str, Values]]]  # by level, what it means and all that was measured
+Rows = dict[Row, dict[int, tuple[str, Values]]]  # by row and level: what the level means, and its values
 
 
 def rows_of(cells: pd.DataFrame, swept: list[str]) -> Rows:
+    """Cells by row of the picture (swept settings, axis, kind, domain), then by level."""
     rows: Rows = {}
     for cell in cells.to_dict("records"):
         row = tuple(cell[key] for key in [*swept, *COORDINATES[:-1]])
@@ -30,28 +31,30 @@ def rows_of(cells: pd.DataFrame, swept: list[str]) -> Rows:
 
 
 def name_of(row: Row, swept: list[str], level: int, setting: str) -> str:
-    """A cell by name, such as "task +1 [F2F2]"."""
+    """Name of a cell, such as "task +1 [F2F2]"."""
     *variant, axis, kind, domain = row
     words = [axis, *([f"{kind} {domain}"] if axis == "format" else []), f"{level:+d}" if level else "0"]
     return ", ".join([" ".join(words) + f" [{setting}]" * bool(setting), *settings_of(variant, swept)])
 
 
 def settings_of(variant: Any, swept: list[str]) -> list[str]:
+    """Swept settings as texts, such as "model.width=16"."""
     return [f"{name}={value}" for name, value in zip(swept, variant, strict=False)]
 
 
 def mean(values: Values, part: str, metric: str) -> float:
+    """Mean of a metric of a part; NaN if it was not measured."""
     return values.get((part, metric), {}).get("mean", float("nan"))
 
 
 def told(values: Values, part: str, metric: str) -> str:
-    """A share with its interval, if it has one."""
+    """A share as text, with its interval if it has one."""
     its = values[part, metric]
     return f"{its['mean']:.0%}" + (f" [{its['low']:.0%}, {its['high']:.0%}]" if not isnan(its["low"]) else "")
 
 
 def breaks(levels: dict[int, tuple[str, Values]]) -> list[int]:
-    """On either side of training, the nearest level at which less than half of what is right there is right."""
+    """Nearest level on either side of training at which exact match is less than half of that at level 0."""
     right = {level: mean(values, "full", "exact_match") for level, (_, values) in levels.items()}
     broken = [level for level, value in right.items() if level and value < HALF * right.get(0, 0.0)]
     sides = [[level for level in broken if level < 0], [level for level in broken if level > 0]]
@@ -59,7 +62,7 @@ def breaks(levels: dict[int, tuple[str, Values]]) -> list[int]:
 
 
 def how(values: Values) -> str:
-    """The commonest way in which completions fail, and the map that most of them execute."""
+    """Commonest way in which completions of a cell fail, and the composition that most of them execute, as text."""
     kinds = [kind for kind in KINDS if kind != "right" and ("diagnosis", kind) in values]
     if not kinds:
         return ""
@@ -70,14 +73,16 @@ def how(values: Values) -> str:
 
 
 def commonest(values: Values) -> list[str]:
-    """The compositions that are executed in no few rows, the commonest first."""
+    """Compositions that at least LEAST of rows execute, the commonest first."""
     named = {metric: its["mean"] for (part, metric), its in values.items() if part == "executed" and metric != "tie"}
     return sorted((name for name in named if named[name] >= LEAST), key=lambda name: -named[name])
 
 
 def sentences(cells: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """What holds over all cells: where the answer fails although the chain is right, which composition is written for
-    a new one, and which noise hurts most, on which prompts.
+    """Findings over all cells, as sentences.
+
+    They say where the answer fails although the chain is right, which composition is executed in place of a new one,
+    and which noise hurts most, on which prompts.
     """
     swept = apart(table)
     rows = rows_of(cells, swept)
@@ -85,7 +90,7 @@ def sentences(cells: pd.DataFrame, table: pd.DataFrame) -> list[str]:
 
 
 def half_right(table: pd.DataFrame, swept: list[str]) -> Iterator[str]:
-    """Where, in single seeds, half of the chains are right and fewer than half of the answers."""
+    """Sentence about cells in which single seeds have half of the chains right, and fewer than half of the answers."""
     exact = table[table["metric"] == "exact_match"]
     keys = [*swept, *COORDINATES, "seed"]
     chain, answer = (exact[exact["part"] == part].set_index(keys) for part in ("chain", "answer"))
@@ -108,7 +113,7 @@ def half_right(table: pd.DataFrame, swept: list[str]) -> Iterator[str]:
 
 
 def replayed(rows: Rows, swept: list[str]) -> Iterator[str]:
-    """What is executed instead of a new composition of known rules."""
+    """Sentences about what is executed in place of a new composition of known rules."""
     for row, levels in rows.items():
         if row[-3] == "task" and ("executed", "tie") in levels.get(1, ("", {}))[1]:
             setting, values = levels[1]
@@ -123,7 +128,7 @@ def replayed(rows: Rows, swept: list[str]) -> Iterator[str]:
 
 
 def noise(rows: Rows, swept: list[str]) -> Iterator[str]:
-    """Which noise hurts most, over all its levels, and whether untouched prompts are still right."""
+    """Sentence about which noise hurts most, over all its levels, and whether untouched prompts are still right."""
     noised = {
         row: some
         for row, levels in rows.items()
@@ -142,13 +147,16 @@ def noise(rows: Rows, swept: list[str]) -> Iterator[str]:
 
 
 def overall(some: list[Values], part: str, metric: str) -> float:
-    """The mean over those cells that have it."""
+    """Mean of a metric over the cells that have it; NaN if none does."""
     found = [value for values in some if not isnan(value := mean(values, part, metric))]
     return sum(found) / len(found) if found else float("nan")
 
 
 def moved(moves: Moves, swept: list[str], settings: dict[tuple[Any, ...], str]) -> list[str]:
-    """How many cells' exact match moved for certain, and which moved most; `settings` are what levels mean."""
+    """Sentences about how many cells changed in exact match beyond doubt, and which changed most.
+
+    `moves` are those of alchemy.results.differences; `settings` says what the level of each cell means.
+    """
     known = {cell[:-2]: its for cell, its in moves.items() if cell[-2:] == ("full", "exact_match")}
     sure = [cell for cell, (_, low, high) in known.items() if low > 0 or high < 0]
     one = sum(isnan(low) for _, low, _ in known.values())

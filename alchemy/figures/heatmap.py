@@ -1,4 +1,4 @@
-"""The degradation heatmap: a score at every level of every shift, and what a replay of training would score there."""
+"""Degradation heatmap: a score at every level of every shift, beside the score that a replay of training has there."""
 
 from itertools import chain
 from typing import Any
@@ -26,15 +26,15 @@ AXIS_ROWS = {
 LEVEL_NAMES = {("task", 1): "CMP", ("task", 2): "POOD", ("task", 3): "OOD"}
 
 
-MOST, CELLS = 48, 480  # rows and cells of a picture whose cells say all that there is to say
-FINE_MOST, FINE_CELLS = 200, 1200  # and of one whose cells say the mean alone
-FINE = 0.18  # inches of such a row
-LEVELS = 0.95  # inches that a level has at least
-WIDTH, LEFT, RIGHT = 12.0, 2.6, 1.1  # inches: of the picture, and beside the cells
+MOST, CELLS = 48, 480  # rows and cells, at most, of a picture whose cells show all their numbers
+FINE_MOST, FINE_CELLS = 200, 1200  # and of a picture whose cells show the mean alone
+FINE = 0.18  # inches of a row in such a picture
+LEVELS = 0.95  # inches, at least, of a level
+WIDTH, LEFT, RIGHT = 12.0, 2.6, 1.1  # inches of the picture, and of what is left and right of the cells
 
 
 def rows_each(cells: pd.DataFrame, swept: list[str]) -> int:
-    """How many rows a picture of these cells is to have at most."""
+    """Rows that a picture of these cells has at most."""
     rows, levels = len(cells[[*swept, "axis", "kind", "domain"]].drop_duplicates()), levels_of(cells)
     if rows <= MOST and rows * levels <= CELLS:
         return MOST
@@ -42,14 +42,21 @@ def rows_each(cells: pd.DataFrame, swept: list[str]) -> int:
 
 
 def levels_of(cells: pd.DataFrame) -> int:
-    """The number of levels of the axis with the most."""
+    """Number of levels of the axis that has the most."""
     return int(cells.groupby("axis")["level"].nunique().max()) if len(cells) else 1
 
 
 def draw_heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swept: list[str]) -> Figure:
-    """One row per shift, one column per level; a cell shows the mean over seeds, the lowest and the highest seed, the
-    replay oracle's score, and what the level means; one without a mean is a hole, and is marked as one. Format noise,
-    whose levels are percentages, has a panel of its own. Of more than MOST rows, each is fine and says the mean alone.
+    """Figure of one metric of one part, with a row for each shift and a column for each level.
+
+    A cell shows the mean over seeds, the lowest and the highest seed, the replay oracle's score, and what the level
+    means. A cell without a mean is marked as a hole. Format noise, whose levels are percentages, has a panel of its
+    own. Where there are many rows, they are fine, and a cell shows the mean alone.
+
+    `cells` has one row per cell. `metric` is one of NAMES and `part` one of PARTS. `caption` is written below, and
+    `swept` are the columns that tell cells apart.
+
+    >>> figure = draw_heatmap(results.cells, "exact_match", "full", "", results.apart)  # doctest: +SKIP
     """
     chosen = cells[(cells["metric"] == metric) & (cells["part"] == part)]
     keys = [*swept, "axis", "kind", "domain"]
@@ -102,14 +109,16 @@ def draw_heatmap(cells: pd.DataFrame, metric: str, part: str, caption: str, swep
 
 
 def room_of(panel: pd.DataFrame, inside: float, fine: bool) -> float:
-    """Inches that each level of a panel has: what there is, or more where there are many."""
+    """Width of a level in inches: an equal part of what there is, or a least width where there are many levels."""
     return max(inside / panel["level"].nunique(), 0.4 if fine else LEVELS)
 
 
 def row_names(
     rows: list[tuple[Any, ...]], keys: list[str], swept: int, fine: bool
 ) -> tuple[dict[tuple[Any, ...], str], float, float]:
-    """What stands beside each row, in what size, and the inches of all that is left of the cells."""
+    """Name beside each row, the size of its letters in points, and the width in inches of all that is left of the
+    cells.
+    """
     values = {key: told_apart([str(row[at]) for row in rows]) for at, key in enumerate(keys[:swept])}
     said = {
         row: [
@@ -138,6 +147,7 @@ def row_names(
 
 
 def axis_name(axis: str, kind: str, domain: str) -> str:
+    """Name of the row of a shift."""
     return f"{kind}, {domain} tokens" if axis == "format" else AXIS_ROWS.get(axis, axis)
 
 
@@ -152,8 +162,10 @@ def draw_panel(
     extra: dict[str, dict[Any, float]],
     fine: bool,
 ) -> None:
-    """Draws one heatmap into `ax`, so many inches wide; `names` are those of rows, in letters of `size`; `extra` holds
-    what cells say besides their scores, by row and level.
+    """Draws one heatmap into `ax`, which is `breadth` inches wide.
+
+    `names` are the names of rows, in letters of `size` points. `extra` holds further numbers that cells show, by name,
+    then by row and level.
     """
     rows = {row: at for at, row in enumerate(panel[keys].drop_duplicates().itertuples(index=False, name=None))}
     levels = sorted(panel["level"].unique())
@@ -212,6 +224,7 @@ def draw_panel(
 
 
 def mark_hole(ax: Any, x: int, y: int, room: float, fine: bool) -> None:
+    """Marks a cell that was not measured."""
     ax.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="0.6", hatch="//", lw=0))
     if not fine:
         said, size = fitted(["not measured", "–"], room - 0.2, 8)
@@ -221,7 +234,7 @@ def mark_hole(ax: Any, x: int, y: int, room: float, fine: bool) -> None:
 def write_mean(
     ax: Any, x: int, y: float, cell: dict[Any, Any], room: float, size: float, colours: Any
 ) -> dict[str, Any]:
-    """Writes a cell's mean at a height; returns how other words of the cell are to be set."""
+    """Writes the mean of a cell at height `y`. Returns the text properties for the other words of the cell."""
     red, green, blue, _ = colours(cell["mean"])
     ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
     centred = {"ha": "center", "va": "center", "color": ink}
@@ -241,8 +254,10 @@ def write_cell(
     room: float,
     colours: Any,
 ) -> None:
-    """The numbers of one cell, within `room` inches: its mean, the lowest to the highest seed (and of how many, if
-    other cells have `most`), the replay oracle's score, and the first of its `notes` that fits.
+    """Writes the numbers of one cell, within `room` inches.
+
+    They are its mean, the lowest to the highest seed (and the number of seeds, if it is less than `most`), the replay
+    oracle's score, and the first of its `notes` that fits.
     """
     centred = write_mean(ax, x, y + 0.23, cell, room, 12, colours)
     span = [f"{cell['lowest']:.2f} to {cell['highest']:.2f}"] if cell["seeds"] > 1 else []

@@ -1,6 +1,7 @@
-"""Words that fit into a picture: how wide they are, and broken, smaller or fewer words where there is less room.
+"""Texts that fit into a picture: their width, and ways to break, shrink or shorten them where there is less room.
 
-All lengths are inches, all sizes of letters points. What these functions return is never read as mathematics.
+All lengths are inches, and all sizes of letters points. Texts that `shown` and `fitted` return are never read as
+mathematics.
 """
 
 import re
@@ -13,28 +14,28 @@ from matplotlib.ft2font import LoadFlags
 
 CUT = "…"
 WORD = re.compile(r"[^\s,;=/|]*[\s,;=/|]*")  # a line may end after these
-SAME = 12  # letters that values must share for them to be left out
-LONG = 40  # letters of a value, from which on what all share is left out
+SAME = 12  # shared letters, at least, that are left out
+LONG = 40  # letters, at most, of a value that is left whole
 PAGES = 4  # pictures of one kind at most
 
 
 @cache
 def advance(letter: str, bold: bool) -> float:
-    """How far a letter takes the line, in sizes of letters."""
+    """Width of a letter, as a multiple of the size of letters."""
     font = get_font(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")))
     font.set_size(1, 72)
     return (
         font.load_char(ord(letter), flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536 * 1.03
-    )  # hinting takes some
+    )  # 3 % more, for hinting
 
 
 def wide(text: str, size: float, bold: bool = False) -> float:
-    """The width of a text, of several lines that of the longest."""
+    """Width of a text; of several lines, that of the longest."""
     return max(sum(advance(letter, bold) for letter in line) for line in text.split("\n")) * size / 72
 
 
 def tall(lines: int, size: float) -> float:
-    """The height of so many lines."""
+    """Height of so many lines."""
     return lines * size * 1.2 / 72
 
 
@@ -44,12 +45,12 @@ def plain(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """The text as matplotlib is to be given it: a dollar is a dollar."""
+    """The text as matplotlib needs it to show a dollar sign as such."""
     return text.replace("$", r"\$")
 
 
 def cut(text: str, room: float, size: float, bold: bool = False) -> str:
-    """The text, without its middle where there is no room for it."""
+    """The text, with an ellipsis for its middle if it is wider than `room`."""
     if wide(text, size, bold) <= room:
         return text
     left, right, used, ends = "", "", wide(CUT, size, bold), False
@@ -59,12 +60,12 @@ def cut(text: str, room: float, size: float, bold: bool = False) -> str:
         if used > room:
             break
         left, right = (left, letter + right) if ends else (left + letter, right)
-        ends = len(right) < len(left) / 2  # the beginning says more
+        ends = len(right) < len(left) / 2  # keep more of the beginning
     return left.rstrip() + CUT + right.lstrip()
 
 
 def broken(text: str, room: float, size: float, most: int = 8, bold: bool = False) -> list[str]:
-    """The text in lines, at most so many: what is longer lacks its middle."""
+    """The text in at most `most` lines; a text that is longer loses its middle."""
     text = plain(text)
     for share in (1.0, 0.95, 0.85, 0.75, 0.6, 0.4):
         lines = lines_of(cut(text, share * most * room, size, bold), room, size, bold)
@@ -74,7 +75,7 @@ def broken(text: str, room: float, size: float, most: int = 8, bold: bool = Fals
 
 
 def lines_of(text: str, room: float, size: float, bold: bool) -> list[str]:
-    """The text in lines that end after words, or within those that are longer than a line."""
+    """The text in lines that end after words, or within a word that is longer than a line."""
     lines = [""]
     for word in WORD.findall(text):
         if lines[-1] and wide(lines[-1] + word.rstrip(), size, bold) > room:
@@ -87,7 +88,10 @@ def lines_of(text: str, room: float, size: float, bold: bool) -> list[str]:
 
 
 def fitted(ways: Sequence[str], room: float, size: float, least: float = 6.0, bold: bool = False) -> tuple[str, float]:
-    """The first way of saying something that fits, if need be in smaller letters; else the last, cut; and the size."""
+    """First of several wordings that fits, in smaller letters if need be, and the size of its letters.
+
+    If none fits, it is the last one, cut, in letters of the size `least`.
+    """
     for text in ways:
         needed = wide(text, size, bold) / room if room > 0 else 2 * size
         if needed <= 1:
@@ -98,7 +102,7 @@ def fitted(ways: Sequence[str], room: float, size: float, least: float = 6.0, bo
 
 
 def columns(names: Sequence[str], room: float, size: float, most: int) -> int:
-    """In how many columns, at most so many, a legend of these names fits."""
+    """Number of columns, at most `most`, in which a legend of these names fits."""
     for number in range(min(most, len(names)), 1, -1):
         each = [names[len(names) * at // number : len(names) * (at + 1) // number] for at in range(number)]
         if sum(max(wide(name, size) for name in some) + 5.5 * size / 72 for some in each) <= room:
@@ -107,15 +111,15 @@ def columns(names: Sequence[str], room: float, size: float, most: int) -> int:
 
 
 def told_apart(values: Sequence[str]) -> dict[str, str]:
-    """Values, as they are or, where they are long, without the beginning and the end that all long ones share."""
+    """Short form of each value, by value: long ones lose the beginning and the end that all long ones share."""
     long = sorted({value for value in values if len(value) > LONG})
     if len(long) < 2:
         return {value: value for value in values}
-    first, last = long[0], long[-1]  # what these share, all do
+    first, last = long[0], long[-1]  # sorted, so what the first and the last share, all share
     same = next(
         (at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(map(len, (first, last)))
     )
-    same -= same and len(first[:same]) - max(map(first[:same].rfind, ",[ ")) - 1  # not within a word
+    same -= same and len(first[:same]) - max(map(first[:same].rfind, ",[ ")) - 1  # do not cut within a word
     backwards = sorted(value[same:][::-1] for value in long)
     first, last = backwards[0], backwards[-1]
     end = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(map(len, (first, last))))
@@ -127,8 +131,11 @@ def told_apart(values: Sequence[str]) -> dict[str, str]:
 
 
 def portions(cells: pd.DataFrame, keys: list[str], most: int, what: str) -> Iterator[tuple[pd.DataFrame, str, str]]:
-    """Cells in several pictures of at most so many rows, or `what` they are, each with what its name ends in and what
-    it says of the others; rows beyond PAGES pictures are left out, and it says so.
+    """Cells in several pictures of at most `most` rows, or panels.
+
+    Yields, for each picture, its cells, what its name ends in, and a sentence on which rows it shows; both are empty if
+    one picture is enough. `what` names the rows in that sentence. There are at most PAGES pictures, and the sentence
+    says how many rows are left out.
     """
     number = cells.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
     count = int(number.max()) + 1 if len(number) else 0

@@ -34,7 +34,14 @@ DIGITS = 4
 
 
 def write_report(results: Results, out: Path | None = None, before: Results | None = None) -> Path:
-    """Writes the page of these results, or of what moved since those `before`, whole; returns its path."""
+    """Writes the page of these results, whole or not at all. Returns its path.
+
+    With `before`, it is the page of what changed from those results to these. `out` is the file to write; by default it
+    is report.html or compare.html in the folder of the results.
+
+    >>> write_report(read_results("outputs/mirage/TIME"))  # doctest: +SKIP
+    PosixPath('outputs/mirage/TIME/report.html')
+    """
     out = out or results.folder / ("report.html" if before is None else "compare.html")
     paged = own(results, "page") if before is None else None
     write_aside(out, paged.page(results) if paged else page(content(results, before, out)))
@@ -42,7 +49,7 @@ def write_report(results: Results, out: Path | None = None, before: Results | No
 
 
 def page(data: dict[str, Any]) -> str:
-    """The page that shows `data`, which nothing in it can break out of."""
+    """HTML of the page that shows `data`. No text in the data can break out of its place."""
     from jinja2 import Environment, FileSystemLoader, select_autoescape
 
     room = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(default=True))
@@ -52,13 +59,13 @@ def page(data: dict[str, Any]) -> str:
 
 
 def content(results: Results, before: Results | None, out: Path) -> dict[str, Any]:
-    """All that the page shows, as JSON takes it; it lies at `out`."""
+    """Everything that the page shows, as JSON can hold it. The page lies at `out`."""
     cells, swept = results.cells, results.apart
     rows = rows_of(cells, swept)
     moves = {} if before is None else differences(before.table, results.table)
     numbers, measured = numbers_of(cells, swept, moves), measured_of(results.table, swept)
     was = {} if before is None else settings_in(rows_of(before.cells, before.apart))
-    told = examples(results)
+    rows_by_cell = examples(results)
     holes: dict[tuple[Any, ...], dict[int, None]] = {}
     for *place, level in keyed(results.lacking, [*swept, *COORDINATES]):
         holes.setdefault(tuple(place), {})[int(level)] = None
@@ -79,7 +86,7 @@ def content(results: Results, before: Results | None, out: Path) -> dict[str, An
                         "setting": setting,
                         "was": was.get((*row, level), setting),
                         "numbers": numbers[(*row, level)],
-                        "rows": told.get((*row, level), []),
+                        "rows": rows_by_cell.get((*row, level), []),
                     }
                     | measured[(*row, level)]
                     for level, (setting, _) in sorted(levels.items())
@@ -103,21 +110,25 @@ def content(results: Results, before: Results | None, out: Path) -> dict[str, An
 
 
 def settings_in(rows: Rows) -> dict[tuple[Any, ...], str]:
-    """By row and level, what the level means there."""
+    """Meaning of the level of each cell, by row and level."""
     return {(*row, level): setting for row, levels in rows.items() for level, (setting, _) in levels.items()}
 
 
 def keyed(cells: pd.DataFrame, keys: list[str]) -> list[tuple[Any, ...]]:
+    """Values of these columns, one tuple per cell."""
     return list(cells[keys].itertuples(index=False, name=None)) if len(cells) else []
 
 
 def rounded(value: float) -> float | None:
+    """The number rounded to DIGITS decimals; None for NaN."""
     return None if math.isnan(value) else round(float(value), DIGITS)
 
 
 def numbers_of(cells: pd.DataFrame, swept: list[str], moves: dict[Any, Any]) -> dict[Any, dict[str, list[Any]]]:
-    """By row and level, and "part.metric": mean, low, high, seeds, count; and, of what `moves`, the difference with its
-    low and high end.
+    """Numbers of each cell, by row and level, and then by "part.metric".
+
+    They are mean, low, high, seeds and count. If the cell is in `moves`, the difference with its low and high end
+    follows.
     """
     found: dict[Any, dict[str, list[Any]]] = {}
     keys = [*swept, *COORDINATES, "part", "metric"]
@@ -131,7 +142,9 @@ def numbers_of(cells: pd.DataFrame, swept: list[str], moves: dict[Any, Any]) -> 
 
 
 def measured_of(table: pd.DataFrame, swept: list[str]) -> dict[Any, dict[str, Any]]:
-    """By row and level: under `seeds` and "part.metric" the value of each seed, under `jobs` the jobs it is from."""
+    """Values of each cell by row and level: under `seeds`, by "part.metric" and seed; under `jobs`, the jobs they are
+    from.
+    """
     found: dict[Any, dict[str, Any]] = {}
     keys = [*swept, *COORDINATES, "part", "metric", "seed", "job"]
     for (*cell, part, metric, seed, job), value in zip(keyed(table, keys), table["value"], strict=True):
@@ -143,17 +156,18 @@ def measured_of(table: pd.DataFrame, swept: list[str]) -> dict[Any, dict[str, An
 
 
 def shades(name: str) -> list[str]:
+    """Colours of a matplotlib colour map, from its low to its high end, in hex."""
     colours = matplotlib.colormaps[name]
     return [matplotlib.colors.to_hex(colours(shade / (SHADES - 1))) for shade in range(SHADES)]
 
 
 def link(folder: Path, page: Path) -> str:
-    """Where a folder is, as a page in another names it."""
+    """Relative link from a page to a folder."""
     return quote(Path(os.path.relpath(folder, page.parent)).as_posix())
 
 
 def job_of(run: dict[str, Any], home: str) -> dict[str, Any]:
-    """What the page says of a job, and where its settings are."""
+    """What the page shows of a job, with links to its settings. `home` is the link to its folder."""
     return {
         "seed": run["seed"],
         "overrides": " ".join(run["overrides"]),
@@ -165,7 +179,7 @@ def job_of(run: dict[str, Any], home: str) -> dict[str, Any]:
 
 
 def main(words: list[str]) -> int:
-    """The exit code of `report`: 0 if the page has every job."""
+    """Runs the `report` command. Returns its exit code: 0 if the page has every job."""
     parser = Parser("report", __doc__, "outputs/NAME/TIME")
     parser.add_argument("folder", type=Path, nargs="+", metavar="FOLDER", help="of a finished run or sweep")
     parser.add_argument("--out", type=Path, metavar="FILE", help="another file to write")
@@ -176,7 +190,7 @@ def main(words: list[str]) -> int:
 
 
 def compare(words: list[str]) -> int:
-    """The exit code of `compare`: 0 if the page has every job of both."""
+    """Runs the `compare` command. Returns its exit code: 0 if the page has every job of both folders."""
     parser = Parser("compare", __doc__, "outputs/NAME/A outputs/NAME/B")
     parser.add_argument("before", type=Path, metavar="A", help="folder of a finished run or sweep")
     parser.add_argument("after", type=Path, metavar="B", help="folder of another, where the page is written")
@@ -186,7 +200,9 @@ def compare(words: list[str]) -> int:
 
 
 def page_of(folders: list[Path], out: Path | None) -> int:
-    """Writes the page of one folder, or of two, and says which jobs are not on it; 1 if there are such."""
+    """Writes the page of one folder, or of two, and reports failed jobs on stderr. Returns the exit code: 1 if there
+    are any.
+    """
     *before, results = map(read_results, folders)
     for which in (*before, results):
         if not which.good:

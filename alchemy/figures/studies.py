@@ -1,4 +1,4 @@
-"""What a study brings of its own: its pictures (figure.py) and its page (page.py), found by the name of the study."""
+"""Pictures (figure.py) and pages (page.py) that a study brings, found by the name of the study."""
 
 import re
 import sys
@@ -12,10 +12,11 @@ OURS = re.compile(r"alchemy\.studies\.[a-z]\w*")
 
 
 def own(results: Results, name: str) -> ModuleType | None:
-    """The module `name` of the study that these results are of; None if it has none, and the general one does.
+    """Module `name` of the study that made these results; None if the study has none, so the general pictures are
+    drawn.
 
-    A record alone imports nothing: the study is one of the lab's, or one that this process has imported already, since
-    the user's settings name it.
+    Text in a record is not enough to import a module. The study must be one of the lab's, or one that this process has
+    imported already because the user's settings name it.
     """
     study = results.study
     if not (OURS.fullmatch(study) or study in sys.modules):

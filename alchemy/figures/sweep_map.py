@@ -1,4 +1,4 @@
-"""Phase diagrams: a score over a swept number, such as how many compositions training shows, at every shift."""
+"""Maps of a score over a swept number, such as the number of training compositions, for every level of every shift."""
 
 from typing import Any
 
@@ -14,36 +14,44 @@ from alchemy.stats.fits import threshold
 LEVEL_NAMES = {("task", 0): "training", ("task", 1): "new compositions", ("task", 2): "one unseen rule"}
 LEVEL_NAMES |= {("task", 3): "unseen rules alone"}
 
-MOST = 40  # rows of a picture
-SAID, WIDE = 16, 40  # columns whose cells have their interval, and their mean, in figures
-ROOM = 3.2  # inches that a row's name has
-THRESHOLDS = 8  # lines of a title
+MOST = 40  # rows, at most, in a picture
+SAID, WIDE = 16, 40  # columns, at most, for cells to show their interval, and their mean
+ROOM = 3.2  # inches for the name of a row
+THRESHOLDS = 8  # thresholds, at most, in a title
 
 
 def numbers(cells: pd.DataFrame, swept: list[str]) -> list[str]:
-    """The swept coordinate that is a number with the most values, if it has more than two."""
+    """Swept column to draw a map over: of those that are numbers with more than two values, the one with the most.
+
+    It is returned as a list, which is empty if there is none.
+    """
     values = {name: pd.to_numeric(cells[name], errors="coerce") for name in swept}
     sizes = {name: its.nunique() for name, its in values.items() if its.notna().all() and its.nunique() > 2}
     return [max(sizes, key=lambda name: sizes[name])] if sizes else []
 
 
 def keys_of(swept: list[str], numeric: str) -> tuple[list[str], list[str]]:
-    """What was swept besides `numeric`, and all that has a row of its own."""
+    """Swept columns besides `numeric`, and all columns that tell rows of the map apart."""
     others = [name for name in swept if name != numeric]
     return others, [*others, "axis", "kind", "domain", "level"]
 
 
 def scored(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells that a diagram has on the left."""
+    """Cells that the left half of a map shows."""
     return training_once(cells[(cells["part"] == "full") & (cells["metric"] == "exact_match")])
 
 
 def draw_map(
     cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], numeric: str, said: str = "", named: bool = True
 ) -> Figure:
-    """Columns are the values of `numeric`; rows the cells of the shifts, for each other swept setting. Left exact match
-    of chain and answer with its 95 % interval over seeds, right the share of completions that replay training. The
-    title has what is `said` and, if they are to be `named`, the thresholds of the first rows that pass one half.
+    """Figure with a column for each value of `numeric`, and a row for each level of each shift and other swept setting.
+
+    The left half shows exact match of chain and answer with its 95 % interval over seeds, the right half the share of
+    completions that replay training. The title holds `said` and, if `named`, the values of `numeric` at which the first
+    rows pass one half. `cells` has one row per cell, `table` one per record; `swept` are the columns that tell cells
+    apart.
+
+    >>> draw_map(results.cells, results.table, results.apart, "model.width").savefig("map.png")  # doctest: +SKIP
     """
     others, keys = keys_of(swept, numeric)
     scores = scored(cells)
@@ -86,7 +94,10 @@ def draw_map(
 
 
 def crossing(table: pd.DataFrame, keys: list[str], row: tuple[Any, ...], numeric: str) -> str:
-    """Where half of a row's completions are right, with its 95 % interval over seeds; empty if that is nowhere."""
+    """Value of `numeric` at which half of a row's completions are right, with its 95 % interval, as text.
+
+    It is from a logistic fit over the logarithm of `numeric`, to all seeds. Empty if that gives none.
+    """
     some = table[(table["part"] == "full") & (table["metric"] == "exact_match")]
     some = pick(some, keys, row)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -100,7 +111,7 @@ def crossing(table: pd.DataFrame, keys: list[str], row: tuple[Any, ...], numeric
 def panel(
     ax: Any, table: pd.DataFrame, rows: list[tuple[Any, ...]], columns: list[Any], keys: list[str], numeric: str
 ) -> None:
-    """Draws means in colour, and each with its interval in figures."""
+    """Draws one half of a map: means as colours and, where there is room, as figures with their intervals."""
     means, notes = np.full((len(rows), len(columns)), np.nan), np.full((len(rows), len(columns)), "", dtype=object)
     down, across = ({its: at for at, its in enumerate(some)} for some in (rows, columns))
     for cell in table.to_dict("records"):
@@ -126,7 +137,7 @@ def panel(
 
 
 def row_name(values: list[str], row: tuple[Any, ...], others: list[str], setting: str) -> str:
-    """What a row of the diagram is of."""
+    """Name of a row of the map."""
     axis, level = row[-4], row[-1]
     words = [f"{key.rpartition('.')[2]}={value}" for key, value in zip(others, values, strict=True)]
     name = LEVEL_NAMES.get((axis, level), "training" if level == 0 else f"{axis} {level:+d}: {setting}")

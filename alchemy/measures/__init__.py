@@ -1,4 +1,4 @@
-"""Which number says how right a completion is, why it is wrong, and what a model knows."""
+"""Measures of how right a completion is, why it is wrong, and what a model knows."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""What every study works at: a world and a trained model, places to look at, and the cells measured so far."""
+"""Everything a study works with: a world, a trained model, shifts to measure, and the cells measured so far."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from alchemy.results.store import Trained
 
 @dataclass(frozen=True)
 class Level:
-    """One level of one shift, and the Distribution there."""
+    """One level of a shift, and the Distribution `where` at that level."""
 
     shift: Shift
     level: int
@@ -26,9 +26,15 @@ class Level:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a study is given: the `task`, the `trained` model with its snapshots, the `seed`, the `shifts` to look at,
-    the `cells` measured so far (see alchemy.results.cells), and `report`, which is told how many parts of the study are
-    done, of how many, and the last one's name.
+    """Everything that a study is given.
+
+    - `task`: the world; a Terse if the study asks for one
+    - `trained`: the model and its snapshots
+    - `seed`: the seed of the run
+    - `shifts`: the shifts to measure
+    - `cells`: the store of cells measured so far (see alchemy.results.cells)
+    - `report`: a callback for progress, called with the number of parts done, the number of all parts, and the name of
+      the last one
     """
 
     task: Any  # a Task, and a Terse where the study has asked for one
@@ -44,26 +50,28 @@ class Bench:
         return self.trained.model
 
     def levels(self) -> list[Level]:
-        """Every level of every shift, in their order."""
+        """All levels of all shifts, in their order."""
         return [
             Level(shift, level, shift.at(self.task, level)) for shift in self.shifts for level in shift.levels
         ]  # fmt: skip
 
     def under(self, **circumstances: object) -> "Bench":
-        """The same bench, whose cells are those under circumstances of the study's own, such as rows=45: a cell is kept
-        for each.
+        """The same bench with a store of cells for circumstances of the study's own, such as rows=45.
+
+        Cells under different circumstances are kept apart.
         """
         return replace(self, cells=self.cells.under(**circumstances))
 
     def measured(self, where: Distribution, measure: Callable[[], Cell]) -> Cell:
-        """The cell at `where`: as it was measured before, or else as `measure` finds it now, which is kept."""
+        """Cell at `where`: the stored one if there is one, or else that of `measure`, which is then stored."""
         if where not in self.cells:
             self.cells[where] = measure()
         return self.cells[where]
 
     def cell(self, place: Level, measure: Callable[[], Cell], count: int, **at: str | int | float) -> Iterator[Record]:
-        """The records of the cell at `place`, each over `count` problems, with coordinates `at` of the study's own. See
-        `measured`.
+        """Records of the cell at `place`, which is read from the store or measured (see `measured`).
+
+        Each record is over `count` problems; `at` holds coordinates of the study's own.
         """
         values = self.measured(place.where, measure).values
         yield from records(self.task, place.shift, place.level, values, count, {"seed": self.seed, **at})

@@ -1,4 +1,4 @@
-"""One cell: how right a model is on one Distribution, why it is wrong, and what a replay of training would score."""
+"""Measurement of one cell: how right a model is on one Distribution, why it is wrong, and what replay would score."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,30 +24,42 @@ from alchemy.results.records import Record
 from alchemy.stats.intervals import row_error, share
 
 UNITS = {"problems": "count", "novelty": "count", "length_gap": "tokens"}  # all else are shares
-NAMED = 6  # compositions, at most, that a cell names as executed
-RESAMPLED = 100  # times that corpus BLEU is computed on rows drawn again
+NAMED = 6  # compositions, at most, in the part `executed`
+RESAMPLED = 100  # resamples of the rows, for the error of corpus BLEU
 
 
 def measure(
     task: Task, model: Transformer, where: Distribution, count: int, seed: int, temperature: float = 0.0
 ) -> Cell:
-    """By part and metric, value and standard error over the rows, of completions of `count` test problems of `where`;
-    and what each row came to.
+    """Measurement of a model on `count` test problems of `where`.
 
-    full, chain, answer  the four scores of each part; no chain where gold has none: an empty one would count as right
-    diagnosis            the share of completions of each kind (see alchemy.measures.diagnosis)
-    executed             which composition alone leads to the answer written, the commonest ones, with those that are
-                         the same map (F1F2=F2F1); in how many rows several different ones `tie`
-    replay               `rate`, the share of completions that equal the replay oracle's
-    replay_full, …       the oracle's own four scores of each part
-    discrepancy          how far `where` is from training (see alchemy.measures.discrepancy)
-    prompt               `untouched`, the share that noise left as they were (the exact match of a model that is right
-                         on those and on no others); exact match on them and on the `touched`; different `problems`
+    The `values` of the cell hold a value and its standard error over rows, by part and metric:
 
-    Every cell of a seed draws from one stream, so all noise levels see the same problems. Where a world writes some
-    rows with a chain and others without, by the same prompt, `full` is against the form that a row was drawn in, so no
-    model is expected to be right in more than the commoner form's share; `answer` asks for the answer in either form,
-    and the diagnosis holds a completion against gold of its own form.
+    - `full`, `chain`, `answer`: the scores METRICS of that part of the completions. There is no `chain` if no gold
+      completion has one, since an empty chain would count as right.
+    - `diagnosis`: the share of completions of each kind (see alchemy.measures.diagnosis).
+    - `executed`: the share of rows whose answer only one composition leads to, for each of the commonest such
+      compositions. Compositions that are the same map share one name (F1F2=F2F1). `tie` is the share of rows in which
+      several different compositions lead to the answer.
+    - `replay`: `rate`, the share of completions that equal those of the replay oracle.
+    - `replay_full`, `replay_chain`, `replay_answer`: the scores of the replay oracle itself.
+    - `discrepancy`: how far `where` is from training (see alchemy.measures.discrepancy).
+    - `prompt`: `untouched`, the share of prompts that noise left as they were, which is also the exact match of a model
+      that is right on those and on no others; `right_untouched` and `right_touched`, the exact match on such prompts
+      and on the others; `problems`, the number of different problems.
+
+    The `rows` of the cell are those of `outcomes`. Completions are greedy at `temperature` 0, and sampled above it.
+
+    All cells of a seed draw from one stream, so all noise levels see the same problems. If a world writes some rows
+    with a chain and others without, for the same prompt, `full` compares with the form that a row was drawn in, so no
+    model is expected to be right in more than the share of the commoner form. `answer` is about the answer in either
+    form, and the diagnosis compares each completion with gold of its own form.
+
+    >>> import alchemy as al
+    >>> plan = al.compose("task=cipher")
+    >>> cell = measure(plan.task, plan.model, plan.task.train, count=20, seed=0)  # not trained yet
+    >>> cell.values["full"]["exact_match"][0], cell.values["replay_full"]["exact_match"][0]
+    (0.0, 1.0)
     """
     batch = draw(task, where, count, stream(seed, "test"))
     clean = draw(task, replace(where, noise=None), count, stream(seed, "test"))
@@ -78,9 +90,13 @@ def measure(
 def outcomes(
     task: Task, batch: Batch, completion: np.ndarray, found: Diagnosis, clear: np.ndarray, called: list[str]
 ) -> Rows:
-    """Per row: prompt, gold and completion as text; its `kind` (see alchemy.measures.diagnosis); what became of its
-    `steps` (see below); the composition alone that it `executes`, if one does; and whether noise left its prompt
-    `untouched`.
+    """Columns with one entry per row of a batch.
+
+    - `prompt`, `gold`, `completion`: the tokens as text
+    - `kind`: the kind of the completion (see alchemy.measures.diagnosis)
+    - `steps`: a verdict on each line (see the function `steps`)
+    - `executes`: the composition that alone leads to the answer; empty if there is none or several
+    - `untouched`: whether noise left the prompt as it was
     """
     texts = {"prompt": batch.prompt(), "gold": batch.completion(), "completion": completion}
     columns: Rows = {name: np.array(task.vocabulary.decode_rows(rows), dtype=object) for name, rows in texts.items()}
@@ -92,9 +108,11 @@ def outcomes(
 
 
 def steps(rules: Sequence[str], found: Diagnosis) -> NDArray:
-    """Of each row, for each line that it writes, after how many tokens of the completion it ends, and whether it is
-    `right` by the rule named for it, or would be by others, which are named, or is `wrong`; then what is `missing`:
-    such as "5 right, 10 [F1], missing".
+    """(B,) texts with a verdict on each line of a completion, such as "5 right, 10 [F1], missing".
+
+    A line is given by the number of tokens in the completion up to its end. It is `right` if it follows by the rule
+    named for it. If not, the rules by which it would follow are named, or it is `wrong` if there are none. There is a
+    `missing` for each line that is lacking.
     """
     B = len(found.kind)
     columns: list[NDArray] = [found.lines[:, None], found.missing[:, None], found.valid, found.ends]
@@ -112,7 +130,10 @@ def steps(rules: Sequence[str], found: Diagnosis) -> NDArray:
 
 
 def scored(scores: Scores, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
-    """Value and standard error of each metric of one part; corpus BLEU's is over its rows drawn again with `rng`."""
+    """Value and standard error of each metric of one part.
+
+    The error of corpus BLEU comes from rows that are resampled with `rng`.
+    """
     errors = {metric: row_error(getattr(scores, metric)) for metric in METRICS if metric != "bleu_corpus"}
     different, times = np.unique(scores.statistics, axis=0, return_counts=True)  # equal rows are drawn together
     drawn = rng.multinomial(times.sum(), times / times.sum(), RESAMPLED)
@@ -130,7 +151,11 @@ def untouched(batch: Batch, clean: Batch) -> np.ndarray:
 def records(
     task: Task, shift: Shift, level: int, values: Values, count: int, at: dict[str, str | int | float]
 ) -> Iterator[Record]:
-    """The records of one cell; `at` are its coordinates besides those of the shift."""
+    """Records of one cell. `at` holds its coordinates besides those of the shift.
+
+    >>> for record in records(plan.task, shift, 1, cell.values, 200, {"seed": 0}):  # doctest: +SKIP
+    ...     print(record.metric, record.value)
+    """
     at = at | {"axis": shift.axis, "kind": shift.kind, "domain": shift.domain, "level": level}
     at |= {"setting": shift.describe(task, level)}
     for part, metrics in values.items():

@@ -1,9 +1,10 @@
-"""Why a completion is wrong, exactly, because the world is known.
+"""Diagnosis of completions: why each is wrong, which is known exactly because the world is known.
 
 A completion is read line by line: the element that each line writes, the rule that is named for it, whether that rule
 leads there from the line before, and which rules would. In the open layout the last line, the answer, names no rule and
-repeats the line before. There a prompt does not say how to answer, so a completion is held against gold of its own
+repeats the line before. There a prompt does not say how to answer, so a completion is compared with gold of its own
 form, whatever form the row's gold has: a right answer without a chain is right, and nothing is missing from it.
+
 Source: after arXiv:2508.01191, section 5 ("fluent yet inconsistent"), made a measurement.
 
 Shapes: B rows, C tokens of a completion, K lines written (the answer is the last), R rules, l atoms.
@@ -24,25 +25,32 @@ from alchemy.measures.trace import Written, alike, applied, asked_for, read
 
 KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
 RIGHT, REPLAYED, WRONG_ANSWER, WRONG_STEP, MALFORMED = range(len(KINDS))
-LONGER = 2  # lines and atoms more than asked for that are still read as lines and atoms
+LONGER = 2  # lines and atoms, at most, beyond those asked for: a longer completion is malformed
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Of B rows: `kind` is one of KINDS:
+    """Kind of mistake of each of B completions, with a verdict on every line. `kind` (B,) is the index in KINDS of one
+    of:
 
-    right         token for token gold
-    replayed      token for token the gold completion of another composition
-    wrong_answer  every line of the chain is right, the answer is not
-    wrong_step    laid out as chain and answer, but some line is wrong
-    malformed     laid out as no chain and answer at all
+    - right: equal to gold, token for token
+    - replayed: equal, token for token, to the gold completion of another composition
+    - wrong_answer: every line of the chain is right, the answer is not
+    - wrong_step: laid out as a chain and an answer, but some line is wrong
+    - malformed: not laid out as a chain and an answer at all
 
-    `lines` (B,) written, 0 if malformed, and `missing` (B,) lines fewer than asked for. `valid` (B, K): 1 if a line
-    follows by the rule named for it, 0 if not, -1 if there is no such line; `rules` (B, K, R) which rules lead to it;
-    `ends` (B, K) how many tokens the completion has up to its end, with what names the next rule. `follows` (B,): the
-    answer follows from the completion's own last line by the rule that it names. `compositions` (B,) how many different
-    compositions of known rules lead from element to answer: 1 names one, more are a tie; and `executes` (B,) the first
-    of them, as its place in `maps`, or -1.
+    The other fields:
+
+    - `lines` (B,): the number of lines written; 0 if malformed
+    - `missing` (B,): how many lines fewer than asked for were written
+    - `valid` (B, K): 1 if a line follows by the rule named for it, 0 if not, -1 if there is no such line
+    - `rules` (B, K, R): whether each rule leads to the line from the one before
+    - `ends` (B, K): the number of tokens up to the end of the line, including those that name the next rule
+    - `follows` (B,): whether the answer follows from the completion's own last line by the rule named there
+    - `compositions` (B,): how many compositions of known rules lead from element to answer, counting those that are the
+      same map once; more than 1 is a tie
+    - `executes` (B,): the index in `maps` of the first such composition, or -1
+    - `maps`: the compositions that were tried, one for each map
     """
 
     kind: NDArray[np.int8]
@@ -57,18 +65,19 @@ class Diagnosis:
     maps: tuple[Composition, ...]
 
     def flags(self) -> dict[str, NDArray[np.bool_]]:
-        """Which rows (B,) are of each kind, every row of one, and which are
+        """Rows (B,) of which each flag is true. Flags are the kinds, exactly one for each row, and two more:
 
-        fluent        laid out as a chain and an answer
-        inconsistent  fluent, but the answer does not follow from its own last line by the rule named there
+        - fluent: laid out as a chain and an answer
+        - inconsistent: fluent, but the answer does not follow from its own last line by the rule named there
         """
         fluent = self.lines > 1
         kinds = {kind: self.kind == number for number, kind in enumerate(KINDS)}
         return kinds | {"fluent": fluent, "inconsistent": fluent & ~self.follows}
 
     def executed(self) -> dict[Composition | None, NDArray[np.bool_]]:
-        """Which rows (B,) end in what one composition alone makes of their element, by composition, the most frequent
-        first; under None, those in which several tie.
+        """Rows (B,) whose answer only one composition leads to, by composition, the most frequent first.
+
+        The entry under None stands before them: rows in which several compositions tie.
         """
         alone = self.compositions == 1
         counts = np.bincount(self.executes[alone], minlength=len(self.maps))
@@ -77,12 +86,12 @@ class Diagnosis:
         return found | {self.maps[i]: alone & (self.executes == i) for i in order}
 
     def shares(self) -> dict[str, float]:
-        """The share of rows of which each flag holds; those of the kinds add up to 1."""
+        """Share of rows of which each flag is true; the shares of the kinds add up to 1."""
         return {name: float(rows.mean()) for name, rows in self.flags().items()}
 
     @classmethod
     def blank(cls, rows: int, lines: int, rules: int) -> "Diagnosis":
-        """Of so many rows, none of which is laid out as anything."""
+        """Diagnosis of so many rows, all malformed, to be filled in."""
         return cls(
             kind=np.full(rows, MALFORMED, dtype=np.int8),
             lines=np.zeros(rows, dtype=np.int8),
@@ -99,18 +108,25 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Form:
-    """How completions of so many lines are laid out: the columns of each line's atoms, and of each one's rules."""
+    """Layout of completions with a certain number of lines.
+
+    - `atoms`: for each line, the columns of its atoms
+    - `rules`: for each line, the columns of the rules that it names
+    """
 
     atoms: tuple[tuple[int, ...], ...]
     rules: tuple[tuple[int, ...], ...]
 
     @property
     def ends(self) -> list[int]:
+        """Tokens of the completion up to the end of each line."""
         return [max(atoms + rules) + 1 for atoms, rules in zip(self.atoms, self.rules, strict=True)]
 
 
 def classes(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """(B, C) what kind of symbol each token is: 0 padding, 1 atom, 2 rule, and each special its own."""
+    """(B, C) class of each token: 0 for padding, 1 for an atom, 2 for a rule, and one of its own for each special
+    symbol.
+    """
     table = np.ones(len(vocabulary), dtype=np.uint8)
     table[vocabulary.first_rule : vocabulary.first_atom] = 2
     table[: vocabulary.first_rule] = np.arange(vocabulary.first_rule) + 2
@@ -119,7 +135,7 @@ def classes(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> NDArray[np
 
 
 def forms(task: Task, k: int, l: int) -> dict[bytes, Form]:
-    """The layouts of completions near those of k rules and l atoms, by their classes; the asked one first."""
+    """Layouts of completions of about k rules and l atoms, by their token classes; exactly that size is the first."""
     found: dict[bytes, Form] = {}
     sizes = sorted(product(range(1, k + LONGER + 1), range(1, l + LONGER + 1)), key=lambda size: size != (k, l))
     for lines, atoms in sizes:
@@ -136,7 +152,16 @@ def forms(task: Task, k: int, l: int) -> dict[bytes, Form]:
 
 
 def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnosis:
-    """What is right and wrong in completions (B, C) of prompts whose problems, without noise, are those of `clean`."""
+    """Diagnosis of completions (B, C).
+
+    `clean` holds the same rows, without noise on their prompts.
+
+    >>> import alchemy as al
+    >>> task = al.compose("task=cipher").task
+    >>> rows = al.draw(task, task.train, 5, al.stream(0, "look"))
+    >>> diagnose(task, rows, rows.completion()).shares()["right"]
+    1.0
+    """
     if terse(task):
         return diagnose_open(task, clean, completion)
     B, R = len(clean), len(task.vocabulary.rules)
@@ -159,7 +184,7 @@ def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnos
             valid = np.take_along_axis(led, np.maximum(named, 0)[:, :, None], axis=2)[:, :, 0] & (named >= 0)
             replayed = agree & led[:, 0].any(axis=1) & valid[:, 1:].all(axis=1)
             whole = states[-1].shape == states[0].shape
-            if whole and number == 1 and len(known[wanted].atoms) == 1:  # the answer was all that was asked for
+            if whole and number == 1 and len(known[wanted].atoms) == 1:  # an answer alone was asked for, and written
                 answer = states[-1]
                 valid = (answer == follow(task, states[0], asked)).all(axis=1, keepdims=True)
                 others = product(range(R), repeat=len(asked)) if R ** len(asked) <= GROUP else ()
@@ -181,7 +206,7 @@ def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnos
 def execute(
     task: Task, told: Diagnosis, some: NDArray[np.intp], states: list[NDArray[np.int16]], maps: dict[Composition, int]
 ) -> None:
-    """Writes down for `some` rows which compositions lead from the first of their `states` to the last."""
+    """Fills in, for the rows `some`, which compositions lead from the first of their `states` to the last."""
     near = group(task, states[0].shape[1])
     led_to = np.stack([(states[-1] == follow(task, states[0], c)).all(axis=1) for c in near])
     numbers = np.array([maps.setdefault(c, len(maps)) for c in near])
@@ -192,7 +217,7 @@ def execute(
 def names(
     vocabulary: Vocabulary, form: Form, written: NDArray[np.int16], asked: Composition
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The rule named for each line (B, lines), -1 where none is; and whether lines agree on what is to do (B,)."""
+    """Rule named for each line (B, lines), -1 if none is, and whether lines agree on what is still to do (B,)."""
     named = np.full((len(written), len(form.atoms)), -1)
     named[:, 0] = asked[0]
     agree = np.ones(len(written), dtype=bool)
@@ -208,7 +233,7 @@ def names(
 
 
 def leads(task: Task, before: NDArray[np.int16], after: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """(B, R) which rules lead from one element to another."""
+    """(B, R) whether each rule leads from the element `before` to the element `after`."""
     R = len(task.vocabulary.rules)
     if before.shape != after.shape:
         return np.zeros((len(before), R), dtype=bool)
@@ -216,7 +241,7 @@ def leads(task: Task, before: NDArray[np.int16], after: NDArray[np.int16]) -> ND
 
 
 def diagnose_open(task: Terse, clean: Batch, completion: NDArray[np.int16]) -> Diagnosis:
-    """`diagnose` where rows are in the open layout, rows of one size and form together."""
+    """The same as `diagnose`, for rows in the open layout. Rows of one size and form are diagnosed together."""
     elements, asked = asked_for(clean, task.vocabulary)
     said = read(task.vocabulary, completion)
     told = Diagnosis.blank(len(clean), LONGER + asked.shape[1] + 1, len(task.vocabulary.rules))
@@ -248,7 +273,7 @@ def diagnose_open(task: Terse, clean: Batch, completion: NDArray[np.int16]) -> D
     for l in np.unique(sizes[0][whole]):
         some = np.flatnonzero(whole & (sizes[0] == l))
         execute(task, told, some, [elements[some, :l], said.answer[some, :l]], maps)
-    unnamed = whole & alike(said.answer, gold) & (told.compositions == 0)  # too deep to have been looked through
+    unnamed = whole & alike(said.answer, gold) & (told.compositions == 0)  # deeper than those tried
     told.compositions[unnamed] = 1
     for row in np.flatnonzero(unnamed):
         told.executes[row] = maps.setdefault(tuple(asked[row][asked[row] >= 0].tolist()), len(maps))
@@ -262,7 +287,10 @@ def lines_of(
     said: Written,
     completion: NDArray[np.int16],
 ) -> NDArray[np.intp]:
-    """(B,) lines of completions laid out as a chain and an answer, or as the answer alone; 0 for all others."""
+    """(B,) number of lines that each completion has, counting the answer as one.
+
+    It is 0 for a completion that is laid out neither as a chain and an answer nor as an answer alone.
+    """
     steps = (said.rules >= 0).sum(axis=1)
     atoms = (said.answer != PAD).sum(axis=1)
     own = (elements != PAD).sum(axis=1) + LONGER
@@ -277,7 +305,7 @@ def lines_of(
 
 
 def replays(task: Task, elements: NDArray[np.int16], answer: NDArray[np.int16], k: int) -> NDArray[np.bool_]:
-    """(B,) whether an answer alone is what some composition of k rules makes of the element."""
+    """(B,) whether an answer that stands alone is what some composition of k rules makes of the element."""
     R = len(task.vocabulary.rules)
     found = np.zeros(len(elements), dtype=bool)
     for composition in product(range(R), repeat=k) if R**k <= GROUP and answer.shape == elements.shape else ():

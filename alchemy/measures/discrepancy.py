@@ -1,6 +1,8 @@
-"""How far a Distribution is from training, exactly, from the two Distributions and the world that they are points of.
+"""Discrepancy: how far a Distribution is from training, computed from the two Distributions and their world.
 
-Source: arXiv:2508.01191, sections 3 and 7. A prompt is the unit: noise that changes a prompt leaves training's support.
+The unit is a prompt: noise that changes a prompt leaves training's support.
+
+Source: arXiv:2508.01191, sections 3 and 7.
 """
 
 from dataclasses import replace
@@ -14,30 +16,34 @@ from alchemy.data.seeds import stream
 from alchemy.data.task import Composition, Distribution, Task
 from alchemy.data.vocabulary import PAD
 
-ROWS = 8192  # training prompts that show which symbols can stand where
-ALONE = 64  # compositions that are looked at one by one
+ROWS = 8192  # training prompts that are drawn to see which symbols can stand where
+ALONE = 64  # compositions, at most, that are looked at one by one
 Sets = dict[tuple[Composition, int, int, int], float]
 Form = tuple[NDArray[np.int8], list[int]]  # of a prompt: roles, and the instruction
 
 
 def total_variation(task: Task, one: Distribution, other: Distribution) -> float:
-    """1 - sum of the smaller probability of each prompt under the two, from 0 (the same) to 1 (nothing in common)."""
+    """Total variation distance of two Distributions of prompts, from 0 (the same) to 1 (nothing in common).
+
+    It is 1 less the sum, over prompts, of the smaller of their two probabilities.
+    """
     mine, theirs = sets(task, one), sets(task, other)
     return 1.0 - min(sum(min(share, theirs.get(cell, 0.0)) for cell, share in mine.items()), 1.0)
 
 
 def overlap(task: Task, train: Distribution, where: Distribution) -> float:
-    """The share of prompts of `where` that `train` could have asked, 0 to 1."""
+    """Share of the prompts of `where` that `train` can draw too, from 0 to 1."""
     asked = sets(task, train)
     return min(sum((share for cell, share in sets(task, where).items() if cell in asked), 0.0), 1.0)
 
 
 def sets(task: Task, where: Distribution) -> Sets:
-    """How likely each set of clean prompts with one composition and one kind of element is.
+    """Probability of each set of clean prompts with one composition and one kind of element.
 
-    Within a set all prompts are alike, and elements with other numbers of atoms, or of atoms at new places, are sets
-    with nothing in common. Noise leaves of a set what it did not touch, and by deleting rules moves some of it to
-    other compositions; elements that lose an atom have another length, which no Distribution mixes with its own.
+    Prompts within a set are equally likely. Elements with different numbers of atoms, or of atoms at new places, are in
+    sets that have nothing in common. Noise leaves in a set those prompts that it did not touch; by deleting rules, it
+    moves some prompts to other compositions. Elements that lose an atom have another length, which no Distribution
+    mixes with its own.
     """
     found: Sets = {}
     kind = (where.length, where.novel_places, where.novel_atoms)
@@ -49,11 +55,12 @@ def sets(task: Task, where: Distribution) -> Sets:
 
 
 def shares(where: Distribution) -> tuple[float, ...]:
+    """Probability of each composition."""
     return where.shares or (1.0 / len(where.compositions),) * len(where.compositions)
 
 
 def form(task: Task, length: int, composition: Composition) -> Form:
-    """The roles of the tokens of a prompt, and its instruction."""
+    """Roles of the tokens of a prompt, and the tokens of its instruction."""
     row = task.render(np.full((1, length), task.vocabulary.first_atom, dtype=np.int16), composition)
     prompt = row.role[0] <= Role.INSTRUCTION
     return row.role[0][prompt], row.tokens[0][row.role[0] == Role.INSTRUCTION].tolist()
@@ -62,8 +69,10 @@ def form(task: Task, length: int, composition: Composition) -> Form:
 def survivors(
     task: Task, where: Distribution, composition: Composition, forms: dict[int, Form]
 ) -> dict[Composition, float]:
-    """The chance that noise leaves a prompt of `composition` a clean prompt, of the same element, by composition. What
-    prompts of so many rules look like is looked up in `forms`, and added to them.
+    """Probability that noise turns a prompt of `composition` into a clean prompt of the same element, by the
+    composition that is left.
+
+    `forms` caches what prompts of so many rules look like.
     """
     if where.noise is None:
         return {composition: 1.0}
@@ -75,7 +84,7 @@ def survivors(
     rules, rate = hit[role == Role.TRANSFORMATION], where.noise.rate
     lost = rate / 3 if where.noise.kind == "hybrid" else rate if where.noise.kind == "delete" else 0.0
     kept = (1.0 - rate) ** np.count_nonzero(hit[role != Role.TRANSFORMATION])
-    chances: dict[Composition, float] = {(): kept}  # of what is left of the rules read so far
+    chances: dict[Composition, float] = {(): kept}  # by what is left of the rules read so far
     for rule, eligible in zip(composition, rules, strict=True):
         grown: dict[Composition, float] = {}
         for left, chance in chances.items():
@@ -88,8 +97,10 @@ def survivors(
 
 
 def novelty(train: Distribution, where: Distribution) -> float:
-    """T(C) with all its weights 1, the mean over problems: atoms not seen at their place, rules not seen, and 1 for a
-    composition not seen. Source: arXiv:2508.01191, section 7.
+    """Task novelty T(C) with all weights 1, the mean over problems.
+
+    It counts the atoms not seen at their place, the rules not seen, and 1 for a composition not seen. Source:
+    arXiv:2508.01191, section 7.
     """
     known = {rule for composition in train.compositions for rule in composition}
     atoms = where.novel_places + where.novel_atoms + max(where.length - train.length, 0)
@@ -98,17 +109,18 @@ def novelty(train: Distribution, where: Distribution) -> float:
 
 
 def length_gap(task: Task, train: Distribution, where: Distribution) -> float:
-    """Tokens by which the longest rows of `where` and of training differ, prompt and completion, without noise."""
+    """Difference, in tokens, of the longest rows of `where` and of training: prompt and completion, without noise."""
     return float(abs(sum(span(task, where)) - sum(span(task, train))))
 
 
 def alignment(task: Task, batch: Batch) -> NDArray[np.float64]:
-    """(B,) S(p): of each prompt, the largest cosine with a training prompt, embedded as its symbols at their places.
+    """(B,) alignment S(p) of each prompt: its largest cosine with a training prompt.
 
-    The embedding has a 1 for every (place, symbol) of the prompt: of n and m tokens, a in common, the cosine is
-    a / sqrt(n m). Where training's elements are a product over places, its nearest prompt agrees wherever some training
-    prompt of the same composition does; where they are not, as names of entities, this is an upper bound. Source:
-    arXiv:2508.01191, section 7, which leaves the embedding open.
+    A prompt is embedded as its symbols at their places, with a 1 for every (place, symbol). For prompts of n and m
+    tokens with a in common, the cosine is a / sqrt(n m). Where training's elements are a product over places, the
+    nearest prompt agrees at every place where some training prompt of the same composition does; where they are not, as
+    with names of entities, this is an upper bound. Source: arXiv:2508.01191, section 7, which leaves the embedding
+    open.
     """
     prompts = left_justify(batch.tokens, batch.role <= Role.INSTRUCTION)
     nearest = np.zeros(len(batch))
@@ -131,8 +143,10 @@ def alignment(task: Task, batch: Batch) -> NDArray[np.float64]:
 
 
 def groups(compositions: tuple[Composition, ...]) -> list[tuple[Composition, ...]]:
-    """Each composition by itself; where there are very many, those of one length and first rule, whose elements are
-    taken to be the same.
+    """Groups of compositions that are looked at together: each by itself, if there are not too many.
+
+    If there are more than ALONE, those of one length and first rule are a group, and their elements are taken to be the
+    same.
     """
     if len(compositions) <= ALONE:
         return [(composition,) for composition in compositions]
@@ -143,8 +157,16 @@ def groups(compositions: tuple[Composition, ...]) -> list[tuple[Composition, ...
 
 
 def discrepancies(task: Task, where: Distribution, batch: Batch) -> dict[str, tuple[float, float]]:
-    """Each measure of how far `where` is from training, with its standard error over the prompts of `batch`, drawn
-    from it; those that look at no prompt have none.
+    """Measures of how far `where` is from training, by name, each with its standard error.
+
+    They are total_variation, overlap, novelty and length_gap, which follow from the Distributions and have the error 0,
+    and alignment, the mean over the prompts of `batch`, which are drawn from `where`.
+
+    >>> import alchemy as al
+    >>> task = al.compose("task=cipher").task
+    >>> rows = al.draw(task, task.train, 5, al.stream(0, "look"))
+    >>> discrepancies(task, task.train, rows)["overlap"]
+    (1.0, 0.0)
     """
     aligned = alignment(task, batch)
     exact = {

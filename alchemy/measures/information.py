@@ -1,19 +1,21 @@
-"""What a chain tells: how much likelier its steps make the gold answer, and which of them are true.
+"""Information in a chain: how much likelier its steps make the gold answer, and which of them are true.
 
-A fixed evaluator, the base and never the model that wrote the chain, gives the log-probability of the gold answer after
-the prompt and the steps 1..i:
+A fixed evaluator gives the log-probability of the gold answer after the prompt and the steps 1..i. It is the base,
+never the model that wrote the chain:
 
     i = 0   1 2 3 [a] [b]                                   4 6 8
     i = 1   1 2 3 [a] [b]  [a] 2 3 4            <answer>    4 6 8
     i = t   1 2 3 [a] [b]  [a] 2 3 4 [b] 4 6 8  <answer>    4 6 8
 
-The base was taught both ends in this form: answers follow a bare prompt at once, where a marker never stands, and a
-chain's last step with the marker between, where an atom alone would be read as more of the state. All is given that an
-answer comes, as `answered` says, so that how seldom a model opens with one counts for nothing. Behind the last step it
-copies the state, right or wrong. Between the ends a marker comes sooner than it ever saw one, and is sure of an answer
-that is neither: single steps tell nothing that could be read, so only their sum is reported, or that by their number.
+The base was trained on both ends in this form. Answers follow a bare prompt at once, without a marker; they follow the
+last step of a chain with the marker between, since an atom alone would be read as more of the state. All probabilities
+are given that an answer comes (see alchemy.models.likelihood.answered), so it does not count how seldom a model opens
+with one. After the last step, the base copies the state, right or wrong. Between the ends, a marker comes sooner than
+in training, and the base is sure of another answer. Single steps therefore give no number
+that could be interpreted: only their sum is reported, or the sum divided by their number.
 
 Source: InfoGain and the knowledge index, arXiv:2506.02126, by the paper's formulas and not its released code.
+
 Shapes: B rows, T tokens, C tokens of a completion, K steps.
 """
 
@@ -35,9 +37,11 @@ Array = NDArray[np.float64]
 def chain(
     task: Terse, evaluator: Transformer, problems: Batch, completion: NDArray[np.int16], before: Array
 ) -> dict[str, Array]:
-    """What is known of chains, completions (B, C) of problems, a number for each row that has a step: its `gains`, its
-    InfoGain were no answer less likely than a guess (infogain_bounded), and its knowledge index (ki). Nothing is known
-    of no chain. `before` (B,) is what `unaided` says of the same problems.
+    """Measures of chains by name, each with one number for every row that has a step.
+
+    `completion` (B, C) holds completions of `problems`, and `before` (B,) is what `unaided` returns for the same
+    problems. The measures are those of `gains`; `infogain_bounded`, InfoGain if no answer were less likely than a
+    guess; and `ki`, the knowledge index. Rows without a chain are left out, and so is a measure that no row has.
     """
     first = task.vocabulary.first_atom
     steps = trace_steps(task, problems, completion)
@@ -54,12 +58,16 @@ def chain(
 
 
 def gains(before: Array, behind: Array, steps: NDArray[np.intp], atoms: NDArray[np.intp]) -> dict[str, Array]:
-    """From log-probabilities (B,), in nats, before the first of so many `steps` (B,) and behind the last, of answers of
-    so many `atoms` (B,); NaN without a step:
+    """Measures (B,) from the log-probabilities of answers before the first step and after the last; NaN without a step.
 
-    infogain  as published, (PPL_0 - PPL_t) / t of the perplexity per atom, which has no bound: a few chains that make
-              the evaluator sure of a wrong answer rule its mean
-    nats      what all steps together tell, nats_step each of them on average; steps, their number t
+    - infogain: as published, (PPL_0 - PPL_t) / t of the perplexity per atom. It has no bound, so a few chains that make
+      the evaluator sure of a wrong answer dominate its mean.
+    - nats: log-probability that all steps together add
+    - nats_step: the same, divided by the number of steps
+    - steps: the number of steps, t
+
+    `before` and `behind` (B,) are log-probabilities in nats, `steps` (B,) numbers of steps, and `atoms` (B,) numbers of
+    atoms of the answers.
     """
     number = np.where(steps > 0, steps, np.nan)
     told = np.where(steps > 0, behind - before, np.nan)
@@ -70,8 +78,9 @@ def gains(before: Array, behind: Array, steps: NDArray[np.intp], atoms: NDArray[
 def information(
     evaluator: Transformer, clean: Batch, completion: NDArray[np.int16], ends: NDArray[np.int16], first_atom: int
 ) -> Array:
-    """(B, K + 1) log-probability, in nats, of the gold answer after 0..K steps of completions (B, C), which end where
-    `ends` (B, K) of their trace says; NaN past the last step.
+    """(B, K + 1) log-probability, in nats, of the gold answer after 0..K steps of a completion; NaN past the last step.
+
+    The steps of completions (B, C) end after `ends` (B, K) tokens, as in their trace.
     """
     heard = audible(evaluator, clean, ends, first_atom)
     found = np.full((len(clean), ends.shape[1] + 1), np.nan)
@@ -96,8 +105,10 @@ def after(
 
 
 def told(clean: Batch, completion: NDArray[np.int16], ends: NDArray[np.int16], first_atom: int) -> Batch:
-    """Rows whose prompt is that of `clean`, then the first `ends` (B,) tokens of completions (B, C), and after any such
-    the marker; and whose completion is the gold answer, without its end symbol.
+    """Rows for the evaluator to read.
+
+    The prompt is that of `clean`, then the first `ends` (B,) tokens of completions (B, C) and, if there are any, the
+    marker. The completion is the gold answer, without its end symbol.
     """
     steps = np.where(np.arange(completion.shape[1]) < ends[:, None], completion, PAD)
     marker = np.where(ends[:, None] > 0, ANSWER, PAD)
@@ -111,21 +122,31 @@ def told(clean: Batch, completion: NDArray[np.int16], ends: NDArray[np.int16], f
 
 
 def is_answer(clean: Batch, first_atom: int) -> NDArray[np.bool_]:
-    """(B, T) which tokens are the atoms of gold answers."""
+    """(B, T) whether each token is an atom of the gold answer."""
     return (clean.role == Role.ANSWER) & (clean.tokens >= first_atom)
 
 
 def audible(evaluator: Transformer, clean: Batch, ends: NDArray[np.int16], first_atom: int) -> NDArray[np.bool_]:
-    """(B, K) which steps are there and leave the evaluator room for marker and answer: a chain that goes on to the end
-    of the context is heard as far as that.
+    """(B, K) whether each step exists and leaves the evaluator room for the marker and the answer.
+
+    Of a chain that goes on to the end of the context, the first steps count as far as there is room.
     """
     rest = clean.prompt_length + is_answer(clean, first_atom).sum(axis=1) + 1
     return (ends > 0) & (rest[:, None] + ends <= evaluator.context)
 
 
 def knowledge_index(steps: Trace, kind: int | None = None) -> Array:
-    """(B,) the share of each chain's steps, or of those of a kind, that are true by the world, given the state before
-    as it is written; NaN without such a step. Steps that were asked for and not written count for nothing.
+    """(B,) knowledge index: the share of each chain's steps that are true by the world, given the state before as
+    written.
+
+    With `kind`, RECALL or COMPUTE of alchemy.measures.trace, only steps of that kind count. NaN for a chain without
+    such a step. Steps that were asked for and not written do not count.
+
+    >>> import alchemy as al
+    >>> task = al.compose("task=mixture").task
+    >>> rows = al.draw(task, task.train, 50, al.stream(0, "look"))
+    >>> float(np.nanmin(knowledge_index(trace_steps(task, rows, rows.completion()))))
+    1.0
     """
     judged = (steps.truth >= 0) & (True if kind is None else steps.kind == kind)
     number = judged.sum(axis=1)

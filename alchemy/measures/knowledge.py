@@ -1,11 +1,11 @@
-"""What a model knows and how it answers: the same questions asked fast, slow and freely, knowledge in bits, and what a
-loss of knowledge consists of.
+"""Knowledge of a model: how it answers in three modes, how many bits of facts it stores, and what a loss consists of.
 
-fast   an answer at once: openings that are no atom are masked
-slow   a chain: its first rule, as read from the prompt, is prefilled
-free   the model decides
+- fast: it answers at once; openings that are not an atom are masked
+- slow: it writes a chain, whose first rule is copied from the prompt and prefilled
+- free: it decides itself
 
 Source: the gain of reasoning and its parts, after arXiv:2507.18178; the split of the loss is the lab's own.
+
 Shapes: B rows, T tokens.
 """
 
@@ -29,8 +29,11 @@ Bool = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Answers:
-    """Of B questions: which are right asked `fast`, `slow` and `free`; which free completions opened a chain, and
-    which are `invalid`, neither a chain's opening nor an answer's.
+    """Outcomes of B questions.
+
+    - `fast`, `slow`, `free`: whether the answer in that mode is right
+    - `chained`: whether the free completion opens a chain
+    - `invalid`: whether the free completion opens neither a chain nor an answer
     """
 
     fast: Bool
@@ -44,12 +47,21 @@ class Answers:
 
 
 def slow(task: Terse, model: Transformer, questions: Batch) -> NDArray[np.int16]:
-    """(B, C) the greedy completions of `model` that open as a chain."""
+    """(B, C) greedy completions of `model` that are made to open a chain."""
     return complete(model, questions, opening=Opening("slow", task.vocabulary.first_atom))
 
 
 def ask(task: Terse, model: Transformer, questions: Batch, chains: NDArray[np.int16] | None = None) -> Answers:
-    """The greedy answers of `model` in all three modes, judged by the world; `chains` are its `slow` ones, if known."""
+    """Outcomes of the greedy answers of `model` in all three modes, judged by the world.
+
+    `chains` are its `slow` completions, if they are known already.
+
+    >>> import alchemy as al
+    >>> plan = al.compose("task=mixture")
+    >>> rows = al.draw(plan.task, plan.task.train, 50, al.stream(0, "look"))
+    >>> ask(plan.task, plan.model, rows).fast.shape
+    (50,)
+    """
     first = task.vocabulary.first_atom
     free = complete(model, questions)
     opened = free[:, 0] if free.shape[1] else np.full(len(questions), PAD, dtype=np.int16)
@@ -64,9 +76,14 @@ def ask(task: Terse, model: Transformer, questions: Batch, chains: NDArray[np.in
 
 
 def rates(answers: Answers) -> dict[str, tuple[float, float]]:
-    """Values and standard errors: fast, slow and free accuracy; `gain` = slow - fast = `gain_c` - `gain_o`, the shares
-    corrected and spoilt by a chain; `correction` r_c = P(slow right | fast wrong) and `overthinking` r_o = P(slow wrong
-    | fast right), NaN where there is none.
+    """Rates over questions by name, each with its standard error.
+
+    - fast, slow, free: accuracy in that mode
+    - gain: slow less fast accuracy, which is gain_c less gain_o
+    - gain_c, gain_o: the shares of all questions that a chain corrects, and that it spoils
+    - correction: r_c = P(slow right | fast wrong), NaN if no fast answer is wrong
+    - overthinking: r_o = P(slow wrong | fast right), NaN if no fast answer is right
+    - opens, invalid: the shares of free completions that open a chain, and that open neither chain nor answer
     """
     fast, slow = answers.fast, answers.slow
     found = {"fast": share(fast), "slow": share(slow), "free": share(answers.free)}
@@ -77,22 +94,33 @@ def rates(answers: Answers) -> dict[str, tuple[float, float]]:
 
 
 def stored_bits(task: Terse, model: Transformer, facts: Batch) -> NDArray[np.float64]:
-    """(B,) bits that `model` has of each fact, asked fast: max(0, log2 V + log2 p(attribute | an answer is given)).
+    """(B,) bits that `model` stores of each fact: max(0, log2 V + log2 p(attribute | an answer is given)).
 
-    `facts` are rows without chain; V counts the attributes that so many digits can make.
+    `facts` are rows without a chain. V is the number of possible attributes (see `values_of`). Answers are fast.
+
+    >>> import alchemy as al
+    >>> plan = al.compose("task=facts")
+    >>> facts = al.draw(plan.task, plan.task.train, 50, al.stream(0, "look"))
+    >>> stored_bits(plan.task, plan.model, facts).shape
+    (50,)
     """
     first = task.vocabulary.first_atom
     return bits(answered(model, facts, first), values_of(facts, first))
 
 
 def values_of(facts: Batch, first_atom: int) -> float:
-    """How many attributes there are: of so many atoms as these have, each one that appears among them."""
+    """Number of possible attributes: the different atoms in the answers of `facts`, to the power of the atoms per
+    answer.
+    """
     atoms = (facts.role == Role.ANSWER) & (facts.tokens >= first_atom)
     return float(len(np.unique(facts.tokens[atoms])) ** int(atoms[0].sum()))
 
 
 def asked(task: Terse) -> tuple[tuple[Composition, ...], tuple[Composition, ...]]:
-    """The compositions of training that recall alone, and those that compute alone."""
+    """Compositions of training that only recall, and those that only compute.
+
+    Raises ValueError for a world that does not say of each rule whether it recalls or computes.
+    """
     kinds = getattr(task, "kinds", None)
     if kinds is None:
         raise ValueError("study=reasoning_tax needs a world that recalls and computes: use task=mixture")
@@ -106,26 +134,31 @@ def asked(task: Terse) -> tuple[tuple[Composition, ...], tuple[Composition, ...]
 def questions(
     task: Terse, compositions: tuple[Composition, ...], count: int, rng: np.random.Generator, side: Side, chains: float
 ) -> Batch:
-    """`count` rows of these compositions, all alike, with a chain in a share `chains` of them."""
+    """`count` rows of these compositions, all equally likely. A share `chains` of the rows has a chain."""
     where = Distribution(compositions, task.train.length, chains=(chains,) * len(compositions))
     return draw(task, where, count, rng, side)
 
 
 def exposure(task: Terse, facts: Batch) -> NDArray[np.float64]:
-    """(B,) how often training asks about the entity of each fact, against the mean of all."""
+    """(B,) how often training asks about the entity of each fact, relative to the mean over all entities."""
     length = int((facts.role[0] == Role.ELEMENT).sum())
     return task.exposure(facts.tokens[:, :length]) if isinstance(task, Exposed) else np.ones(len(facts))
 
 
 def subsample_uniform(task: Terse, facts: Batch, rng: np.random.Generator) -> Batch:
-    """Those of `facts`, drawn as often as training asks about them, that are left if all are to be alike."""
+    """Subsample of `facts` in which all entities are equally likely, although training asks about some more often.
+
+    `facts` are drawn as often as training asks about them. Each is kept with a probability inverse to that.
+    """
     often = exposure(task, facts)
     return facts[rng.random(len(facts)) < often.min() / often]
 
 
 def by_exposure(task: Terse, facts: Batch, values: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
-    """Means of the bits (B,) of facts of which training asks more often than the mean (head), and less often (tail);
-    none where all are alike.
+    """Mean of `values` (B,), the bits of facts, with standard errors, for two groups of facts.
+
+    Training asks about those of bits_head more often than about the mean entity, and about those of bits_tail not.
+    Empty if all are asked about alike.
     """
     often = exposure(task, facts)
     head = often > 1
@@ -135,7 +168,10 @@ def by_exposure(task: Terse, facts: Batch, values: NDArray[np.float64]) -> dict[
 
 
 def halves(task: Terse, batch: Batch) -> Bool:
-    """(B,) which rows ask about an entity of the first half of all: by a hash of its names, and so for good."""
+    """(B,) whether each row asks about an entity in the first half of all.
+
+    The half is decided by a hash of the entity's names, so it is the same in every run.
+    """
     mixed = np.ones(len(batch), dtype=np.uint64)
     for column, role in zip(batch.tokens.T, batch.role.T, strict=True):
         mixed = np.where(role == Role.ELEMENT, stir(mixed, task.vocabulary.keys[column]), mixed)
@@ -143,13 +179,16 @@ def halves(task: Terse, batch: Batch) -> Bool:
 
 
 def split(base: Answers, trained: Answers, relearned: Answers, control: Answers) -> dict[str, float]:
-    """What the loss of free accuracy consists of, base less trained, on the same questions; the four parts add up to
-    o_loss exactly.
+    """Parts of the loss of free accuracy from `base` to `trained`, on the same questions. The last four add up to
+    o_loss.
 
-    f_loss        fast accuracy lost, which is `storage`, what relearning other facts does not bring back, and
-                  `latent`, what it does; `control` is the base that relearnt the same, since that costs as well
-    overthinking  the widening of the gap between fast and free where a chain was opened
-    format        the same where neither a chain nor an answer was opened
+    - o_loss: free accuracy lost
+    - f_loss: fast accuracy lost, the sum of storage and latent
+    - storage: fast accuracy that does not come back when other facts are relearned. `control` is the base that
+      relearned the same facts, since that has a cost as well.
+    - latent: fast accuracy that does come back
+    - overthinking: how much wider the gap between fast and free became, where a chain was opened
+    - format: the same, where neither a chain nor an answer was opened
     """
     lost = base.fast.mean() - trained.fast.mean()
     storage = control.fast.mean() - relearned.fast.mean()
@@ -160,5 +199,8 @@ def split(base: Answers, trained: Answers, relearned: Answers, control: Answers)
 
 
 def gap(answers: Answers, rows: Bool) -> float:
-    """Share of all questions that are right fast and wrong freely, less the reverse, among some of them."""
+    """Share of questions that are right fast and wrong freely, less the share of the reverse.
+
+    Both are shares of all questions, but only `rows` (B,) are counted.
+    """
     return float(((answers.fast.astype(float) - answers.free) * rows).mean())

@@ -1,7 +1,9 @@
-"""The replay oracle: a predictor that learns nothing and executes the nearest training composition.
+"""Replay oracle: a predictor that learns nothing and executes the nearest training composition.
 
-It names a rule only where training had that rule, and otherwise writes what training wrote there. On the paper's task
-shifts it has the scores of Tables 1 and 2 to the printed digit. Source: arXiv:2508.01191, section 5.1.
+It names a rule of the prompt only at a place where training had that rule, and otherwise writes what training wrote
+there. On the paper's task shifts it has the scores of Tables 1 and 2 to the printed digit.
+
+Source: arXiv:2508.01191, section 5.1.
 """
 
 from collections.abc import Sequence
@@ -17,10 +19,14 @@ from alchemy.data.vocabulary import PAD
 
 
 def nearest(trained: Sequence[Composition], asked: Composition) -> tuple[Composition, Composition]:
-    """The rules that the oracle names, and those that it executes.
+    """Rules that the oracle names, and rules that it executes, if `asked` is the composition of the prompt.
 
-    Executed is the training composition that begins most like `asked`, then has most places in common with it, then
-    is first. Named, at each of its places, is the rule asked for if some training composition has it there.
+    It executes the training composition that begins most like `asked`, then has most places in common with it, then is
+    first. At each place of that composition it names the rule of `asked`, if some training composition has it there,
+    and else the rule that it executes.
+
+    >>> nearest([(0, 1), (1, 0)], asked=(0, 0))
+    ((0, 0), (0, 1))
     """
 
     def likeness(composition: Composition) -> tuple[int, int]:
@@ -39,14 +45,21 @@ def nearest(trained: Sequence[Composition], asked: Composition) -> tuple[Composi
 
 
 def replay_oracle(task: Task, clean: Batch) -> NDArray[np.int16]:
-    """(B, C) what the oracle writes after the prompts of `clean`, padded on the right.
+    """(B, C) completions that the oracle writes after the prompts of `clean`, padded on the right.
 
-    Its elements have training's length: a longer one loses its last atoms, a shorter one goes on from its first. A row
-    whose gold has no chain, in a world that answers so as well, has none.
+    `clean` has no noise. The oracle's elements have training's length: a longer element loses its last atoms, and a
+    shorter one goes on from its first. If a world answers both with and without a chain, the oracle writes one where
+    gold has one.
+
+    >>> import alchemy as al
+    >>> task = al.compose("task=cipher").task
+    >>> rows = al.draw(task, task.train, 5, al.stream(0, "look"))
+    >>> bool((replay_oracle(task, rows) == rows.completion()).all())
+    True
     """
     completion = np.full((len(clean), 0), PAD, dtype=np.int16)
     chained = (clean.role == Role.CHAIN).any(axis=1) if terse(task) else np.ones(len(clean), dtype=bool)
-    lengths: dict[int, int] = {}  # of training's elements, by the first rule
+    lengths: dict[int, int] = {}  # atoms of training's elements, by first rule
     for rows, elements, asked in problems_of(clean, task.vocabulary):
         named, executed = nearest(task.train.compositions, asked)
         if executed[0] not in lengths:
@@ -64,7 +77,7 @@ def replay_oracle(task: Task, clean: Batch) -> NDArray[np.int16]:
 
 
 def length_of(task: Task, rule: int) -> int:
-    """Atoms of training's elements that a composition which opens with this rule is asked of."""
+    """Atoms that elements have in training, in compositions that open with this rule."""
     if not terse(task):
         return task.train.length
     elements, _ = task.problems(Distribution(((rule,),), task.train.length), 1, stream(0, "length"))

@@ -1,8 +1,8 @@
-"""The typed trace: what each step of a chain does, by the rule that it names, and whether it is true.
+"""Typed trace of a chain: what each step does, by the rule that it names, and whether it is true.
 
-A completion of the open layout is read token by token, also one that breaks off or is wrong in part. A step is a rule
-and all that is written up to the next rule or marker; the answer is what follows the last marker, or the whole of a
-completion that opens with an atom and has none.
+A completion of the open layout is read token by token, even if it breaks off or is wrong in part. A step is a rule and
+all that is written up to the next rule or marker. The answer is what follows the last marker, or the whole of a
+completion that opens with an atom and has no marker.
 
 Shapes: B rows, C tokens of a completion, K steps, k rules asked for, l atoms of an element, S tokens of a state.
 """
@@ -24,8 +24,13 @@ RECALL, COMPUTE = range(len(TYPES))
 
 @dataclass(frozen=True)
 class Written:
-    """What completions say: by step `rules` (B, K), -1 where there is none, `states` (B, K, S), padded, and after how
-    many tokens it `ends` (B, K); the `answer` (B, A), padded; and whether it is `direct` (B,), from the first token on.
+    """Contents of completions.
+
+    - `rules` (B, K): the rule of each step; -1 if there is no such step
+    - `states` (B, K, S): the tokens that each step writes, padded
+    - `ends` (B, K): the tokens of the completion up to the end of each step
+    - `answer` (B, A): the answer, padded
+    - `direct` (B,): whether the completion is an answer from its first token on
     """
 
     rules: NDArray[np.intp]
@@ -37,14 +42,18 @@ class Written:
 
 @dataclass(frozen=True)
 class Trace:
-    """Of B completions, by step (B, K):
+    """Trace of B completions. By step (B, K):
 
-    kind      RECALL or COMPUTE, -1 where there is no step
-    truth     1: the state follows from the one before, as that is written, by the rule named; 0: not; -1: no step
-    ends      how many tokens the completion has up to the end of the step
-    faithful  the rule is the one that the prompt names at this place
+    - `kind`: RECALL or COMPUTE; -1 if there is no step
+    - `truth`: 1 if the state follows from the one before, as written, by the rule named; 0 if not; -1 if there is no
+      step
+    - `ends`: the tokens of the completion up to the end of the step
+    - `faithful`: whether the rule is the one that the prompt names at this place
 
-    and (B,): `answer`, it is the last state written (a direct one is that itself); `right`, it is the world's.
+    By completion (B,):
+
+    - `answer`: whether the answer is the last state written; true of a direct answer
+    - `right`: whether the answer is right by the world
     """
 
     kind: NDArray[np.int8]
@@ -56,16 +65,16 @@ class Trace:
 
 
 def read(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> Written:
-    """The steps and the answer of completions (B, C), padded on the right."""
+    """Steps and answers of completions (B, C), padded on the right."""
     B, C = completion.shape
     places = np.arange(C)
     marked = completion == ANSWER
     last = np.where(marked, places, -1).max(axis=1, initial=-1)
     direct = (last < 0) & (completion[:, :1] >= vocabulary.first_atom).any(axis=1)
-    start = np.where(last >= 0, last + 1, np.where(direct, 0, C))[:, None]  # of the answer
+    start = np.where(last >= 0, last + 1, np.where(direct, 0, C))[:, None]  # of the answer, by place
     named = (completion >= vocabulary.first_rule) & (completion < vocabulary.first_atom) & (places < start)
     step = named.cumsum(axis=1) - 1
-    since = np.maximum.accumulate(np.where(named, places, -1), axis=1)  # the last rule
+    since = np.maximum.accumulate(np.where(named, places, -1), axis=1)  # place of the last rule
     closed = np.maximum.accumulate(np.where(marked, places, -1), axis=1) > since
     inside = (since >= 0) & ~named & ~closed & (completion != PAD) & (places < start)
     rank = places - since - 1
@@ -83,14 +92,17 @@ def read(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> Written:
 
 
 def asked_for(clean: Batch, vocabulary: Vocabulary) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
-    """The elements (B, l), padded, and the rules (B, k), -1 after the last, that prompts without noise ask for."""
+    """Elements (B, l), padded, and rules (B, k), -1 after the last, of prompts without noise."""
     elements = left_justify(clean.tokens, clean.role == Role.ELEMENT)
     rules = left_justify(clean.tokens, clean.role == Role.TRANSFORMATION).astype(np.intp)
     return elements, np.where(rules == PAD, -1, rules - vocabulary.first_rule)
 
 
 def made(task: Task, rules: NDArray[np.intp], states: NDArray[np.int16]) -> NDArray[np.int16]:
-    """(B, S) what one rule each (B,) makes of padded states (B, S); padding, of a state that is no row of atoms."""
+    """(B, S) states after one rule each (B,), from padded states (B, S).
+
+    A row is padding alone if its state is not one of atoms only, or if there is no rule.
+    """
     found = np.full_like(states, PAD)
     sizes = (states != PAD).sum(axis=1)
     whole = ((states >= task.vocabulary.first_atom) | (states == PAD)).all(axis=1) & (rules >= 0)
@@ -101,21 +113,28 @@ def made(task: Task, rules: NDArray[np.intp], states: NDArray[np.int16]) -> NDAr
 
 
 def alike(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """(B,) whether rows, padded on the right to any width, are equal, and not empty."""
+    """(B,) whether rows are equal and not empty. Both are padded on the right, to any width."""
     return same(one, other) & (one != PAD).any(axis=1)
 
 
 def applied(task: Task, elements: NDArray[np.int16], rules: NDArray[np.intp]) -> NDArray[np.int16]:
-    """(B, l) what the rules (B, k) of each row, -1 after the last, make of its element."""
+    """(B, l) elements after the rules (B, k) of each row, where -1 stands after the last rule."""
     for place in range(rules.shape[1]):
         elements = np.where(rules[:, place, None] >= 0, made(task, rules[:, place], elements), elements)
     return elements
 
 
 def trace_steps(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trace:
-    """The typed trace of completions (B, C) of prompts whose problems, without noise, are those of `clean`.
+    """Typed trace of completions (B, C).
 
-    Raises ValueError for a world whose rules have no `kinds`.
+    `clean` holds the same rows, without noise on their prompts. Raises ValueError for a world whose rules have no
+    `kinds`.
+
+    >>> import alchemy as al
+    >>> task = al.compose("task=mixture").task
+    >>> rows = al.draw(task, task.train, 50, al.stream(0, "look"))
+    >>> bool(trace_steps(task, rows, rows.completion()).right.all())
+    True
     """
     if not terse(task):
         raise ValueError(

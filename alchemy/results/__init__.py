@@ -1,4 +1,4 @@
-"""What is on disk: records, models, cells and their checksums; and the table of it all."""
+"""Files on disk (records, models and measured cells, each with its checksum), and the tables made from them."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Where measured cells are kept: under a digest of all that decides them, and nothing else."""
+"""Storage of measured cells.
+
+Each cell is kept under a digest of everything that decides its numbers, and of nothing else.
+"""
 
 import logging
 from dataclasses import asdict, dataclass
@@ -18,19 +21,29 @@ NAMED = 24  # digits of a cell's key that name its files
 Settings = dict[str, Any]
 
 Values = dict[str, dict[str, tuple[float, float]]]  # part -> metric -> value and its standard error over rows
-Rows = dict[str, NDArray]  # column -> one entry a row, (B,)
+Rows = dict[str, NDArray]  # column -> one entry per row, (B,)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What was measured at one Distribution; `rows`, what each row came to, stay in their file when it is read back."""
+    """Numbers measured at one Distribution.
+
+    `values` holds a value and its standard error over rows, by part and metric. `rows` holds one entry per row in each
+    column. It is None for a cell that is read from disk, whose rows stay in their file.
+
+    >>> Cell({"full": {"exact_match": (0.75, 0.05)}}).values["full"]["exact_match"]
+    (0.75, 0.05)
+    """
 
     values: Values
     rows: Rows | None = None
 
 
 class Known(Protocol):
-    """What a study asks of the cells measured so far; a dict will do."""
+    """Interface of the store of measured cells, as a study uses it.
+
+    A dict serves for a study that does not call `under`.
+    """
 
     def __contains__(self, where: object) -> bool: ...
     def __getitem__(self, where: Distribution) -> Cell: ...
@@ -39,30 +52,35 @@ class Known(Protocol):
 
 
 class CellRecord(TypedDict):
-    """What the JSON file of a cell says, besides its checksum."""
+    """Contents of a cell's JSON file, besides the checksum."""
 
-    key: str  # digest of all that decides it; its first NAMED digits name the file
+    key: str  # digest of everything that decides the cell; its first NAMED digits name the file
     values: dict[str, dict[str, tuple[float, ...]]]
     rows: str | None  # SHA-256 of the Parquet file beside it, if there is one
 
 
 class Cells:
-    """Measured cells of one model by Distribution: the values of each in a small JSON file, its rows in a Parquet file
-    of the same name; `key` is whatever else decides them. With `force`, what was measured before is not known.
+    """Store of the measured cells of one model, by Distribution.
+
+    The values of a cell are in a small JSON file in `folder`, its rows in a Parquet file of the same name. `key` is
+    everything besides the Distribution that decides the numbers. With `force`, no cell counts as measured, so all are
+    measured again. Reading a cell raises Damaged if its files have changed; `in` is False for such a cell, with a
+    warning.
     """
 
     def __init__(self, folder: Path, key: object, force: bool = False) -> None:
         self.folder, self.key, self.force = folder, key, force
 
     def under(self, **circumstances: object) -> "Cells":
-        """The cells of this model under circumstances of a study's own, such as the rows it was fine-tuned on."""
+        """Store of this model's cells under circumstances that a study adds, such as the rows it was fine-tuned on."""
         return Cells(self.folder, [self.key, circumstances], self.force)
 
     def named(self, where: Distribution) -> str:
-        """The digest of all that decides a cell."""
+        """Digest of everything that decides the cell at `where`."""
         return digest([self.key, asdict(where)])
 
     def path(self, where: Distribution) -> Path:
+        """JSON file of the cell at `where`."""
         return self.folder / f"{self.named(where)[:NAMED]}.json"
 
     def __contains__(self, where: object) -> bool:
@@ -87,11 +105,15 @@ class Cells:
         if cell.rows:
             write_parquet(rows, cell.rows)
         content = {"key": self.named(where), "values": cell.values, "rows": sha256(rows) if cell.rows else None}
-        write_json(path, content, indent=None)  # last: it says that the cell is whole
+        write_json(path, content, indent=None)  # written last: with it, the cell is complete
 
 
 def read(path: Path) -> Settings:
-    """The record of a cell, whose name, kind and rows are what they were when it was written. Raises Damaged if not."""
+    """Record of a cell, read from its JSON file and checked.
+
+    Raises Damaged if the record has changed or is of another kind, if its key does not match the name of its file, or
+    if its rows are missing or have changed.
+    """
     try:
         record = read_json(path)
         check("the cell", record, CellRecord)
@@ -112,10 +134,10 @@ def read(path: Path) -> Settings:
 
 
 def write_parquet(path: Path, rows: Rows) -> None:
-    """Writes columns whole or not at all."""
+    """Writes columns to a Parquet file, whole or not at all. Raises OSError if it cannot be written."""
     import duckdb
 
-    lab = duckdb.default_connection()  # a new one would take as long as all the rest
+    lab = duckdb.default_connection()  # a new connection would take as long as everything else
     lab.register("rows", rows)
     try:
         with aside(path) as other:

@@ -1,4 +1,8 @@
-"""Digests of code, found from its imports: no number outlives the code that made it, nor falls with a reworded text."""
+"""Digests of code, followed through its imports.
+
+Numbers are stored under the digest of the code that made them, so a change of code measures them again. A change of
+wording, as in a docstring, leaves the digest as it was.
+"""
 
 import ast
 import hashlib
@@ -8,19 +12,21 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 LAB = ("alchemy", "tasks")
-APART = ("alchemy.results", "alchemy.errors")  # they say where things lie and what went wrong, and decide no number
+APART = ("alchemy.results", "alchemy.errors")  # paths and error messages, which decide no number
 
 
 @cache
 def code_digest(*modules: str) -> str:
-    """The SHA-256 of what these modules do, and all that they import of the lab and of their own packages, directly or
-    not. It stays the same when a docstring, a comment, the text of an error or an import line changes, or a file moves.
+    """SHA-256 of the code of these modules and of all modules that they import, directly or not.
+
+    Imports count if they are of the lab or of the modules' own packages, and not of APART. The digest stays the same
+    when a docstring, a comment, the text of an error or an import line changes, or a file moves.
     """
     return hashlib.sha256("".join(sorted(map(meaning, used_by(*modules)))).encode()).hexdigest()
 
 
 def used_by(*modules: str) -> tuple[str, ...]:
-    """These modules, and all of the lab and of their own packages that they import, directly or not."""
+    """These modules, and all modules of the lab and of their own packages that they import, directly or not."""
     own = {*LAB, *(name.partition(".")[0] for name in modules)}
     found: dict[str, None] = {}
     more = [*modules]
@@ -33,14 +39,15 @@ def used_by(*modules: str) -> tuple[str, ...]:
 
 
 def decides(module: str) -> bool:
-    """Whether numbers may hang on a module: it is a file of Python, and none of APART."""
+    """Whether a module can decide a number: it is a Python file, and not in a package of APART."""
     return not f"{module}.".startswith(tuple(f"{name}." for name in APART)) and file_of(module) is not None
 
 
 @cache
 def imports_of(module: str) -> tuple[str, ...]:
-    """Dotted names of all that a module imports of the lab and its own package, anywhere in it; some are of no module
-    but of what is in one.
+    """Dotted names of everything that a module imports of the lab and of its own package, anywhere in the file.
+
+    A name may be that of an object inside a module, not of a module.
     """
     package = module if is_package(module) else module.rpartition(".")[0]
     return tuple(
@@ -52,11 +59,13 @@ def imports_of(module: str) -> tuple[str, ...]:
 
 
 def imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
-    """The names in one line of imports; of a package of the lab that exports names of its files lazily, those files."""
+    """Dotted names that one import statement brings in. For names that a package of the lab exports lazily, these are
+    the modules that define them.
+    """
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield alias.name
-            yield from exports(alias.name).values()  # any of them may be used
+            yield from exports(alias.name).values()  # any of its names may be used
         return
     name = resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
     yield name
@@ -66,7 +75,11 @@ def imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
 
 @cache
 def exports(package: str) -> dict[str, str]:
-    """Which module each name of a package is in, as its stub says (`from .batch import Batch as Batch`)."""
+    """Module that defines each exported name of a lab package, read from its stub (`from .batch import Batch as
+    Batch`).
+
+    Empty for a package of anything else, or without a stub.
+    """
     file = file_of(package) if package.partition(".")[0] in LAB else None
     if file is None or not (stub := file.with_suffix(".pyi")).is_file():
         return {}
@@ -81,7 +94,7 @@ def exports(package: str) -> dict[str, str]:
 
 @cache
 def file_of(module: str) -> Path | None:
-    """The file of a module, which is not imported; None where there is no such module, or it is no file of Python."""
+    """File of a module, which is not imported. None if there is no such module, or it is not a Python file."""
     top, *below = module.split(".")
     try:
         spec = find_spec(top)
@@ -96,11 +109,12 @@ def file_of(module: str) -> Path | None:
 
 
 def is_package(module: str) -> bool:
+    """Whether a module is the `__init__.py` of a package."""
     return (file := file_of(module)) is not None and file.name == "__init__.py"
 
 
 def tree_of(module: str) -> ast.Module:
-    """The syntax of a module. Raises ValueError if it is no file of Python."""
+    """Syntax tree of a module. Raises ValueError if it is not a Python file."""
     if (file := file_of(module)) is None:
         raise ValueError(f"{module} is no file of Python that can be found: put it into one, in a folder on the path")
     return ast.parse(file.read_text(encoding="utf-8"))
@@ -108,13 +122,16 @@ def tree_of(module: str) -> ast.Module:
 
 @cache
 def meaning(module: str) -> str:
-    """The SHA-256 of what a module does, without comments, docstrings, imports and the texts of its errors."""
+    """SHA-256 of the code of one module, without comments, docstrings, imports and the texts of errors."""
     tree = Plain().visit(tree_of(module))
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
 class Plain(ast.NodeTransformer):
-    """Takes out of a tree what decides no number."""
+    """Removes from a syntax tree what decides no number.
+
+    That is docstrings, imports, and the texts of errors and assertions.
+    """
 
     def visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
@@ -131,9 +148,10 @@ class Plain(ast.NodeTransformer):
 
 
 def words(line: ast.AST) -> bool:
-    """Whether a line is a text alone, as docstrings are."""
+    """Whether a statement is a string alone, as a docstring is."""
     return isinstance(line, ast.Expr) and is_text(line.value)
 
 
 def is_text(node: ast.AST) -> bool:
+    """Whether a node is a string, formatted or not."""
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))

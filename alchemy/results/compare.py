@@ -1,4 +1,4 @@
-"""What moved between two sweeps: the difference of each cell that both have, with its interval."""
+"""Comparison of two sweeps: the difference of each cell that both have, with its interval."""
 
 from typing import Any
 
@@ -13,11 +13,18 @@ Moves = dict[tuple[Any, ...], tuple[float, float, float]]
 
 
 def differences(before: pd.DataFrame, after: pd.DataFrame) -> Moves:
-    """By the cells of `after` (swept settings, axis, kind, domain, level, part, metric): its mean over seeds less that
-    of `before`, and the low and high end of the 95 % interval (NaN for one seed). Cells are the same that agree in
-    every coordinate which both tables have.
+    """Difference between two tables of records, for each cell that both have.
 
-    Raises ValueError if they have no cell in common, or what only `before` sweeps leaves open which one is meant.
+    Returns, by cell of `after` (swept settings, axis, kind, domain, level, part, metric), its mean over seeds less that
+    of `before`, and the low and high end of the 95 % interval (NaN for one seed). Two cells are the same if they agree
+    in every coordinate that both tables have. Both tables have one row per record, as `load` and `from_records` return
+    them.
+
+    Raises ValueError if the tables have no cell in common, or if `before` sweeps a setting that `after` does not, so
+    that a cell has no one counterpart.
+
+    >>> for cell, (mean, low, high) in differences(old.table, new.table).items():  # doctest: +SKIP
+    ...     print(cell, mean, low, high)
     """
     shared = [name for name in apart(after) if name in apart(before)]
     keys = [*COORDINATES, "part", "metric"]
@@ -28,23 +35,23 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Moves:
         )
     old = grouped(before, [*shared, *keys])
     pairs: dict[tuple[int, int], list[Any]] = {}
-    for cell, (values, within) in grouped(after, [*apart(after), *keys]).items():
+    for cell, (values, errors) in grouped(after, [*apart(after), *keys]).items():
         named = dict(zip([*apart(after), *keys], cell, strict=True))
         place = [named[name] for name in [*shared, *keys]]
-        found = old.get(tuple(place))
-        if found is None and named["part"] == "executed" and (tie := old.get((*place[:-1], "tie"))):
-            found = [0.0] * len(tie[0]), [0.0] * len(tie[0])  # not among what was executed there
-        if found:
-            pairs.setdefault((len(values), len(found[0])), []).append((cell, values, within, *found))
+        other = old.get(tuple(place))
+        if other is None and named["part"] == "executed" and (tie := old.get((*place[:-1], "tie"))):
+            other = [0.0] * len(tie[0]), [0.0] * len(tie[0])  # no row executed this composition there
+        if other:
+            pairs.setdefault((len(values), len(other[0])), []).append((cell, values, errors, *other))
     if not pairs:
         raise ValueError("the two have no cell in common: compare runs with the same shifts and levels")
     bounded = {*after.loc[after["unit"] == "share", ["part", "metric"]].itertuples(index=False, name=None)}
     moves: Moves = {}
-    for some in pairs.values():
-        cells, *columns = zip(*some, strict=True)
-        mine, errors, its, its_errors = (np.array(column) for column in columns)
-        low, high = difference(mine, errors, its, its_errors)
-        middle = mine.mean(axis=1) - its.mean(axis=1)
+    for group in pairs.values():
+        cells, *columns = zip(*group, strict=True)
+        new, new_errors, former, former_errors = (np.array(column) for column in columns)
+        low, high = difference(new, new_errors, former, former_errors)
+        middle = new.mean(axis=1) - former.mean(axis=1)
         shares = np.array([cell[-2:] in bounded for cell in cells])
         low, high = (np.where(shares, np.clip(end, -1, 1), end) for end in (low, high))
         moves |= dict(zip(cells, zip(middle.tolist(), low.tolist(), high.tolist(), strict=True), strict=True))
@@ -52,7 +59,7 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Moves:
 
 
 def grouped(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], tuple[list[float], list[float]]]:
-    """By cell, each seed's value and standard error."""
+    """Values and standard errors of all seeds, by cell."""
     table = fill_missing_compositions(table.drop_duplicates([*keys, "seed"]), keys)
     found: dict[tuple[Any, ...], tuple[list[float], list[float]]] = {}
     columns = [table[key].tolist() for key in keys]

@@ -1,7 +1,7 @@
-"""Digests of contents and of files; and records in JSON that know their own (code.py has those of code).
+"""Digests of contents and of files, and JSON records that carry their own checksum. Digests of code are in code.py.
 
-A record is bound to what it says: `read_json` gives back what `write_json` wrote, or raises Damaged. What a record is
-*for* (a model's settings, a cell's key) stands in it too, and whoever reads it compares that.
+`read_json` returns what `write_json` wrote, or raises Damaged. What a record belongs to (the settings of a model, the
+key of a cell) is part of the record, and whoever reads it compares that.
 """
 
 import hashlib
@@ -11,39 +11,43 @@ from typing import Any
 
 from alchemy.results.files import write_aside
 
-CHECKSUM = "checksum"  # the entry of a record that holds the digest of all others
+CHECKSUM = "checksum"  # entry of a record that holds the digest of all other entries
 
 
 class Damaged(ValueError):
-    """What is stored is not what was written, or not what it is named for."""
+    """Error for a stored file that is not what was written, or not what its name says."""
 
 
 def digest(content: object, size: int = 64) -> str:
-    """`size` hex digits of the SHA-256 of `content` as JSON, whatever the order of its keys."""
+    """First `size` hex digits of the SHA-256 of `content` as JSON. The order of keys does not matter."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:size]
 
 
 def sha256(path: Path) -> str:
-    """Of a file of any size, which is not held in memory."""
+    """SHA-256 of a file in hex digits. The file may be of any size, as it is never held in memory whole."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: dict[str, Any], indent: int | None = 1) -> None:
-    """Writes a record with its checksum, whole or not at all. Raises TypeError for what JSON cannot hold."""
-    plain = json.loads(json.dumps(content))  # as it will be read
+    """Writes a record and its checksum to a JSON file, whole or not at all.
+
+    Raises TypeError for content that JSON cannot hold.
+    """
+    plain = json.loads(json.dumps(content))  # as read_json will read it
     write_aside(path, json.dumps(plain | {CHECKSUM: digest(plain)}, indent=indent) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A record as `write_json` wrote it, without its checksum. Raises Damaged if it is not, and FileNotFoundError if
-    there is none.
+    """Record that `write_json` wrote, without its checksum.
+
+    Raises FileNotFoundError if there is no file, and Damaged if its content is not what was written.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        told = content.pop(CHECKSUM)
-        if told == digest(content):
+        checksum = content.pop(CHECKSUM)
+        if checksum == digest(content):
             return content
     except FileNotFoundError:
         raise
@@ -53,13 +57,18 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def seal(path: Path, of: str) -> None:
-    """Writes beside a file, such as cells.csv, a record of its digest, and what it was made `of`: cells.json."""
+    """Writes a record beside a file, such as cells.json beside cells.csv.
+
+    It holds the file's name and SHA-256, and `of`, a digest of what the file was made from.
+    """
     write_json(path.with_suffix(".json"), {"name": path.name, "sha256": sha256(path), "of": of})
 
 
 def unsealed(path: Path, of: str) -> None:
-    """Raises Damaged if a file is not what the record beside it says, or was made of something else. Where there is no
-    record it is taken as it is, unless there is something that it should be made `of`.
+    """Checks a file against the record that `seal` wrote beside it.
+
+    Raises Damaged if the file has changed, or was made from something else than `of`. A file without a record passes if
+    `of` is empty.
     """
     try:
         record = read_json(path.with_suffix(".json"))

@@ -1,4 +1,4 @@
-"""Rows of each cell, from the Parquet files that a run's records name."""
+"""Example rows of each cell, read from the Parquet files that the run.json of each job names."""
 
 import re
 import sys
@@ -11,9 +11,9 @@ from alchemy.results.cells import read
 from alchemy.results.digests import Damaged
 from alchemy.results.runs import Results
 
-SHOWN = 3  # rows of each kind that a cell and seed show: the first ones
+SHOWN = 3  # rows shown of each kind, for each cell and seed: the first ones
 PLACE = re.compile(r"\S+ \S+ \S+ -?\d+")  # axis, kind, domain and level, as rows_of in a run.json has them
-STORED = re.compile(r"[0-9a-f]+/[0-9a-f]+\.parquet")  # the end of a path in which a cell's rows are
+STORED = re.compile(r"[0-9a-f]+/[0-9a-f]+\.parquet")  # end of the path of a file with a cell's rows
 ASKED = """
 SELECT filename, kind, prompt, gold, completion, steps, executes, untouched
 FROM read_parquet($files, filename = true, file_row_number = true, union_by_name = true)
@@ -23,8 +23,10 @@ ORDER BY filename, file_row_number
 
 
 def stored(path: str, folder: Path) -> Path | None:
-    """The file of a cell's rows that a run.json names: under the folder's own parents, or where it says; None for a
-    path that is not like those that the lab writes.
+    """File with a cell's rows, from its path in a run.json.
+
+    It is looked for under the parents of `folder`, then at the path itself. None if there is no such file, or the path
+    is not of the form that the lab writes.
     """
     end = Path(*Path(path).parts[-2:])
     if not STORED.fullmatch(end.as_posix()) or ".." in Path(path).parts:
@@ -34,7 +36,9 @@ def stored(path: str, folder: Path) -> Path | None:
 
 
 def whole(file: Path) -> bool:
-    """Whether rows are those of the cell beside them, and that is the one it is named for; told on stderr if not."""
+    """Whether the rows in a Parquet file are those of the record beside it. If the files have changed, a message on
+    stderr says so.
+    """
     try:
         return bool(read(file.with_suffix(".json"))["rows"])
     except Damaged as error:
@@ -43,11 +47,13 @@ def whole(file: Path) -> bool:
 
 
 def examples(results: Results) -> dict[tuple[Any, ...], list[list[Any]]]:
-    """By row and level, the first rows of each kind and seed: seed, kind, prompt, gold, completion, steps, the
-    composition executed, and whether noise left the prompt untouched. Files that cannot be read are told on stderr.
+    """First rows of each kind and seed, by cell (swept settings, axis, kind, domain, level).
+
+    Each row is a list: seed, kind of the completion, prompt, gold, completion, steps, the composition executed, and
+    whether noise left the prompt untouched. A file that cannot be read is left out, with a message on stderr.
     """
     intact = cache(whole)
-    places: dict[str, dict[Any, None]] = {}  # by file, the seeds and cells that it is of
+    places: dict[str, dict[Any, None]] = {}  # by file, the seeds and cells that it belongs to
     for number, run in results.good.items():
         for name, path in run.get("rows_of", {}).items():
             if not PLACE.fullmatch(name):
@@ -64,25 +70,26 @@ def examples(results: Results) -> dict[tuple[Any, ...], list[list[Any]]]:
 
 
 def rows_in(files: list[str]) -> list[tuple[Any, ...]]:
-    """The first rows of each kind in these files, each after the name of its file. One that cannot be read is told on
-    stderr and left out.
+    """First rows of each kind in these files, each after the name of its file.
+
+    A file that cannot be read is left out, with a message on stderr.
     """
     import duckdb
 
-    def asked(some: list[str]) -> list[tuple[Any, ...]]:
-        escaped = [escape(file) for file in some]  # a folder's name may be a pattern
+    def query(paths: list[str]) -> list[tuple[Any, ...]]:
+        escaped = [escape(file) for file in paths]  # else a folder's name could be read as a pattern
         return lab.execute(ASKED, {"files": escaped, "shown": SHOWN}).fetchall()
 
     with duckdb.connect(config={"threads": 1}) as lab:
         try:
-            return asked(files) if files else []
+            return query(files) if files else []
         except duckdb.Error:
-            pass  # one by one, then
+            pass  # some file cannot be read: read them one by one
         rows = []
         for file in files:
             try:
-                rows += asked([file])
+                rows += query([file])
             except duckdb.Error as error:
-                said = str(error).partition("\n")[0]
-                print(f"alchemy: {file}: the page leaves its rows out ({said})", file=sys.stderr)
+                reason = str(error).partition("\n")[0]
+                print(f"alchemy: {file}: the page leaves its rows out ({reason})", file=sys.stderr)
         return rows

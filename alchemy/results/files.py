@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside under another name, then renamed."""
+"""Files and folders that are either whole or not there: each is written under a temporary name, then renamed."""
 
 import os
 import shutil
@@ -9,7 +9,10 @@ from pathlib import Path
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """Another name to write a file under, which is then renamed: whole or, if the writing raises, not at all."""
+    """Yields a temporary name to write a file under, which is then renamed to `path`.
+
+    If the writing raises, `path` stays as it was.
+    """
     other = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield other
@@ -20,8 +23,9 @@ def aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Another folder to write files in, which is then renamed: whole or, if the writing raises, not at all. Raises
-    ValueError if there is one of that name with files in it.
+    """Yields a temporary folder to write files in, which is then renamed to `path`.
+
+    If the writing raises, the temporary folder is deleted. Raises ValueError if `path` already holds files.
     """
     if path.is_dir() and any(path.iterdir()):
         raise ValueError(f"{path} holds files already: name a new folder")
@@ -35,7 +39,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def write_aside(path: Path, content: Iterable[str] | bytes) -> None:
-    """Writes a file whole or not at all, piece by piece if it is pieces."""
+    """Writes bytes, text or pieces of either to a file, whole or not at all."""
     with aside(path) as other, other.open("wb") as file:
         pieces = [content] if isinstance(content, str | bytes) else content
         file.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)

@@ -1,4 +1,4 @@
-"""The jobs of a run or sweep, as their run.json has them, each with the records that it wrote."""
+"""Jobs of a run or sweep: what the run.json of each says, checked against the records that the job wrote."""
 
 import hashlib
 from pathlib import Path
@@ -8,25 +8,25 @@ from alchemy.data.kinds import check
 from alchemy.results.digests import Damaged, digest, read_json, sha256
 from alchemy.results.records import job_folder
 
-SWEEP = "sweep.json"  # in a sweep's folder: which it is, and how many jobs it has
+SWEEP = "sweep.json"  # file in a sweep's folder with its id and number of jobs
 
 
 class Sweep(TypedDict):
-    """What is known of a sweep before its jobs begin."""
+    """Contents of sweep.json, which are known before the jobs begin."""
 
     id: str
     jobs: int
 
 
 class Proof(TypedDict):
-    """By what a job's run.json knows its records again."""
+    """Checksum of a job's records and their number, as its run.json holds them."""
 
     sha256: str
     lines: int
 
 
 class HeldOut(TypedDict):
-    """What training lacks, as run.json has it."""
+    """What training leaves out, as run.json holds it."""
 
     atoms: tuple[str, ...]
     written: tuple[str, ...]
@@ -36,13 +36,13 @@ class HeldOut(TypedDict):
 
 
 class Study(TypedDict):
-    """The settings of a study, as run.json has them, and its own besides."""
+    """Settings of a study, as run.json holds them; each study adds settings of its own."""
 
     _target_: str
 
 
 class Finished(TypedDict):
-    """What the run.json of a job that ended well says, at least."""
+    """Entries that the run.json of a job has at least, if the job ended well."""
 
     study: dict[str, Any]
     predictions: NotRequired[tuple[dict, ...]]
@@ -68,7 +68,7 @@ class Finished(TypedDict):
 
 
 class Failed(TypedDict):
-    """What the run.json of a job that failed says, at least."""
+    """Entries that the run.json of a job has at least, if the job failed."""
 
     overrides: tuple[str, ...]
     config_dir: NotRequired[str | None]
@@ -76,7 +76,7 @@ class Failed(TypedDict):
 
 
 def intact(path: Path, proof: Proof) -> bool:
-    """Whether a file holds the records that were written into it, all of them."""
+    """Whether a file holds exactly the records that were written to it."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -85,8 +85,10 @@ def intact(path: Path, proof: Proof) -> bool:
 
 
 def jobs(folder: Path) -> dict[int, dict[str, Any]]:
-    """What each job's run.json says, by job number; a job that was ended before writing it has no status, and one
-    whose run.json or records are not what was written has failed.
+    """Contents of the run.json of each job, by job number; a single run has the number -1.
+
+    A job that was ended before it wrote its run.json has no status. A job whose run.json or records have changed counts
+    as failed.
 
     Raises ValueError if `folder` is not the folder of a run or sweep.
     """
@@ -101,8 +103,10 @@ def jobs(folder: Path) -> dict[int, dict[str, Any]]:
 
 
 def of_one_sweep(folder: Path, runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """The same, where each is the job of that number in this sweep, and none is gone; others have failed. Raises
-    ValueError if what is known of the sweep is not as it was written.
+    """The jobs `runs`, checked against the sweep.json of their folder.
+
+    A job that is missing, or that is another job or one of another sweep, counts as failed. Raises Damaged, a
+    ValueError, if sweep.json has changed.
     """
     try:
         sweep = read_json(folder / SWEEP)
@@ -121,7 +125,7 @@ def of_one_sweep(folder: Path, runs: dict[int, dict[str, Any]]) -> dict[int, dic
 
 
 def proof_of(folder: Path) -> str:
-    """A digest of the records that the finished jobs of a folder say they have; "" where there are none."""
+    """Digest of the checksums of the records of all finished jobs in a folder; "" if there are none."""
     homes = [path for path in (folder, *folder.iterdir()) if (path / "run.json").is_file()] if folder.is_dir() else []
     proofs = {}
     for home in homes:
@@ -135,7 +139,7 @@ def proof_of(folder: Path) -> str:
 
 
 def job_of(home: Path) -> dict[str, Any]:
-    """What the run.json in a job's folder says, see `jobs`."""
+    """Contents of the run.json in a job's folder, checked as `jobs` describes; empty if there is none."""
     path, records = home / "run.json", home / "records.jsonl"
     if not path.exists():
         return {}
@@ -158,12 +162,15 @@ def job_of(home: Path) -> dict[str, Any]:
 
 
 def asked_for(run: dict[str, Any]) -> dict[str, Any]:
-    """What a job was asked for with."""
+    """What a job was started with: its overrides and its folder of options."""
     return {name: run.get(name) for name in ("overrides", "config_dir")}
 
 
 def variants(runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, str]]:
-    """Per job, the swept settings that make its cells differ from another job's: all but seeds and shifts."""
+    """Swept settings that tell a job's cells from those of other jobs, by job number.
+
+    Seeds and shifts are not among them. A setting that a job does not name is "-".
+    """
     settings = {
         number: {
             key: value

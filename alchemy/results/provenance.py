@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, commit, machine, time."""
+"""Origin of a number: package versions, commit, machine and time."""
 
 import os
 import platform
@@ -14,13 +14,16 @@ HERE = Path(__file__).resolve().parent.parent.parent
 
 
 def provenance() -> dict[str, Any]:
-    """What run.json says of the code and the machine, at the time of asking (UTC)."""
+    """Entries of run.json about the code, the machine and the present time (UTC)."""
     return {"began_at": datetime.now(UTC).isoformat(timespec="seconds"), **code(), **machine()}
 
 
 @cache
 def code() -> dict[str, Any]:
-    """Versions, and the commit of a checkout: `dirty` if files differ from it, None where there is no checkout."""
+    """Package versions, and the commit of the checkout.
+
+    `dirty` says whether tracked files differ from the commit. Both are None if there is no checkout.
+    """
     commit = git("rev-parse", "HEAD") if (HERE / ".git").exists() else None
     changed = git("status", "--porcelain", "--untracked-files=no") if commit else None
     versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
@@ -28,18 +31,19 @@ def code() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
+    """Host name, processor and number of cores."""
     return {"machine": {"host": platform.node(), "processor": processor(), "cores": os.cpu_count()}}
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells."""
+    """Name of the processor, as far as the system reports it."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
 
 
 def git(*words: str) -> str | None:
-    """What git answers of this checkout, or None if it cannot."""
+    """Output of a git command in this checkout; None if the command fails."""
     try:
         done = subprocess.run(["git", "-C", HERE, *words], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603, S607
     except (OSError, subprocess.SubprocessError):

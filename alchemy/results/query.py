@@ -1,8 +1,9 @@
-"""Answers over many runs, such as `python -m alchemy query outputs/ --where "axis = 'length'"`.
+"""Search in the cells of many runs, such as `python -m alchemy query outputs/ --where "axis = 'length'"`.
 
-Every cells.csv below a folder is one table, asked by one condition as SQL (DuckDB) has it after WHERE; its columns are
-those of cells.csv, and `run`, the folder that a row is from. Swept settings are columns too: quote their names, as in
-"model.width" > 16. They are numbers if all their values are, and else texts, as in "train.mark" = 'null'.
+All cells.csv below a folder are read as one table, and a condition selects rows of it, as SQL (DuckDB) has it after
+WHERE. The columns are those of cells.csv, and `run`, the folder that a row is from. Swept settings are columns too:
+quote their names, as in "model.width" > 16. They are numbers if all their values are, and text otherwise, as in
+"train.mark" = 'null'.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 SHOWN = 40  # rows printed
 MEASURED = ("mean", "low", "high", "lowest", "highest")  # numbers; empty where there is none
 WHOLE = ("level", "seeds", "count")
-TEXTS = ("axis", "kind", "domain", "setting", "part", "metric", "run")  # whatever they look like
+TEXTS = ("axis", "kind", "domain", "setting", "part", "metric", "run")  # text even if they look like numbers
 NEEDED = ("metric", "mean")  # columns without which a file is not one of the lab's
 PLAIN = re.compile(r"-?\d+(\.\d+)?")
-MARK = b"\xef\xbb\xbf"  # what other programs put before UTF-8
-NUMBER = "\ue000"  # the column that holds the number of a row; nobody types this name
-LOCKED: dict[str, Any] = {  # what a condition can do: compute
+MARK = b"\xef\xbb\xbf"  # byte order mark that other programs put before UTF-8
+NUMBER = "\ue000"  # column with the number of a row, under a name that nobody types
+LOCKED: dict[str, Any] = {  # settings of DuckDB, so that a condition can only compute
     "threads": 1,
     "enable_external_access": "false",
     "python_enable_replacements": "false",
@@ -50,7 +51,7 @@ ENDLESS = ("range", "generate_series", "repeat", "lpad", "rpad", "list_resize", 
 
 
 def main(words: list[str]) -> int:
-    """The exit code of `query`, 0, when it is answered."""
+    """Runs the `query` command. Returns its exit code, 0."""
     parser = Parser("query", __doc__, "outputs/ --where \"axis = 'length' and mean < 0.5\" --export found.csv")
     parser.add_argument("folder", type=Path, help="where runs are, such as outputs/")
     parser.add_argument("--where", default="true", metavar="SQL", help="which rows: a condition, as SQL has it")
@@ -68,10 +69,14 @@ def main(words: list[str]) -> int:
 
 
 def select(folder: Path, where: str) -> pd.DataFrame:
-    """The rows of all cells.csv below `folder` for which the SQL condition `where` holds, in their order, every label
-    as it stands there.
+    """Rows of all cells.csv below `folder` for which an SQL condition holds.
 
-    Raises ValueError if there are none to ask, or `where` is no condition, or cannot be answered.
+    `where` is what follows WHERE in SQL. Rows stay in their order, and labels are as in cells.csv; the column `run`
+    says which folder a row is from.
+
+    Raises ValueError if there is no cells.csv, or if `where` is not a condition or cannot be answered.
+
+    >>> select(Path("outputs"), "axis = 'length' and mean < 0.5")  # doctest: +SKIP
     """
     import pandas as pd
 
@@ -93,7 +98,10 @@ def select(folder: Path, where: str) -> pd.DataFrame:
 
 
 def read(file: Path) -> pd.DataFrame:
-    """One cells.csv: what was measured as numbers, all else as text. Raises ValueError, naming it, if it is none."""
+    """One cells.csv as a table: measured columns as numbers, all others as text.
+
+    Raises ValueError, with the file's name, if it is not a table of cells.
+    """
     import pandas as pd
 
     if not file.is_file():
@@ -116,14 +124,14 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def check_table(raw: bytes) -> list[str]:
-    """The names of the columns. Raises ValueError for what pandas would read as something that it is not."""
+    """Names of the columns of a cells.csv. Raises ValueError for content that pandas would accept but read wrongly."""
     if not raw.strip():
         raise ValueError("it is empty")
     if b"\0" in raw:
         raise ValueError("it holds zeros, so it is no text in UTF-8")
     if raw[-1:] not in (b"\n", b"\r"):
         raise ValueError("its last line is cut")
-    parts = raw.split(b'"')  # every second one stands between quotation marks
+    parts = raw.split(b'"')  # every second part stands between quotation marks
     if len(parts) % 2 == 0:
         raise ValueError("a quotation mark is not closed")
     plain = b"".join(parts[::2])
@@ -139,7 +147,10 @@ def check_table(raw: bytes) -> list[str]:
 
 
 def check_rows(plain: bytes) -> None:
-    """Raises ValueError if a row, without what is quoted, has fewer or more values than the first. Slow."""
+    """Raises ValueError if a row has more or fewer values than the first. `plain` is the file without its quoted parts.
+
+    It is slow, so it is called only where something looks wrong.
+    """
     commas = [line.count(b",") for line in plain.splitlines() if line]
     for number, count in enumerate(commas, 1):
         if count != commas[0]:
@@ -147,8 +158,10 @@ def check_rows(plain: bytes) -> None:
 
 
 def typed(name: str, column: pd.Series) -> tuple[Any, Any]:
-    """A column as it is asked and as it is shown. What a study or a sweep called its own is a number if every value is
-    written as a plain one; whole and other numbers together are shown as they were written.
+    """A column in two forms: as conditions see it, and as it is shown.
+
+    A column that a study or a sweep added holds numbers if every value is written as a plain number. If whole numbers
+    and others are mixed, they are shown as they were written.
     """
     import pandas as pd
 
@@ -171,14 +184,17 @@ def typed(name: str, column: pd.Series) -> tuple[Any, Any]:
 
 
 def reads_back(label: str) -> bool:
-    """Whether a text is a number in plain decimals, and is what that number is written as."""
+    """Whether a text is a plain decimal number, and is exactly how Python writes that number."""
     if not PLAIN.fullmatch(label) or len(label) > 20:
         return False
     return repr(float(label)) == label if "." in label else str(int(label)) == label and abs(int(label)) < 1 << 53
 
 
 def holding(table: pd.DataFrame, where: str) -> NDArray[np.int64]:
-    """The numbers of the rows for which the condition holds. Raises ValueError if it cannot be asked or answered."""
+    """Numbers of the rows for which the condition holds, ascending.
+
+    Raises ValueError if the condition is refused or cannot be answered.
+    """
     import duckdb
     import pandas as pd
 
@@ -206,10 +222,10 @@ def holding(table: pd.DataFrame, where: str) -> NDArray[np.int64]:
 
 
 def refusal(lab: Any, where: str) -> str:
-    """Why this text is not one condition over the cells alone, or nothing if it is. Nothing of it is executed.
+    """Reason why a text is not one condition over the cells alone; empty if it is. Nothing of it is executed.
 
-    Standing in parentheses and standing in brackets, only a whole expression is read alike: one that closes our
-    parenthesis does not close our bracket.
+    The text is parsed once within parentheses and once within brackets. Only a whole expression is read alike in both:
+    a text that closes our parenthesis does not close our bracket.
     """
     try:
         where.encode()
@@ -233,7 +249,7 @@ def refusal(lab: Any, where: str) -> str:
 
 
 def strange(node: dict[str, Any]) -> str:
-    """What a part of a condition does that is no question to the cells, or nothing."""
+    """Reason why one part of a parsed condition asks for more than the cells; empty if it does not."""
     kind = str(node.get("type"))
     if "from_table" in node and kind != "SELECT_NODE":
         return "it selects in an unusual way"
@@ -249,12 +265,12 @@ def strange(node: dict[str, Any]) -> str:
 
 
 def tree(lab: Any, statement: str) -> dict[str, Any]:
-    """What DuckDB reads in a statement, as it tells it."""
+    """Syntax tree of a statement, as DuckDB parses it."""
     return json.loads(lab.execute("SELECT json_serialize_sql(?)", [statement]).fetchall()[0][0])
 
 
 def inside(content: Any) -> Iterator[dict[str, Any]]:
-    """Every object in what was read from JSON."""
+    """Yields every object in parsed JSON."""
     waiting = [content]
     while waiting:
         node = waiting.pop()
@@ -266,7 +282,9 @@ def inside(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def check_export(path: Path, folder: Path) -> None:
-    """Raises ValueError if rows cannot be written to a file of this name, or would be asked like a run's own."""
+    """Raises ValueError if rows cannot be written to `path`, or if a later query would read that file as cells of a
+    run.
+    """
     if path.suffix not in (".csv", ".parquet"):
         raise ValueError(f"--export {path} must end in .parquet or .csv")
     if not path.parent.is_dir():
@@ -278,7 +296,7 @@ def check_export(path: Path, folder: Path) -> None:
 
 
 def export(found: pd.DataFrame, path: Path) -> None:
-    """Writes rows to a file, whole or not at all."""
+    """Writes rows to a CSV or Parquet file, whole or not at all. Raises OSError or ValueError if that fails."""
     import duckdb
 
     try:

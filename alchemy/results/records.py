@@ -1,4 +1,4 @@
-"""Records: one measured number with its unit and coordinates, one JSON line each."""
+"""Records: each is one measured number with its unit and coordinates, and is stored as one line of JSON."""
 
 import hashlib
 import json
@@ -16,8 +16,14 @@ UNITS = ("share", "bits", "nats", "tokens", "count", "ratio")  # a share lies fr
 
 @dataclass(frozen=True)
 class Record:
-    """`value` of `metric` in its `unit`, one of UNITS, measured on `count` problems with a standard `error`, at the
-    coordinates `at`.
+    """One measured number: the `value` of a `metric` in its `unit`, one of UNITS.
+
+    It was measured on `count` problems and has the standard error `error`. `at` holds its coordinates: seed, axis,
+    kind, domain, level, setting and part, and those that a study adds.
+
+    >>> at = {"seed": 0, "axis": "task", "kind": "-", "domain": "-", "level": 1, "setting": "F2F2", "part": "answer"}
+    >>> Record("exact_match", 0.75, 0.05, count=80, at=at, unit="share").value
+    0.75
     """
 
     metric: str
@@ -29,7 +35,7 @@ class Record:
 
 
 def write(path: Path, records: Iterable[Record]) -> dict[str, Any]:
-    """Writes records, one a line; returns what they are known by: their `sha256`, and the number of `lines`."""
+    """Writes records to a file, one a line. Returns their checksum (`sha256`) and their number (`lines`)."""
     lines = [json.dumps(asdict(record)) + "\n" for record in records]
     content = "".join(lines).encode()
     write_aside(path, content)
@@ -37,7 +43,10 @@ def write(path: Path, records: Iterable[Record]) -> dict[str, Any]:
 
 
 def looked_at(record: dict[str, Any]) -> dict[str, Any]:
-    """What a record says besides its place. Raises ValueError, KeyError or TypeError if it is of another kind."""
+    """Contents of a record that was read from JSON, checked and without its coordinates.
+
+    Raises ValueError, KeyError or TypeError if it is not a record.
+    """
     at, value, error, count = record["at"], record["value"], record["error"], record["count"]
     texts = (record["metric"], *(at[name] for name in ("axis", "kind", "domain", "setting", "part")))
     unit = record["unit"]
@@ -57,5 +66,5 @@ def looked_at(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def job_folder(folder: Path, number: int) -> Path:
-    """Where job `number` of a sweep wrote; a single run has its files in the folder itself (number -1)."""
+    """Folder of job `number` of a sweep. A single run, whose number is -1, has its files in `folder` itself."""
     return folder if number < 0 else folder / str(number)

@@ -1,4 +1,4 @@
-"""What a run or sweep came to: its jobs, and its cells in one table."""
+"""Results of a run or sweep: its jobs, and its cells in one table."""
 
 import shlex
 from dataclasses import dataclass
@@ -13,13 +13,16 @@ from alchemy.errors import shortened
 from alchemy.results.jobs import jobs, variants
 from alchemy.results.table import apart, load, summarise
 
-NAMED = 60  # letters at most of compositions that a caption names one by one
+NAMED = 60  # letters, at most, of compositions that a caption names one by one
 
 
 @dataclass(frozen=True)
 class Results:
-    """A folder's jobs by number: `good` and `failed`, each as its run.json has it; `swept`, per job, the settings that
-    make its cells differ from another's; and the `table` of all records of the good ones, a row each.
+    """Results of one run or sweep.
+
+    - `good`, `failed`: the run.json of each job, by job number
+    - `swept`: for each job, the settings that tell its cells from those of other jobs
+    - `table`: all records of the good jobs, one row each
     """
 
     folder: Path
@@ -30,54 +33,57 @@ class Results:
 
     @property
     def apart(self) -> list[str]:
-        """The columns that keep cells apart besides shift, part and metric."""
+        """Columns that tell cells apart, besides shift, part and metric."""
         return apart(self.table)
 
     @property
     def study(self) -> str:
-        """The module of the study that all jobs ran, as their settings name it; "" if they ran several."""
+        """Module of the study that all jobs ran, as their settings name it; "" if they ran several."""
         named = {run["study"]["_target_"].rpartition(".")[0] for run in self.good.values()}
         return named.pop() if len(named) == 1 else ""
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """One row a cell, over seeds (see alchemy.results.records.summarise)."""
+        """One row per cell, with its mean and interval over seeds (see alchemy.results.summarise)."""
         return summarise(self.table)
 
     @property
     def lacking(self) -> pd.DataFrame:
-        """The cells, without a mean, that only failed jobs would have."""
+        """Cells that only failed jobs would have; their mean is NaN."""
         return holes(self.cells, [self.swept[number] for number in self.failed if number in self.swept])
 
     @property
     def caption(self) -> list[str]:
+        """Lines that describe the setting of the runs, for the caption of a picture."""
         return caption_of(list(self.good.values()))
 
     def failures(self) -> list[str]:
-        """Per failed job, what befell it and, if it can be had again, the command for it alone."""
-        said = []
+        """Error of each failed job and, if that job can be run again alone, the command for it."""
+        lines = []
         for number, run in self.failed.items():
             words = f" ({shortened(' '.join(run['overrides']), 90)})" if run.get("overrides") else ""
             name = f"job {number}{words}: " if number >= 0 else ""
-            said.append(f"{name}{run.get('error', 'did not finish: start the same command again')}")
+            lines.append(f"{name}{run.get('error', 'did not finish: start the same command again')}")
             if number >= 0 and run.get("began"):
-                said[-1] += f"\n  that job alone: {command(run)}"
-        return said
+                lines[-1] += f"\n  that job alone: {command(run)}"
+        return lines
 
 
 def command(run: dict[str, Any]) -> str:
-    """The command for a job of a sweep alone."""
+    """Command that runs one job of a sweep alone."""
     words = ["--config-dir", run["config_dir"]] if run.get("config_dir") else []
     words += run["overrides"]
-    if any(word.startswith("experiment=") for word in words):  # which may sweep of itself
+    if any(word.startswith("experiment=") for word in words):  # an experiment may sweep by itself
         words.append("hydra.mode=RUN")
     return f"python -m alchemy {shlex.join(words)}"
 
 
 def read_results(folder: str | Path) -> Results:
-    """The results of a finished run or sweep: `table` has a row a record, `cells` a row a cell with its interval.
+    """Results of a finished run or sweep.
 
-    `folder` is the run's, such as outputs/mirage/TIME. Raises ValueError if it is none, or a file in it cannot be read.
+    `folder` is that of the run, such as outputs/mirage/TIME. In the results, `table` has a row per record, and `cells`
+    a row per cell with its interval. Raises ValueError if `folder` is not that of a run or sweep, or if a file in it
+    cannot be read.
 
     >>> read_results("outputs/mirage/2026-01-01_00-00-00-000000").cells  # doctest: +SKIP
     """
@@ -90,7 +96,7 @@ def read_results(folder: str | Path) -> Results:
 
 
 def holes(cells: pd.DataFrame, lacking: list[dict[str, str]]) -> pd.DataFrame:
-    """The cells, without a mean, that failed jobs lack whose swept settings no finished job has."""
+    """Cells of failed jobs whose swept settings no finished job has; their mean is NaN."""
     keys = list(lacking[0]) if lacking else []
     if not keys:
         return cells[:0]
@@ -109,7 +115,7 @@ LEGEND = (
 
 
 def caption_of(runs: list[dict[str, Any]]) -> list[str]:
-    """What a reader must know of the setting, line by line."""
+    """Lines that describe the setting of these runs, for the caption of a picture."""
 
     def span(name: str) -> str:
         return span_of([run[name] for run in runs])
@@ -134,13 +140,17 @@ def caption_of(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def span_of(values: list[int]) -> str:
-    """The lowest to the highest of some numbers, in words."""
+    """Lowest to highest of these numbers, in words; the number alone if they are all equal.
+
+    >>> span_of([1000, 3])
+    '3 to 1,000'
+    """
     low, high = min(values), max(values)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def kept_out(held_out: dict[str, Any]) -> str:
-    """What training lacks, in words."""
+    """Description of what training leaves out."""
     kept = []
     if held_out["atoms"]:
         written = f" as inputs (rules write {', '.join(held_out['written'])})" if held_out["written"] else " altogether"

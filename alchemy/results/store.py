@@ -1,4 +1,7 @@
-"""Where trained models are kept: under a fingerprint of all that made them, and nothing else."""
+"""Storage of trained models.
+
+Each model is kept under a fingerprint of everything that decides its weights, and of nothing else.
+"""
 
 import hashlib
 import shutil
@@ -14,11 +17,11 @@ from alchemy.results.files import write_aside
 
 Settings = dict[str, Any]
 
-PAUSE = 30.0  # seconds between two times that a training is saved
+PAUSE = 30.0  # seconds, at least, between two saves of a training
 
 
 class ModelRecord(TypedDict):
-    """What model.json says of a stored model, besides its checksum."""
+    """Contents of model.json, which describes a stored model, besides the checksum."""
 
     fingerprint: str
     settings: dict
@@ -27,34 +30,36 @@ class ModelRecord(TypedDict):
     parameters: int
     rows: int  # seen in training
     exact_match: float | None  # on held-out problems, at the end
-    checks: tuple[dict[str, float | None], ...]  # of the training, as alchemy.training.fit.Progress has them
+    checks: tuple[dict[str, float | None], ...]  # during training, see alchemy.training.fit.Progress
 
 
 class TrainingRecord(TypedDict):
-    """What training.json says of an unfinished training that was saved, besides its checksum."""
+    """Contents of training.json, which describes the saved state of an unfinished training, besides the checksum."""
 
-    name: str  # of the folder that it lies in
+    name: str  # of the folder of this file
     sha256: str  # of training.safetensors
     snapshots: dict[str, str]
     checks: tuple[dict[str, float | None], ...]
 
 
 def fingerprint(settings: Settings) -> str:
-    """16 hex digits of everything that decides a model's weights: task, model, recipe, seed, code, device, precision,
-    threads, tokens. A class counts by its name and its code, wherever it stands.
+    """Fingerprint of a model: 16 hex digits of a digest of everything that decides its weights.
+
+    `settings` hold task, model, recipe, seed, code, device, precision, threads and tokens. A class counts by its name
+    and its code, whichever module it is in.
     """
     return digest(by_name(settings), 16)
 
 
 def weights_digest(model: Any) -> str:
-    """The SHA-256 of a model's weights, as model.json has that of the weights beside it."""
+    """SHA-256 of a model's weights, computed as that in its model.json is."""
     from safetensors.torch import save
 
     return hashlib.sha256(save(model.state_dict())).hexdigest()
 
 
 def by_name(settings: Any) -> Any:
-    """The same settings, where each `_target_` is the last of its dotted names."""
+    """The same settings, with each `_target_` cut to the last part of its dotted name."""
     if isinstance(settings, dict):
         named = {key: by_name(value) for key, value in settings.items()}
         if isinstance(target := named.get("_target_"), str):
@@ -65,9 +70,10 @@ def by_name(settings: Any) -> Any:
 
 @dataclass
 class Partial:
-    """A model in training: what it needs to go on, and its snapshots, in a folder that becomes the model's own.
+    """A model in training: the state that it resumes from, and its snapshots, in a folder that becomes the finished
+    model's.
 
-    What is saved within PAUSE seconds of the last time is not written.
+    `save` writes nothing if less than PAUSE seconds have passed since the last time, or since the start.
     """
 
     folder: Path
@@ -75,6 +81,7 @@ class Partial:
     kept: dict[str, str] = field(default_factory=dict)  # name and SHA-256 of each snapshot
 
     def resume(self) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+        """Saved state of the training and its checks so far; None if nothing valid is saved."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -83,7 +90,7 @@ class Partial:
             facts = read_json(self.folder / "training.json")
             check("training.json", facts, TrainingRecord)
             if (facts["name"], facts["sha256"]) != (self.folder.name, hashlib.sha256(content).hexdigest()):
-                return None  # stopped between the two files, or another model's
+                return None  # it was stopped between writing the two files, or is another model's
             [*map(rows_of, facts["snapshots"])]  # raises for what is no name of a snapshot
             state = load(content)
         except (OSError, ValueError, SafetensorError):
@@ -92,11 +99,12 @@ class Partial:
         return state, facts["checks"]
 
     def clear(self) -> None:
-        """Takes away all that lies there."""
+        """Deletes everything that is saved."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.kept = {}
 
     def save(self, state: dict[str, Any], checks: list[dict[str, Any]]) -> None:
+        """Saves the state of the training and its checks so far, at most once in PAUSE seconds."""
         from safetensors.torch import save
 
         if monotonic() - self.last < PAUSE:
@@ -109,6 +117,7 @@ class Partial:
         write_json(self.folder / "training.json", facts | {"snapshots": self.kept, "checks": checks}, indent=None)
 
     def snapshot(self, rows: int, weights: dict[str, Any]) -> None:
+        """Keeps weights as a snapshot, under the number of rows seen."""
         from safetensors.torch import save
 
         (self.folder / "snapshots").mkdir(parents=True, exist_ok=True)
@@ -117,7 +126,7 @@ class Partial:
         self.kept[name] = hashlib.sha256(content).hexdigest()
 
     def close(self, home: Path, model: Any, settings: Settings, facts: Settings) -> None:
-        """Makes the folder the home of the finished model, whole or not at all."""
+        """Writes the finished model and renames the folder to `home`, whole or not at all."""
         from safetensors.torch import save
 
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -135,18 +144,23 @@ class Partial:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model as a study gets it: itself, and where it is kept."""
+    """A trained model as a study receives it: the `model`, and the folder `home` that it is kept in.
+
+    >>> import alchemy as al  # doctest: +SKIP
+    >>> trained = al.train(al.compose("train.snapshots=8"))  # doctest: +SKIP
+    >>> early = trained.at(min(trained.snapshots().values()))  # doctest: +SKIP
+    """
 
     model: Any
     home: Path
 
     def snapshots(self) -> dict[int, Path]:
-        """Files of the weights kept during training, by rows seen."""
+        """Files of the weights kept during training, by rows seen, in ascending order."""
         names = read(self.home)["snapshots"]
         return {rows: self.home / "snapshots" / f"{rows}.safetensors" for rows in sorted(map(rows_of, names))}
 
     def at(self, snapshot: Path) -> Any:
-        """A copy of the model with the weights of a snapshot. Raises Damaged if they are not what was written."""
+        """Copy of the model with the weights of a snapshot. Raises Damaged if the file is gone or has changed."""
         from safetensors.torch import load
 
         try:
@@ -161,7 +175,7 @@ class Trained:
 
 
 def rows_of(name: str) -> int:
-    """The rows seen by a snapshot of this name. Raises Damaged for another name."""
+    """Number of rows seen that the file name of a snapshot states. Raises Damaged for any other name."""
     number, _, ending = name.partition(".")
     if not number.isdigit() or ending != "safetensors":
         raise Damaged(f"{name} is no name of a snapshot")
@@ -169,8 +183,10 @@ def rows_of(name: str) -> int:
 
 
 def read(folder: Path) -> Settings:
-    """The record of the model in a folder: whole, of the kind that it must be, and of the settings that it is named
-    for. Nothing that it names is imported. Raises Damaged if it is not so.
+    """Checked record of the model in a folder.
+
+    Raises Damaged if model.json is missing, has changed or is of another kind, or if its settings are not those of its
+    fingerprint. Nothing that the record names is imported.
     """
     path = folder / "model.json"
     try:
@@ -186,7 +202,10 @@ def read(folder: Path) -> Settings:
 
 
 def load(folder: Path, model: Any, settings: Settings) -> Settings:
-    """Reads stored weights into `model`; returns the record beside them. Raises Damaged if the two do not agree."""
+    """Reads stored weights into `model`. Returns the record beside them.
+
+    Raises Damaged if weights, record and `settings` do not agree.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load
 

@@ -1,4 +1,4 @@
-"""The tidy table of all records of a run or sweep, and its cells: means over seeds with their intervals."""
+"""Table of all records of a run or sweep, and the table of its cells: means over seeds with their intervals."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import numpy as np
 
 from alchemy.results.records import COORDINATES, Record, job_folder, looked_at
 
-if TYPE_CHECKING:  # a second of import that a training process need not spend
+if TYPE_CHECKING:  # its import takes a second, which a training process need not spend
     import pandas as pd
 
 CELL = [*COORDINATES, "setting", "part", "metric", "unit"]
-MEASURED = ["job", "seed", "value", "error", "count"]  # what a row of the table says of a cell
+MEASURED = ["job", "seed", "value", "error", "count"]  # columns with numbers of a cell; all others are coordinates
 
 
 def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
-    """One row a record of every job in a run's or sweep's folder; `swept` gives each job's coordinates to add.
+    """Table with one row per record, of every job in the folder of a run or sweep.
 
-    Raises ValueError for a file that holds something else, naming file and line.
+    `swept` holds, by job number, settings that are added as columns. Raises ValueError, with file and line, for a line
+    that is not a record.
     """
     rows: list[dict[str, Any]] = []
     for number, coordinates in sorted(swept.items()):
@@ -37,12 +38,19 @@ def load(folder: Path, swept: dict[int, dict[str, str]]) -> pd.DataFrame:
 
 
 def from_records(records: Iterable[Record], job: int = -1) -> pd.DataFrame:
-    """One row a record, as `load` reads them from a folder: of one job, that of a notebook."""
+    """Table with one row per record, in the form that `load` returns, for records that are not on disk.
+
+    All rows get the number `job`; -1 is that of a single run.
+
+    >>> at = {"seed": 0, "axis": "task", "kind": "-", "domain": "-", "level": 1, "setting": "F2F2", "part": "answer"}
+    >>> from_records([Record("exact_match", 0.75, 0.05, 80, at, "share")])["value"].tolist()
+    [0.75]
+    """
     return tabled([{"job": job, **record.at} | looked_at(asdict(record)) for record in records])
 
 
 def tabled(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The rows as a table; a coordinate that a row lacks, since only some studies have it, is "-"."""
+    """Table of these rows. A coordinate that a row lacks, since only some studies have it, is "-"."""
     import pandas as pd
 
     table = pd.DataFrame(rows)
@@ -53,18 +61,29 @@ def tabled(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def apart(table: pd.DataFrame) -> list[str]:
-    """The columns that keep cells apart besides shift, part and metric: what was swept, and a study's coordinates."""
+    """Columns that tell cells apart, besides shift, part and metric.
+
+    They are the swept settings, and coordinates that a study adds.
+    """
     return [name for name in table.columns if name not in (*CELL, *MEASURED)]
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell: the mean over seeds, its 95 % interval (see alchemy.stats.intervals; within the metric's range),
-    the lowest and highest seed, the number of seeds, and of problems in all. One seed has no interval.
+    """Table with one row per cell, from a table with one row per record.
+
+    A cell has the mean over seeds, the 95 % interval `low` to `high` (see alchemy.stats.intervals; within 0 to 1 for a
+    share), the lowest and the highest seed, the number of seeds, and `count`, the number of problems of all seeds
+    together. With one seed, the interval is NaN.
+
+    >>> at = {"axis": "task", "kind": "-", "domain": "-", "level": 1, "setting": "F2F2", "part": "answer"}
+    >>> records = [Record("exact_match", seed / 4, 0.05, 80, {"seed": seed, **at}, "share") for seed in (1, 3)]
+    >>> summarise(from_records(records))[["mean", "lowest", "highest", "seeds", "count"]].values.tolist()
+    [[0.5, 0.25, 0.75, 2.0, 160.0]]
     """
     from alchemy.stats.intervals import interval
 
     keys = [*apart(table), *COORDINATES, "part", "metric", "unit"]
-    table = table[table["value"].notna()]  # what is no number was not measured
+    table = table[table["value"].notna()]  # NaN was not measured
     table = table.drop_duplicates([*keys, "seed"])  # swept shifts overlap; a seed counts once
     table = fill_missing_compositions(table, keys)
     grouped = table.groupby(keys, sort=False, dropna=False)
@@ -73,13 +92,13 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     cells[["low", "high"]] = np.nan
     number, place = grouped.ngroup().to_numpy(), grouped.cumcount().to_numpy()
     for seeds in cells["seeds"].unique():
-        some = (cells["seeds"] == seeds).to_numpy()
-        rows = some[number]
-        where = np.cumsum(some)[number[rows]] - 1, place[rows]
-        means, errors = np.zeros((2, some.sum(), seeds))
+        chosen = (cells["seeds"] == seeds).to_numpy()
+        rows = chosen[number]
+        where = np.cumsum(chosen)[number[rows]] - 1, place[rows]
+        means, errors = np.zeros((2, chosen.sum(), seeds))
         means[where], errors[where] = table["value"].to_numpy()[rows], table["error"].to_numpy()[rows]
         low, high = interval(means, errors)
-        cells.loc[some, "low"], cells.loc[some, "high"] = low, high
+        cells.loc[chosen, "low"], cells.loc[chosen, "high"] = low, high
     shares = cells["unit"] == "share"
     cells.loc[shares, ["low", "high"]] = cells.loc[shares, ["low", "high"]].clip(0, 1)
     settings = grouped["setting"].agg(["first", "nunique"]).to_numpy()
@@ -89,7 +108,10 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fill_missing_compositions(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Every seed of a cell with the same compositions as executed: one that is not among its commonest counts as 0."""
+    """Table in which all seeds of a cell list the same executed compositions.
+
+    A composition that is not among the commonest of a seed counts as 0 there.
+    """
     import pandas as pd
 
     named = table[table["part"] == "executed"]

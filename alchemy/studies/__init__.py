@@ -1,4 +1,4 @@
-"""Studies: one question a file, one function `run` each."""
+"""Studies: each file answers one question, with a function `run` that yields records."""
 
 import lazy_loader as lazy
 

@@ -1,6 +1,6 @@
-"""Degradation: how right a model's chains and answers are at every level of every shift.
+"""Degradation study: how right a model's chains and answers are at every level of every shift.
 
-Source: arXiv:2508.01191; the heatmap of where chain of thought breaks is drawn from these records.
+The heatmap of where chain of thought breaks is drawn from its records. Source: arXiv:2508.01191.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,15 @@ from alchemy.training.fit import Recipe
 
 
 def check(task: Task, training: Recipe | None, *, temperature: float, **_: object) -> None:  # noqa: ARG001
-    """Raises ValueError for settings that nothing can be measured with."""
+    """Raises ValueError for a temperature that cannot be sampled at."""
     if not 0 <= temperature < inf:
         raise ValueError(f"study.temperature={temperature} must be 0 (greedy) or more, such as 1.0")
 
 
 def run(bench: Bench, *, count: int, temperature: float) -> Iterator[Record]:
-    """Records per shift and level, each over `count` held-out problems; completions are greedy at `temperature` 0."""
+    """Records of every level of every shift, each over `count` held-out problems. Completions are greedy at
+    `temperature` 0.
+    """
     places = bench.levels()
     for done, place in enumerate(places, 1):
         found = partial(measure, bench.task, bench.model, place.where, count, bench.seed, temperature)

@@ -1,4 +1,4 @@
-"""Recovery: how many rows of a shifted distribution fine-tuning needs until the model is right there as well.
+"""Recovery study: how many rows of a shifted distribution fine-tuning needs until the model is right there as well.
 
 Source: arXiv:2508.01191, section 5.1 (the share lambda of all data) and 5.2 (the share x of unseen elements).
 """
@@ -23,7 +23,7 @@ from alchemy.results.cells import Cell
 from alchemy.results.records import Record
 from alchemy.training.fit import Recipe, fit_model, next_token
 
-NEEDS_TRAINING = True  # it goes on with it
+NEEDS_TRAINING = True  # it continues the training
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def check(
     shares: Sequence[float],
     **_: object,
 ) -> None:
-    """Raises ValueError for amounts that nothing can be fine-tuned on."""
+    """Raises ValueError for numbers of rows, or shares, that the model cannot be fine-tuned on."""
     if bool(rows) == bool(shares):
         raise ValueError("study=recovery needs study.rows or study.shares, and not both: empty one of them, []")
     if wrong := [number for number in rows if number < 0]:
@@ -48,10 +48,12 @@ def check(
 def run(
     bench: Bench, *, count: int, rows: tuple[int, ...], shares: tuple[float, ...], recipe: Recipe
 ) -> Iterator[Record]:
-    """Records per shift, level and number of `rows` fine-tuned on (or share of all problems there), on held-out ones.
+    """Records of every level of every shift, after fine-tuning on each number of `rows`, or on each of `shares`.
 
-    The rows are different ones of the training side, the first of one order for each seed, so more rows contain
-    fewer. Fine-tuning starts from a copy of the model each time, by `recipe`.
+    A share is one of all problems at that level. Records are over `count` held-out problems of the same level. The rows
+    are different ones of the training side, the first of one order for each seed, so a larger number contains the
+    smaller ones. Each fine-tuning starts from a copy of the model, by `recipe`. An amount that the level has too few
+    rows for is left out, with a warning.
     """
     parts = [(place, amount) for place in bench.levels() for amount in (rows or shares)]
     for done, (place, amount) in enumerate(parts, 1):
@@ -68,11 +70,14 @@ def run(
 
 
 class TooFew(ValueError):
-    """A Distribution has fewer different rows than are asked for: so many."""
+    """Error for a Distribution with fewer different rows than are needed; its text is the number that it has."""
 
 
 def taught(bench: Bench, place: Level, number: int, recipe: Recipe, count: int) -> Cell:
-    """What a copy of the model, fine-tuned on so many rows of a place, scores there. Raises TooFew."""
+    """Cell at `place`, measured on a copy of the model that was fine-tuned on `number` rows of that place.
+
+    Raises TooFew if there are not so many different rows.
+    """
     model = bench.model
     if number:
         lesson = different(bench.task, place.where, number, bench.seed)
@@ -83,7 +88,7 @@ def taught(bench: Bench, place: Level, number: int, recipe: Recipe, count: int) 
 
 
 def tuned(task: Task, model: Transformer, where: Distribution, lesson: Batch, recipe: Recipe, seed: int) -> Transformer:
-    """A copy of `model`, fine-tuned on the rows of `lesson`, which are from `where`."""
+    """Copy of `model`, fine-tuned on the rows `lesson`, which are from `where`."""
     model = deepcopy(model)
     order = stream(seed, "order")
     held_out = draw(task, where, recipe.check_problems, stream(seed, "valid"), "valid")
@@ -101,7 +106,7 @@ def tuned(task: Task, model: Transformer, where: Distribution, lesson: Batch, re
 
 
 def different(task: Task, where: Distribution, number: int, seed: int) -> Batch:
-    """`number` rows of `where` from the training side, no two alike; all there are, if there are fewer."""
+    """Different rows of `where` from the training side: `number` of them, or all that were found if there are fewer."""
     rng = stream(seed, "fine-tuning")
     found = draw(task, where, number, rng, "train")
     for _ in range(20):
@@ -113,6 +118,6 @@ def different(task: Task, where: Distribution, number: int, seed: int) -> Batch:
 
 
 def first_of_each(rows: Batch) -> Batch:
-    """The rows in their order, without those that stood before."""
+    """Rows in their order, without those that are the same as one before."""
     _, first = np.unique(rows.tokens, axis=0, return_index=True)
     return rows[np.sort(first)]

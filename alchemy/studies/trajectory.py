@@ -1,6 +1,6 @@
-"""Trajectory: what a model has learnt after so many rows, at every level of every shift.
+"""Trajectory study: how right a model is after so many training rows, at every level of every shift.
 
-It measures the snapshots that training kept (train.snapshots), as the degradation study measures the model at its end.
+It measures the snapshots that training kept (train.snapshots) as the degradation study measures the trained model.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from alchemy.measures.cell import measure
 from alchemy.results.records import Record
 from alchemy.training.fit import Recipe
 
-NEEDS_TRAINING = True  # it looks back at it
+NEEDS_TRAINING = True  # it measures snapshots of the training
 
 
 def check(task: Task, training: Recipe | None, **_: object) -> None:  # noqa: ARG001
@@ -22,7 +22,9 @@ def check(task: Task, training: Recipe | None, **_: object) -> None:  # noqa: AR
 
 
 def run(bench: Bench, *, count: int) -> Iterator[Record]:
-    """Records per snapshot, shift and level, with the coordinate `rows`: training rows seen."""
+    """Records of every snapshot at every level of every shift. The coordinate `rows` is the number of training rows
+    seen.
+    """
     snapshots, places = bench.trained.snapshots(), bench.levels()
     for number, (rows, path) in enumerate(snapshots.items()):
         model, here = bench.trained.at(path), bench.under(rows=rows)

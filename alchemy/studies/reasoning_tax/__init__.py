@@ -7,5 +7,5 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-NEEDS_TRAINING = True  # its arms go on with it
-UNMEASURED = ("base", "label")  # settings that decide no number: changing them measures nothing again
+NEEDS_TRAINING = True  # its arms continue the training
+UNMEASURED = ("base", "label")  # settings that decide no number: changing them needs no new measurement

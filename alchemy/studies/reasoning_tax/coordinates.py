@@ -1,4 +1,4 @@
-"""Where a number of this study was measured: what of, at which match, and with which of the weights put back."""
+"""Coordinates of the numbers of this study: what was measured, at which match, and with which weights restored."""
 
 from typing import NamedTuple
 
@@ -22,8 +22,13 @@ EXCEPT = {  # metrics whose unit is not that of their part
 
 
 class Part(NamedTuple):
-    """What is measured: `part`, such as procedural or knowledge; at which `match`, if at one; and of which `weights`,
-    if of some: a `layer` by its number, a half, a random half by its `draw`.
+    """What a number is about.
+
+    - `part`: the subject, such as procedural or knowledge
+    - `match`: the match at which it was measured, if at one
+    - `weights`: the portion of the weights that it is about, if it is about one, such as layer, lower or random
+    - `layer`: the number of the layer
+    - `draw`: the number of the random half
     """
 
     part: str
@@ -34,7 +39,7 @@ class Part(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A `metric` of a part."""
+    """One `metric` at the coordinates `where`."""
 
     where: Part
     metric: str
@@ -43,10 +48,10 @@ class Column(NamedTuple):
 def column(
     part: str, metric: str, match: str = NONE, weights: str = NONE, layer: int | str = NONE, draw: int | str = NONE
 ) -> Column:
-    """The column of a metric; see Part."""
+    """Column of a metric. The other arguments are those of Part."""
     return Column(Part(part, match, weights, layer, draw), metric)
 
 
 def unit(part: str, metric: str) -> str:
-    """The unit of a metric of a part, one of alchemy.results.records.UNITS."""
+    """Unit of a metric of a part, one of alchemy.results.records.UNITS."""
     return EXCEPT.get((part, metric), UNITS.get(part, "share"))

@@ -1,6 +1,7 @@
-"""What is fixed before this study is run: where its arms are compared, what is predicted, what a base must have.
+"""Design of this study, which is fixed before it is run: where arms are compared, what is predicted, what a base must
+have.
 
-No pandas and no PyTorch: it is read before anything is trained.
+This file imports neither pandas nor PyTorch, since it is read before anything is trained.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,11 +12,11 @@ from alchemy.data.kinds import check
 from alchemy.stats.predictions import Prediction, predictions
 from alchemy.studies.reasoning_tax.coordinates import column
 
-MATCHES = {  # what arms are compared at: its column, in words, and where, unless settings say
+MATCHES = {  # what arms are compared at: column, words, and default value
     "opening": (column("procedural", "opening"), "opening rate", 0.5),
     "kl": (column("update", "kl"), "KL", 0.2),
 }
-BASES = {  # what is asked of a base, at least: its column, in words
+BASES = {  # what a base must have: column and words
     "bits": (column("knowledge", "bits"), "of its bits"),
     "slow": (column("procedural", "slow"), "of problems right in slow mode"),
 }
@@ -38,8 +39,12 @@ MEASURES = {  # a number per seed, and its unit
 
 @dataclass(frozen=True)
 class Design:
-    """Where arms are compared, by match (opening rate; nats of KL), what is predicted, and what a base must have at
-    least to count: shares, of the bits that there are and of problems right in slow mode (0: nothing is asked).
+    """Design of the study.
+
+    - `matches`: where arms are compared, by match: the opening rate, and nats of KL
+    - `predictions`: what is predicted
+    - `base`: the least that a base must have to count, by name, as a share: of all bits, and of problems right in slow
+      mode; 0 for no condition
     """
 
     matches: Mapping[str, float]
@@ -48,9 +53,12 @@ class Design:
 
 
 def design(listed: Iterable[Mapping[str, Any]], study: Mapping[str, Any]) -> Design:
-    """The design in a list of predictions and the settings of the study, of which it takes `match` and `base`.
+    """Design from a list of predictions and the study's settings `match` and `base`.
 
-    Raises ValueError for a prediction, a match or a base that there is not, or cannot be.
+    Raises ValueError for a prediction, a match or a base that is unknown or impossible.
+
+    >>> design([], {"match": {"opening": 0.5, "kl": 0.2}, "base": {"bits": 0.8}}).base
+    {'bits': 0.8, 'slow': 0.0}
     """
     found = predictions(listed)
     for one in found:
@@ -72,7 +80,9 @@ def design(listed: Iterable[Mapping[str, Any]], study: Mapping[str, Any]) -> Des
 
 
 def design_of(runs: Iterable[Mapping[str, Any]]) -> Design:
-    """The design that all jobs' run.json share. Raises ValueError if they differ: it must be fixed before the run."""
+    """Design that the run.json of all jobs share. Raises ValueError if they differ, since it must be fixed before the
+    run.
+    """
     said = [(run.get("predictions", []), {key: run["study"].get(key) for key in ("match", "base")}) for run in runs]
     if any(one != said[0] for one in said[1:]):
         raise ValueError(

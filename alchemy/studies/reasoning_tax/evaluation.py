@@ -1,4 +1,4 @@
-"""What fine-tuning on computing did to a model that computes and knows, measured against its base.
+"""Evaluation of a model that was fine-tuned on computing: what it can do and knows, compared with its base.
 
 Source: the design is the lab's own; the divergence after arXiv:2509.04259, restoration and the split of the loss after
 arXiv:2501.13453 and 2507.18178.
@@ -46,9 +46,14 @@ Found = dict[Part, dict[str, tuple[float, float]]]  # by part and metric, value 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The questions of one seed: `facts` that training stated, often or not, all alike; `problems` of several steps on
-    the test side, those of `unseen` compositions and of `deeper` ones; `written` and `facts_written`, what `base` makes
-    of problems and facts at temperature 1; `second`, which facts are of the half that is never taught again.
+    """Evaluation set of one seed: questions, and what the base makes of them.
+
+    - `facts`: facts that training stated, all equally likely, however often training stated them
+    - `problems`: problems of several steps, from the test side
+    - `unseen`: problems with compositions that training held out
+    - `deeper`: problems one step deeper than training's
+    - `written`, `facts_written`: problems and facts with completions that `base` sampled at temperature 1
+    - `second`: which facts are of the half that is never taught again
     """
 
     task: Terse
@@ -63,23 +68,29 @@ class EvaluationSet:
 
     @cached_property
     def known(self) -> Answers:
+        """Outcomes of the base on the facts."""
         return ask(self.task, self.base, self.facts)
 
     @cached_property
     def unaided(self) -> NDArray[np.float64]:
+        """Log-probability that the base gives to the gold answer of each problem, after the bare prompt."""
         return unaided(self.base, self.problems, self.task.vocabulary.first_atom)
 
     def unshown(self) -> "EvaluationSet":
-        """The same with those facts alone that are never taught again."""
+        """The same evaluation set with only the facts that are never taught again."""
         some = self.second
         return replace(self, facts=self.facts[some], facts_written=self.facts_written[some], second=some[some])
 
     def opening(self, model: Transformer, batch: Batch) -> NDArray[np.float64]:
+        """(B, 2) opening probabilities of `model`, see alchemy.models.likelihood.opening."""
         return opening(model, batch, self.task.vocabulary.first_atom)
 
 
 def evaluation_set(task: Terse, base: Transformer, count: int, seed: int) -> EvaluationSet:
-    """`count` questions of each kind. Raises ValueError where the world lacks one, or the model cannot read it."""
+    """Evaluation set with at most `count` questions of each kind.
+
+    Raises ValueError if the world has no such questions, or the model cannot read them.
+    """
     recalled, computed = asked(task)
     longest = max(map(len, computed), default=0)
     steps = [composition for composition in computed if len(composition) > 1]
@@ -109,7 +120,9 @@ def evaluation_set(task: Terse, base: Transformer, count: int, seed: int) -> Eva
 
 
 def needs_room(task: Terse, base: Transformer, deeper: tuple[Composition, ...]) -> None:
-    """Raises ValueError for a model whose context cuts the longest chains, that has no halves, or reads pieces."""
+    """Raises ValueError for a model whose context cuts the longest chains, that has fewer than two layers, or that
+    reads pieces.
+    """
     if len(base.blocks) < 2:
         raise ValueError("study=reasoning_tax restores halves of the layers: set model.layers=2 or more")
     if base.tokenizer:
@@ -122,8 +135,10 @@ def needs_room(task: Terse, base: Transformer, deeper: tuple[Composition, ...]) 
 
 
 def moved(evaluation: EvaluationSet, model: Transformer) -> tuple[float, float]:
-    """How far fine-tuning has come, cheaply, for every step: the mean rate of opening a chain on problems, at
-    temperature 1, and the forward KL to the base, in nats a completion.
+    """How far fine-tuning has changed a model: two numbers that are cheap enough for every step.
+
+    They are the mean probability of opening a chain on problems, at temperature 1, and the forward KL from the base, in
+    nats per completion.
     """
     return float(evaluation.opening(model, evaluation.problems)[:, 0].mean()), float(
         divergence(evaluation.base, model, evaluation.written).mean()
@@ -131,7 +146,11 @@ def moved(evaluation: EvaluationSet, model: Transformer) -> tuple[float, float]:
 
 
 def progress(evaluation: EvaluationSet, model: Transformer) -> Found:
-    """By part and metric, value and standard error over the rows: what `model` can, knows, and has moved."""
+    """Whole measurement of `model`, by part and metric, each value with its standard error over rows.
+
+    The parts are procedural (what it can do), knowledge (what it knows), chain (what its chains tell) and update (how
+    far it has moved from the base).
+    """
     bits = stored_bits(evaluation.task, model, evaluation.facts)
     before, after = evaluation.base.state_dict(), model.state_dict()
     worked, recalled = slow(evaluation.task, model, evaluation.problems), slow(evaluation.task, model, evaluation.facts)
@@ -174,8 +193,11 @@ def progress(evaluation: EvaluationSet, model: Transformer) -> Found:
 
 
 def start(evaluation: EvaluationSet) -> Found:
-    """What the base says of the threshold above which chains are opened greedily; the rate of chains that it was
-    trained on, of problems of several steps; and the bits that a fact has at most.
+    """Numbers that are measured once, on the base, in the part threshold.
+
+    - v_eff and p_star: those of alchemy.models.likelihood.threshold; above the rate p_star, chains are opened greedily
+    - p_cot: the rate of chains that the base was trained on, for problems of several steps
+    - capacity: the bits that a fact has at most
     """
     effective, rate = threshold(evaluation.opening(evaluation.base, evaluation.problems))
     found = {"v_eff": effective, "p_star": rate, "p_cot": chained(evaluation.task)}
@@ -184,7 +206,7 @@ def start(evaluation: EvaluationSet) -> Found:
 
 
 def chained(task: Terse) -> float:
-    """The share of training's rows that compute in several steps that is written with a chain."""
+    """Share of training's rows of computing in several steps that is written with a chain."""
     train, computed = task.train, set(asked(task)[1])
     number = len(train.compositions)
     shares, chains = train.shares or (1.0,) * number, train.chains or (1.0,) * number
@@ -195,15 +217,16 @@ def chained(task: Terse) -> float:
 def loss(
     evaluation: EvaluationSet, model: Transformer, again: Transformer, control: Transformer
 ) -> dict[str, tuple[float, float]]:
-    """What the loss of knowledge consists of, on the half of the facts that is not taught again, in accuracy, and in
-    bits of fast answers. `again` is `model`, and `control` the base, that was taught the other half again: what this
-    costs the control (`control_bits`) is no doing of the arm.
+    """Parts of the loss of knowledge, on the half of the facts that is not taught again: in accuracy, and in bits.
+
+    `again` is `model` after the other half was taught again, and `control` is the base after the same. What this costs
+    the control (`control_bits`) is not an effect of the arm.
     """
     rest = evaluation.facts[evaluation.second]
     found = split(
         evaluation.known[evaluation.second], *(ask(evaluation.task, one, rest) for one in (model, again, control))
     )
-    before, after, later, other = (  # of all facts, so that each is of the same number of values
+    before, after, later, other = (  # from all facts, so that they share one number of possible attributes
         float(stored_bits(evaluation.task, one, evaluation.facts)[evaluation.second].mean())
         for one in (evaluation.base, model, again, control)
     )
@@ -213,10 +236,12 @@ def loss(
 
 
 def restoration(evaluation: EvaluationSet, model: Transformer, seed: int, match: str) -> Found:
-    """For each portion of the weights, as parts restore and graft of `match`: the share of lost `bits` that comes back
-    and the share of the `gain` that stays when it goes back to the base, with `free` accuracy on problems; and what of
-    both the base gets when it is given the portion. The gain is in the logit of opening a chain; `halfway` is the whole
-    change halved.
+    """Effect of restoring each portion of the weights, in the parts restore and graft of `match`.
+
+    Under restore, a portion goes back to the base's weights: `bits` is the share of lost bits that comes back, `gain`
+    the share of the gain that stays, and `free` the free accuracy on problems. Under graft, the base gets that portion:
+    `bits` and `gain` are the shares of the loss and of the gain that it then has. The gain is in the logit of opening a
+    chain. The portion `halfway` is the whole change, halved.
     """
     first, last = standing(evaluation, evaluation.base), standing(evaluation, model)
     found: Found = {}
@@ -232,7 +257,9 @@ def restoration(evaluation: EvaluationSet, model: Transformer, seed: int, match:
 
 
 def patched(evaluation: EvaluationSet, model: Transformer, seed: int) -> Iterator[tuple[str, Portion, Transformer]]:
-    """Each portion put back to the base (restore), then each grafted onto it (graft)."""
+    """Part, portion and model for each restoration: every portion put back to the base, then every portion grafted onto
+    it.
+    """
     every = parts(model, stream(seed, "halves"))
     for portion, names in every.items():
         yield "restore", portion, mixed(evaluation.base, model, names)
@@ -242,10 +269,11 @@ def patched(evaluation: EvaluationSet, model: Transformer, seed: int) -> Iterato
 
 
 def standing(evaluation: EvaluationSet, model: Transformer) -> tuple[float, float]:
-    """Mean bits of facts, and the mean logit of opening a chain on problems."""
+    """Mean bits per fact, and the mean logit of opening a chain on problems."""
     rate = np.clip(evaluation.opening(model, evaluation.problems)[:, 0], 1e-9, 1 - 1e-9)
     return float(stored_bits(evaluation.task, model, evaluation.facts).mean()), float(np.log(rate / (1 - rate)).mean())
 
 
 def ratio(part: float, whole: float) -> float:
+    """`part` divided by `whole`; NaN if `whole` is 0."""
     return part / whole if whole else np.nan

@@ -1,4 +1,4 @@
-"""The headline figure: what reasoning training does to knowledge, in six panels, each with its controls."""
+"""Headline figure: what reasoning training does to knowledge, in six panels, each with its controls."""
 
 from collections.abc import Callable, Iterator
 from math import isnan
@@ -21,24 +21,24 @@ from alchemy.studies.reasoning_tax.trajectories import Tax, of, over_seeds
 from alchemy.studies.reasoning_tax.verdicts import basis, keep_of, lost_bits, points, r2_by_seed
 
 Array = NDArray[np.float64]
-PARTS = {  # of the loss, in words, grey and hatch
+PARTS = {  # parts of the loss: words, grey and hatch
     "storage": ("storage: stays lost", "0.15", ""),
     "latent": ("latent: comes back", "0.6", ""),
     "overthinking": ("overthinking", "white", "////"),
     "format": ("no valid opening", "0.88", "...."),
 }
 BROAD = 13.0  # inches
-SAID = 6  # runs that are left out, named one by one
+SAID = 6  # seeds left out, at most, that are named one by one
 SHOWN = (("0.2", "arms that the curve is of"), ("none", "others, not fitted"))
 
 
 def pictures(results: Results) -> Iterator[tuple[str, Callable[[], Figure]]]:
-    """The pictures of this study's results: their names, and how each is drawn."""
+    """Name and drawing function of each picture of this study's results."""
     yield "headline", lambda: headline(of(results))
 
 
 def headline(tax: Tax) -> Figure:
-    """Draws all six panels; they need no more than the trajectories of one arm."""
+    """Figure with all six panels. The trajectories of one arm are enough for it."""
     seeds = len({key[3] for key in tax.runs})
     drawn = (
         f"{seeds} seeds, each thin, means thick, 95 % intervals over seeds" if seeds > 1 else "one seed, no intervals"
@@ -66,7 +66,7 @@ def headline(tax: Tax) -> Figure:
 
 
 def legend(figure: Figure, tax: Tax) -> None:
-    """Arms and, where there is any, preservation: below all panels."""
+    """Draws the legend below all panels: arms and, if there are any, ways of preservation."""
     arms = [*arms_of(tax), *dict.fromkeys(arm for _, arm, _ in tax.rows if arm not in tax.arms())]
     handles: list[Any] = []
     for arm in arms:
@@ -80,8 +80,9 @@ def legend(figure: Figure, tax: Tax) -> None:
 
 
 def course(tax: Tax, load: float, arm: str, columns: tuple[Column, Column]) -> Array:
-    """(N, 2) the mean over seeds of two columns, by step; a seed that was not measured where another was counts with
-    the line between its own steps.
+    """(N, 2) means over seeds of two columns, by step.
+
+    A seed that was not measured at a step where another was is interpolated between its own steps.
     """
     runs = list(tax.of(load, arm).values())
     steps = np.unique(np.concatenate([run.step for run in runs]))
@@ -91,7 +92,7 @@ def course(tax: Tax, load: float, arm: str, columns: tuple[Column, Column]) -> A
 
 
 def plane(above: Any, below: Any, tax: Tax) -> None:
-    """Above, bits kept over the opening rate; below, greedy accuracy over it, which flips long before."""
+    """Draws panel a: bits kept over the opening rate, and below it greedy accuracy, which flips long before."""
     opening, target = column("procedural", "opening"), tax.design.matches["opening"]
     for ax, what in ((above, column("knowledge", "bits")), (below, column("procedural", "free"))):
         for arm in arms_of(tax):
@@ -128,7 +129,7 @@ def plane(above: Any, below: Any, tax: Tax) -> None:
 
 
 def plane_words(tax: Tax) -> str:
-    """What panel a shows, in words: what is lost at the matched opening, from the least to the most."""
+    """Title of panel a: what is lost at the matched opening, from the least to the most."""
     target = tax.design.matches["opening"]
     lost = [mean_of(tax, arm, lambda run: lost_bits(tax, run, "opening")) for arm in arms_of(tax)]
     reached = [found.estimate for found in lost if found.seeds]
@@ -140,8 +141,9 @@ def plane_words(tax: Tax) -> str:
 
 
 def preserved(ax: Any, tax: Tax) -> None:
-    """Arms with preservation, a marker each: where they reach the matched opening, side by side about it, or hollow at
-    their last step.
+    """Draws a marker for each arm with preservation, at the matched opening.
+
+    Markers stand side by side. A hollow one, at the arm's last step, is of an arm that does not reach the match.
     """
     keeps = list(dict.fromkeys(keep for load, _, keep in tax.rows if keep != "none" and load == tax.load))
     for load, arm, keep in tax.rows:
@@ -160,7 +162,9 @@ def preserved(ax: Any, tax: Tax) -> None:
 
 
 def shared_arms(tax: Tax) -> list[str]:
-    """The arms that one curve of KL is to hold for: those of the prediction about it, or all that open chains."""
+    """Arms that one curve of KL is fitted to: those of the prediction about it, or else all that reach the matched
+    opening.
+    """
     named = [one.arm.split("+") for one in tax.design.predictions if one.measure == "added_r2"]
     arms = (
         named[0]
@@ -171,7 +175,9 @@ def shared_arms(tax: Tax) -> list[str]:
 
 
 def razor(ax: Any, tax: Tax) -> None:
-    """Bits lost over KL at every evaluated step; one curve fitted to the arms it is claimed for, the others hollow."""
+    """Draws panel b: bits lost over KL at every evaluated step, and one curve through `shared_arms`; other arms are
+    hollow.
+    """
     shared = shared_arms(tax)
     fitted = []
     for arm in arms_of(tax):
@@ -199,7 +205,7 @@ def razor(ax: Any, tax: Tax) -> None:
 
 
 def razor_words(tax: Tax, shared: list[str]) -> str:
-    """What panel b shows, in words: R², the mean over seeds."""
+    """Title of panel b: R² of the curve, the mean over seeds."""
     pairs = r2_by_seed(tax, tax.load, shared)
     alone, whole = (over_seeds({seed: pair[end] for seed, pair in pairs.items()}) for end in (0, 1))
     if isnan(alone.estimate):
@@ -210,8 +216,11 @@ def razor_words(tax: Tax, shared: list[str]) -> str:
 
 
 def components(ax: Any, tax: Tax) -> None:
-    """What the loss of free accuracy on facts consists of, stacked per arm at the first step past the matched opening;
-    past the matched KL, in brackets, of arms that never open. The line is the interval of the whole.
+    """Draws panel c: the parts of the loss of free accuracy on facts, stacked for each arm, with the interval of the
+    whole.
+
+    They are measured at the first step past the matched opening; in brackets, past the matched KL, for arms that never
+    open chains so often.
     """
     matches = {
         arm: match for match in ("kl", "opening") for arm in arms_of(tax) if split(tax, arm, match, "o_loss").seeds
@@ -261,5 +270,5 @@ def components(ax: Any, tax: Tax) -> None:
 
 
 def split(tax: Tax, arm: str, match: str, part: str) -> Contrast:
-    """A component of the loss at a matched checkpoint."""
+    """One part of the loss at a matched checkpoint, the mean over seeds."""
     return mean_of(tax, arm, lambda run: run.last(column("split", part, match)))

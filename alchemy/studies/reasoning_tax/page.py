@@ -1,6 +1,7 @@
-"""The page and the tables of this study: its figure, its verdicts, and each arm at matched gain.
+"""Page and tables of this study: its figure, its verdicts, and each arm at matched gain.
 
-One file without anything from elsewhere, as all pages of the lab; the tables are those of table.csv and verdicts.csv.
+The page is one file that loads nothing from elsewhere, as all pages of the lab; its tables are those of table.csv and
+verdicts.csv.
 """
 
 from base64 import b64encode
@@ -34,7 +35,7 @@ WORDS = {
 
 
 def tables(results: Results) -> str:
-    """Writes table.csv and verdicts.csv into the results' folder; returns the verdicts as a short text."""
+    """Writes table.csv and verdicts.csv into the folder of the results. Returns the verdicts as a short text."""
     tax = of(results)
     judged = verdicts(tax)
     for name, table in (("table", compared(tax)), ("verdicts", judged)):
@@ -43,7 +44,7 @@ def tables(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    """The page as HTML; the picture in it is that which lies in the folder, if one does."""
+    """HTML of the page. Its picture is the one in the folder, if there is one."""
     tax = of(results)
     lines = [f"<p>{escape(line)}</p>" for line in results.caption[:-1]]
     lines += [f"<p><b>Failed:</b> {escape(line)}</p>" for line in results.failures()]
@@ -60,7 +61,7 @@ def page(results: Results) -> str:
 
 
 def picture(folder: Path) -> str:
-    """The headline figure as part of the page."""
+    """HTML element with the headline figure; empty if the folder has none."""
     for kind, name in KINDS.items():
         if (path := folder / f"headline.{kind}").is_file():
             data = b64encode(path.read_bytes()).decode()
@@ -69,7 +70,7 @@ def picture(folder: Path) -> str:
 
 
 def shown(tax: Tax, match: str) -> pd.DataFrame:
-    """The table at one match as people read it: a mean with its interval, and why an arm does not get there."""
+    """Table at one match for readers: each mean with its interval, and the reason why an arm does not get there."""
 
     def number(row: pd.Series, name: str) -> str:
         mean, low, high = (float(row[f"{name}@{match}{end}"]) for end in ("", "_low", "_high"))

@@ -26,14 +26,16 @@ from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax, over_see
 from alchemy.studies.reasoning_tax.verdicts import kept, onset, put_back, returned
 
 Array = NDArray[np.float64]
-COMMAND = "python -m alchemy experiment=reasoning_tax/headline_full"  # measures several loads
+COMMAND = "python -m alchemy experiment=reasoning_tax/headline_full"  # the command that measures several loads
 HALVES = ("lower", "upper")
-Portion = tuple[str, Any]  # which weights, and of a layer its number
+Portion = tuple[str, Any]  # weights, and the number of a layer
 
 
 def layers(above: Any, below: Any, tax: Tax) -> None:
-    """Above, how far each layer moved; below, the share of lost bits that restoring a layer or a half returns (bars),
-    and the share of the gain in opening that stays (diamonds). Each random half that was drawn is a dot.
+    """Draws panel d: how far each layer moved, and below it what restoring a layer or a half returns.
+
+    Bars are the share of lost bits that comes back, diamonds the share of the gain in opening that stays. Dots are the
+    random halves that were drawn, one each.
     """
     found = {arm: restored(tax, arm) for arm in arms_of(tax)}
     arms = [arm for arm in ("gold", "deep", "rlvr", "deep_rlvr", *arms_of(tax)) if found.get(arm)]
@@ -69,7 +71,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
                 draws = number_of_draws(tax, arm)
                 below.plot([place] * len(draws), draws, ".", color="black", ms=4, zorder=6)
     low, high = below.get_ylim()
-    below.set_ylim(max(low, -0.6), min(high, 1.6))  # intervals of two seeds may go far beyond
+    below.set_ylim(max(low, -0.6), min(high, 1.6))  # intervals of two seeds may be far wider
     below.axhline(0, color="0.3", lw=0.8)
     below.axhline(1, color="0.6", lw=0.8, ls=":")
     under(below, [str(layer) if name == "layer" else name for name, layer in names], WIDE)
@@ -82,7 +84,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
 
 
 def restored(tax: Tax, arm: str) -> list[Portion]:
-    """What was restored in an arm, in the order of the panel: layers, halves, and the controls."""
+    """Portions that were restored in an arm, in the order of the panel: layers, halves, and the controls."""
     runs = tax.of(tax.load, arm).values()
     where = {one.where for run in runs for one in run.values if one.metric == "bits"}
     found = {(its.weights, its.layer) for its in where if (its.part, its.match) == ("restore", "opening")}
@@ -91,31 +93,33 @@ def restored(tax: Tax, arm: str) -> list[Portion]:
 
 
 def moved_by(tax: Tax, layer: int, run: Run) -> float:
-    """How far a layer moved at the matched opening, in percent of its weights' norm."""
+    """How far a layer moved at the matched opening, in percent of the norm of its weights."""
     return 100 * tax.at(run, "opening", column("update", "norm", NONE, "layer", layer))
 
 
 def gain_kept(run: Run, weights: str, layer: int | str) -> float:
-    """The share of the gain in chain-opening logit that stays when some weights are restored."""
+    """Share of the gain in the logit of opening that stays when a portion of the weights is restored."""
     columns = put_back(run, "opening", "gain", weights, layer)
     return float(np.mean([run.last(one) for one in columns])) if columns else nan
 
 
 def number_of_draws(tax: Tax, arm: str) -> list[float]:
-    """What each random half returned, the mean over seeds."""
+    """Share of lost bits that each random half returned, the mean over seeds: one number per draw."""
     runs = tax.of(tax.load, arm).values()
     found = {one for run in runs for one in put_back(run, "opening", "bits", "random")}
     return [mean_of(tax, arm, partial(Run.last, column=one)).estimate for one in sorted(found)]
 
 
 def bar(ax: Any, x: float, found: Contrast, colour: str) -> None:
+    """Draws a bar with its interval."""
     ax.bar(x, found.estimate, 0.38, color=colour, linewidth=0, alpha=0.85)
     whisker(ax, x, found)
 
 
 def retention(ax: Any, tax: Tax) -> None:
-    """The share of the base's bits that is kept at the matched opening, over load; of facts seen often and rarely
-    apart, where exposures vary. Each seed is a dot.
+    """Draws panel e: the share of the base's bits that is kept at the matched opening, over load.
+
+    Where training states facts unequally often, those seen often and rarely are drawn apart. Each seed is a dot.
     """
     parts = {"bits": ("all facts", "o"), "bits_head": ("seen often", "^"), "bits_tail": ("seen rarely", "v")}
     parts = {
@@ -134,7 +138,7 @@ def retention(ax: Any, tax: Tax) -> None:
             seeds = {load: shares(tax, load, arm, name) for load in tax.loads}
             seeds = {load: its for load, its in seeds.items() if its}
             if not seeds or (name == "bits" and any(shares(tax, load, arm, "bits_head") for load in tax.loads)):
-                continue  # of an arm that sees some facts more often, these and the others are told apart
+                continue  # an arm that sees some facts more often has them drawn apart from the others
             if [*seeds] == [tax.load] and len(tax.loads) > 1 and arm not in ("gold", "rlvr", "zipf"):
                 continue
             means[arm, name] = {load: over_seeds(values) for load, values in seeds.items()}
@@ -160,15 +164,17 @@ def retention(ax: Any, tax: Tax) -> None:
 
 
 def all_of(tax: Tax) -> list[Run]:
+    """Runs of the main load without preservation."""
     return [run for (load, _, keep, _), run in tax.runs.items() if load == tax.load and keep == "none"]
 
 
 def shares(tax: Tax, load: float, arm: str, metric: str) -> Seeds:
+    """Share of bits kept at the matched opening, by seed."""
     return tax.by_seed(load, arm, "none", lambda run: kept(tax, run, "opening", metric))
 
 
 def kept_words(means: dict[tuple[str, str], dict[float, Contrast]]) -> str:
-    """What panel e shows of its first arm, in words."""
+    """Title of panel e: what its first arm keeps."""
     first = next((arm for arm, _ in means), "")
     said = []
     for (arm, name), its in means.items():
@@ -179,8 +185,9 @@ def kept_words(means: dict[tuple[str, str], dict[float, Contrast]]) -> str:
 
 
 def openings(ax: Any, tax: Tax) -> None:
-    """The share of greedy completions that open a chain over the rate at temperature 1, each seed thin, and the
-    predicted p* with its interval; were greedy decoding like sampling, all would lie on the diagonal.
+    """Draws panel f: the share of greedy completions that open a chain, over the rate at temperature 1, each seed thin.
+
+    The predicted p* is drawn with its interval. If greedy decoding were like sampling, all would lie on the diagonal.
     """
     sampled, greedy = column("procedural", "opening"), column("procedural", "opens")
     predicted = tax.world(lambda run: run.last(column("threshold", "p_star")))

@@ -1,7 +1,7 @@
 """The reasoning tax: what becomes of knowledge when a model that knows facts is taught to reason about computing alone.
 
-A copy of the model is fine-tuned by one `arm`, with or without something that is to `keep` its knowledge, and measured
-along the way. Source: the question is that of arXiv:2506.02126 and 2507.18178; the design is the lab's own.
+A copy of the model is fine-tuned by one `arm`, with or without a way to `keep` its knowledge, and measured along the
+way. Source: the question is that of arXiv:2506.02126 and 2507.18178; the design is the lab's own.
 """
 
 import json
@@ -41,17 +41,21 @@ from alchemy.training.policy_gradient import Policy
 from alchemy.training.sources import copies, foreign, one_problem, own_right
 
 TRAINED = len(SIXTEENTHS["train"]) / 16  # the share of all facts that training states
-# what is not frozen
+# by way of keeping knowledge, the weights that are trained; the others are frozen
 TRAINS: dict[str, Which] = {"lower": "upper", "upper": "lower", "random": "random", "low_rank": "low_rank"}
 SUPERVISED = ("gold", "direct", "self", "foreign", "unrelated")
 REWARDED = ("rlvr", "gold_rlvr", "one_shot", "random")
 KEEPS = ("none", *TRAINS, "anchor", "anchor_facts")  # and replay_1 to replay_99, a share of facts in percent
-SHOWN = 0.1  # how far the opening rate moves, at most, between two whole measurements
+SHOWN = 0.1  # change of the opening rate that calls for a whole measurement
 
 
 @dataclass(frozen=True)
 class Match:
-    """Where arms are compared: the rate of opening a chain at temperature 1, and the KL to the base in nats."""
+    """Where arms are compared: at a rate of opening a chain at temperature 1, and at a KL from the base in nats.
+
+    >>> Match(opening=0.5, kl=0.2).kl
+    0.2
+    """
 
     opening: float
     kl: float
@@ -59,8 +63,13 @@ class Match:
 
 @dataclass(frozen=True)
 class Arm:
-    """How a copy of the base is fine-tuned: the name of the arm, what is to keep knowledge (`anchor` is the weight of a
-    KL to the base), the recipe, and the policy of arms that are rewarded.
+    """How a copy of the base is fine-tuned.
+
+    - `name`: the name of the arm
+    - `keep`: the way in which knowledge is to be kept
+    - `recipe`: the recipe of the fine-tuning
+    - `policy`: the policy gradient of arms that are rewarded
+    - `anchor`: the weight of the KL to the base, of arms that are anchored
     """
 
     name: str
@@ -85,12 +94,14 @@ def run(
     every: int,
     relearn: Recipe,
 ) -> Iterator[Record]:
-    """Records of one arm: its whole course, measured at least at every `every`-th step and wherever the opening rate
-    has moved by SHOWN; and at the first step past each of `match`, what the loss of knowledge consists of, and what
-    restoring parts of the weights brings back. `relearn` teaches half of the facts again. Every level is that of
-    training: what moves is the model.
+    """Records of one arm: its whole course, and the loss of knowledge in parts at each match.
+
+    The course is measured at least at every `every`-th step, and wherever the opening rate has moved by SHOWN. At the
+    first step past each of `match`, the loss of knowledge is split into parts, for which `relearn` teaches half of the
+    facts again; past the opening rate, parts of the weights are also restored. The level of all records is 0, training:
+    it is the model that changes, not the distribution.
     """
-    del base  # which seeds count is for the analysis
+    del base  # the analysis decides which seeds count
     what = Arm(arm, keep, recipe, policy, anchor)
     cell = bench.measured(bench.task.train, lambda: measured(bench, what, match, count, every, relearn))
     place: dict[str, str | int | float] = {
@@ -103,15 +114,15 @@ def run(
     for key, metrics in cell.values.items():
         at = json.loads(key)
         for metric, (value, error) in metrics.items():
-            if not isnan(value):  # of no row: no record
+            if not isnan(value):  # NaN: no row was measured
                 yield Record(metric, value, error, count, place | at, unit(at["part"], metric))
 
 
 def measured(bench: Bench, arm: Arm, match: Match, count: int, every: int, relearn: Recipe) -> Cell:
-    """All that is measured of an arm, by step and part, written as JSON."""
+    """Cell with everything that is measured of an arm. Its keys are step and part, written as JSON."""
     task, model, seed = bench.task, bench.model, bench.seed
     questions = evaluation_set(task, model, count, seed)
-    if arm.keep == "anchor_facts" or replay_share(arm.keep):  # knowledge is of facts that the arm does not show
+    if arm.keep == "anchor_facts" or replay_share(arm.keep):  # such an arm shows some facts: measure the others
         questions = questions.unshown()
     course = Course(questions, match, every, bench.report, arm.recipe.steps)
     teach(course, arm, seed)
@@ -138,8 +149,9 @@ def check(
     every: int,
     **_: object,
 ) -> None:
-    """Raises ValueError for a world without facts or problems, an arm or a keeping that there is not, and numbers that
-    nothing can be compared at.
+    """Raises ValueError for settings that the study cannot be run with.
+
+    They are a world without facts or problems, an unknown arm or way to keep knowledge, and impossible numbers.
     """
     if not all(asked(task)):
         raise ValueError("study=reasoning_tax needs a world that recalls and computes: use task=mixture")
@@ -158,7 +170,12 @@ def check(
 
 @dataclass
 class Course:
-    """What is measured while an arm is taught: by step, and copies of the model at the first step past each match."""
+    """Measurements while an arm is fine-tuned.
+
+    - `found`: what was measured, by step
+    - `matched`: a copy of the model at the first step past each match
+    - `at`: the step of each of these copies
+    """
 
     evaluation: EvaluationSet
     match: Match
@@ -168,11 +185,11 @@ class Course:
     found: dict[int, Found] = field(default_factory=dict)
     matched: dict[str, Transformer] = field(default_factory=dict)
     at: dict[str, int] = field(default_factory=dict)
-    last: float = 0.0  # opening rate that was measured whole
+    last: float = 0.0  # opening rate at the last whole measurement
     rewards: list[float] = field(default_factory=list)
 
     def look(self, step: int, model: Transformer) -> None:
-        """Measures whole where it is time to, or where a match is passed."""
+        """Measures the model whole, if it is time to or a match is passed, and reports progress in any case."""
         rate, far = moved(self.evaluation, model)
         passed = {name for name, value in (("opening", rate), ("kl", far)) if value >= getattr(self.match, name)}
         fresh = passed - set(self.matched) if step else set()
@@ -183,14 +200,14 @@ class Course:
             if self.rewards:
                 values[Part("update")]["reward"] = (float(np.mean(self.rewards)), 0.0)
             self.found[step], self.last = values, rate
-            self.rewards.clear()  # it is this list that the arm writes into
+            self.rewards.clear()  # the arm appends to this same list
         for name in fresh:
             self.matched[name], self.at[name] = deepcopy(model), step
         self.report(max(step, 1), self.steps, f"opening {rate:.2f}, KL {far:.2f}")
 
 
 def teach(course: Course, arm: Arm, seed: int) -> None:
-    """Fine-tunes a copy of the base, looking at it after every step."""
+    """Fine-tunes a copy of the base by `arm`, and measures it along the way."""
     base = course.evaluation.base
     model = deepcopy(base)
     course.look(0, model)
@@ -209,7 +226,7 @@ def teach(course: Course, arm: Arm, seed: int) -> None:
 
 
 def lesson(course: Course, arm: Arm, seed: int) -> Objective:
-    """The losses of an arm, with what is added to keep knowledge; both are known."""
+    """Objective of an arm, with what is added to keep knowledge."""
     task, base, recipe = course.evaluation.task, course.evaluation.base, arm.recipe
     steps = tuple(composition for composition in asked(task)[1] if len(composition) > 1)
     rng = {name: stream(seed, "lesson", name) for name in ("samples", "rewards", "anchor", "replay")}
@@ -234,7 +251,7 @@ def lesson(course: Course, arm: Arm, seed: int) -> Objective:
         objective = supervised(recipe, sources[arm.name])
     if arm.name == "gold_rlvr":
         objective = in_turn(supervised(recipe, gold), recipe.steps // 4, objective)
-    if arm.keep in ("anchor", "anchor_facts"):  # with problems of its own: the arm sees the same rows as without
+    if arm.keep in ("anchor", "anchor_facts"):  # drawn apart, so that the arm sees the same rows as without an anchor
         about = problems("anchored", 1.0) if arm.keep == "anchor" else facts
         objective = anchored(objective, base, about, max(recipe.batch // 4, 1), arm.anchor, rng["anchor"])
     if share := replay_share(arm.keep):
@@ -243,13 +260,13 @@ def lesson(course: Course, arm: Arm, seed: int) -> Objective:
 
 
 def replay_share(keep: str) -> float:
-    """0.05 for replay_5; 0 for what is no replay of 1 to 99 percent."""
+    """Share of facts that `keep` replays, such as 0.05 for replay_5; 0 if it is not one of replay_1 to replay_99."""
     word, _, number = keep.partition("_")
     return int(number) / 100 if word == "replay" and number in map(str, range(1, 100)) else 0.0
 
 
 def first_half(task: Terse, rng: np.random.Generator) -> Source:
-    """Facts of training, without chain, of the first half of all entities."""
+    """Source of facts of training, without a chain, about the first half of all entities."""
     recalled, _ = asked(task)
 
     def facts(count: int) -> Batch:
@@ -260,7 +277,7 @@ def first_half(task: Terse, rng: np.random.Generator) -> Source:
 
 
 def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Transformer:
-    """A copy of `model`, all of whose weights were taught the first half of all facts again."""
+    """Copy of `model` that was taught the first half of all facts again, with all its weights."""
     again = deepcopy(model).requires_grad_(True)
     facts = first_half(task, stream(seed, "relearning"))
     taught = supervised(recipe, facts)
@@ -270,14 +287,17 @@ def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Tran
 
 
 def load(task: Terse, model: Transformer) -> float:
-    """Bits of the facts that training states, over twice the weights of the layers, which is about what a model can
-    hold. Source: arXiv:2404.05405.
+    """Knowledge load of a model: bits of the facts that training states, over twice the number of weights of its
+    layers.
+
+    Twice the weights is about the number of bits that a model can hold. Source: arXiv:2404.05405.
     """
     weights = sum(weight.numel() for name, weight in model.named_parameters() if name.startswith("blocks"))
     return stated_bits(task) / (2 * weights)
 
 
 def stated_bits(task: Terse) -> float:
+    """Bits of all facts that training states."""
     recalled, _ = asked(task)
     where = replace(task.train, compositions=recalled, shares=(), chains=(0.0,) * len(recalled))
     rows = draw(task, where, 512, stream(0, "load"), "train")

@@ -1,4 +1,4 @@
-"""How the panels of the headline figure look alike: arms and preservation in words, colours and marks."""
+"""Common style of the panels of the headline figure: names, colours and markers of arms and of preservation."""
 
 from collections.abc import Callable
 from math import isnan
@@ -24,7 +24,7 @@ ARMS = {  # in words, and in colours that stay apart for the colour-blind (Okabe
     "direct": ("control: SFT, answers alone", "#000000", "--"),
     "unrelated": ("control: SFT, unrelated rows", "#888888", "--"),
 }
-OTHERS = ("#661100", "#117733", "#AA4499")  # of arms that have no colour here
+OTHERS = ("#661100", "#117733", "#AA4499")  # colours of arms that ARMS lacks
 KEEPS = {  # preservation, in words, and its marker
     "lower": ("lower half frozen", "v"),
     "upper": ("upper half frozen", "^"),
@@ -37,49 +37,51 @@ KEEPS = {  # preservation, in words, and its marker
     "replay_10": ("replay 10 %", "D"),
 }
 SMALL = 8
-WIDE = 3.7  # inches of a panel and its title
+WIDE = 3.7  # inches for a panel and its title
 
 
 def style(tax: Tax, arm: str) -> tuple[str, str, str]:
-    """An arm's name, colour and dashes."""
+    """Name, colour and dashes of an arm."""
     unknown = [name for name in dict.fromkeys(arm for _, arm, _ in tax.rows) if name not in ARMS]
     return ARMS.get(arm) or (arm, OTHERS[unknown.index(arm) % len(OTHERS)], "-.")
 
 
 def arms_of(tax: Tax, load: float | None = None) -> list[str]:
-    """The arms of a load without preservation, in the order of ARMS, controls last."""
+    """Arms of a load without preservation, in the order of ARMS, so that controls are last."""
     known = [*ARMS]
     return sorted(tax.arms(load), key=lambda arm: known.index(arm) if arm in known else -1)
 
 
 def mean_of(tax: Tax, arm: str, value: Callable[[Run], float]) -> Contrast:
-    """The mean over seeds of a number of an arm's runs."""
+    """Mean over seeds of `value` of an arm's runs, at the main load and without preservation."""
     return over_seeds(tax.by_seed(tax.load, arm, "none", value))
 
 
 def percent(found: Contrast) -> str:
+    """A mean as a percentage, or "unknown"."""
     return "unknown" if isnan(found.estimate) else f"{found.estimate:.0%}"
 
 
 def whisker(ax: Any, x: float, found: Contrast, colour: str = "black") -> None:
-    """The interval of a mean, if it has one."""
+    """Draws the interval of a mean, if it has one."""
     if not isnan(found.low):
         ax.plot([x, x], [found.low, found.high], color=colour, lw=1.1, zorder=4)
 
 
 def says(ax: Any, words: str) -> None:
-    """In place of data, in words, why there is none."""
+    """Writes into a panel without data why there is none."""
     ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", size=SMALL + 1, color="0.35")
     ax.set_axis_off()
 
 
 def title(ax: Any, letter: str, words: str) -> None:
+    """Writes the title of a panel after its letter."""
     lines = broken(words, WIDE - 0.25, 9, 3, bold=True)
     ax.set_title(shown(f"{letter}  " + "\n".join(lines)), size=9, weight="bold")
 
 
 def under(ax: Any, names: list[str], room: float, bold: bool = False) -> None:
-    """Writes the names of bars below them, upright where there is too little room for each."""
+    """Writes the names of bars below them, upright if there is too little room for one."""
     each = 0.95 * room / max(len(names), 1)
     fits = [wide(name, SMALL, bold) <= each for name in names]
     said = [

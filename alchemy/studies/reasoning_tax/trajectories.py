@@ -1,7 +1,9 @@
-"""What reasoning training costs in knowledge: trajectories of fine-tuning, compared where they reach the same gain.
+"""Trajectories of fine-tuning, compared where they reach the same gain: what reasoning training costs in knowledge.
 
-A run is one load, arm, preservation (keep) and seed. Everything is computed per run, then over seeds, as items are
-nested in seeds. N steps. Methods are compared at matched gain, not at an arbitrary last step.
+A run is one load, arm, preservation (keep) and seed. Every number is computed for each run, then over seeds, since
+items are nested in seeds. Arms are compared at matched gain, not at an arbitrary last step.
+
+Shapes: N steps.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +24,7 @@ Array = NDArray[np.float64]
 Key = tuple[float, str, str, int]  # load, arm, keep, seed
 Seeds = dict[int, float]  # a number by seed, where it is known
 RUN = ["load", "arm", "keep", "seed"]
-CHANGES = {  # columns of the table: what is measured, and how it counts from the base (0: not at all)
+CHANGES = {  # columns of the table: what is measured, and the sign of its change from the base (0: the value itself)
     "change_free": (column("procedural", "free"), 1),
     "change_ood": (column("procedural", "ood"), 1),
     "change_deeper": (column("procedural", "deeper"), 1),
@@ -41,34 +43,42 @@ CHANGES = {  # columns of the table: what is measured, and how it counts from th
 
 @dataclass(frozen=True)
 class Run:
-    """A trajectory: `step` (N,) ascending, and by column its values (N,), NaN where they were not measured."""
+    """Trajectory of one run: `step` (N,), ascending, and `values` (N,) by column, NaN where not measured."""
 
     step: Array
     values: Mapping[Column, Array]
 
     def of(self, column: Column) -> Array:
+        """(N,) values of a column; NaN if it was never measured."""
         return self.values.get(column, np.full(len(self.step), nan))
 
     def base(self, column: Column) -> float:
-        """The value before training."""
+        """Value before fine-tuning; NaN if step 0 was not measured."""
         return float(self.of(column)[0]) if self.step[0] == 0 else nan
 
     def last(self, column: Column) -> float:
-        """The last that was measured, such as the only one at a matched checkpoint."""
+        """Last value that was measured, such as the only one at a matched checkpoint; NaN if there is none."""
         known = self.of(column)[~np.isnan(self.of(column))]
         return float(known[-1]) if len(known) else nan
 
     def at(self, column: Column, over: Column, target: float) -> float:
-        """The value where `over` first reaches `target`, over the steps at which both were measured; NaN if never."""
+        """Value of `column` where `over` first reaches `target`; NaN if it never does.
+
+        Only steps at which both were measured count.
+        """
         x, y = self.of(over), self.of(column)
         both = ~np.isnan(x) & ~np.isnan(y)
         return crossed(x[both], y[both], target)
 
 
 def crossed(x: Array, y: Array, target: float) -> float:
-    """What `y` (N,) is where `x` (N,) first reaches `target`, on the straight line between two steps; NaN if never.
+    """Value of `y` (N,) where `x` (N,) first reaches `target`, on the straight line between two steps; NaN if it never
+    does.
 
-    With x .1 .3 .5 and y 6 5 4, it is 4.5 at .4. A first step that is there already gives its own value.
+    If the first step has reached it already, its own value is returned.
+
+    >>> round(crossed(np.array([0.1, 0.3, 0.5]), np.array([6.0, 5.0, 4.0]), 0.4), 6)
+    4.5
     """
     reached = np.flatnonzero(x >= target)
     if not len(reached):
@@ -82,8 +92,10 @@ def crossed(x: Array, y: Array, target: float) -> float:
 
 @dataclass(frozen=True)
 class Tax:
-    """All runs of a study that were trained at all and whose base has what its design asks for; the design; and why
-    other seeds do not count, in words.
+    """All runs that count, with the design of the study.
+
+    A run counts if it was fine-tuned at all and its base has what the design demands. `left_out` says in words why
+    other seeds do not count.
     """
 
     runs: Mapping[Key, Run]
@@ -92,51 +104,52 @@ class Tax:
 
     @cached_property
     def rows(self) -> list[tuple[float, str, str]]:
-        """Load, arm and keep of what was run, in the order of the records."""
+        """Load, arm and keep of all runs, in the order of the records."""
         return list(dict.fromkeys(key[:3] for key in self.runs))
 
     @cached_property
     def loads(self) -> list[float]:
+        """Loads of all runs, ascending."""
         return sorted({load for load, _, _ in self.rows})
 
     @cached_property
     def load(self) -> float:
-        """The load that most arms have; of several, the highest."""
+        """Main load: the one with the most arms; of several such, the highest."""
         return max(self.loads, key=lambda load: (len({arm for its, arm, _ in self.rows if its == load}), load))
 
     def arms(self, load: float | None = None) -> list[str]:
-        """The arms of a load (the main one) without preservation, in the order of the records."""
+        """Arms of a load without preservation, in the order of the records. The default is the main load."""
         load = self.load if load is None else load
         return [arm for its, arm, keep in self.rows if its == load and keep == "none"]
 
     def of(self, load: float, arm: str, keep: str = "none") -> dict[int, Run]:
-        """The runs of an arm, by seed."""
+        """Runs of an arm, by seed."""
         return {key[3]: run for key, run in self.runs.items() if key[:3] == (load, arm, keep)}
 
     def world(self, value: Callable[[Run], float]) -> Contrast:
-        """The mean over seeds of what the runs of a seed share, such as p*: of the main load."""
+        """Mean over seeds of a quantity that all runs of a seed share, such as p*. Uses the main load."""
         first = dict.fromkeys((key[3] for key in self.runs if key[0] == self.load), nan)
         for (load, _, _, seed), run in self.runs.items():
             first[seed] = value(run) if load == self.load and isnan(first[seed]) else first[seed]
         return over_seeds(first)
 
     def by_seed(self, load: float, arm: str, keep: str, value: Callable[[Run], float]) -> Seeds:
-        """A number of each run of an arm, without those that are NaN."""
+        """Value of each run of an arm, by seed, without those that are NaN."""
         found = {seed: value(run) for seed, run in self.of(load, arm, keep).items()}
         return {seed: number for seed, number in found.items() if not isnan(number)}
 
     def at(self, run: Run, match: str, column: Column) -> float:
-        """A value of a run where it reaches the match; NaN where it does not, or its base is there already."""
+        """Value of a run where it reaches the match; NaN if it does not reach it, or if its base was there already."""
         return nan if self.why_not(run, match) else run.at(column, MATCHES[match][0], self.design.matches[match])
 
     def change(self, run: Run, match: str, name: str) -> float:
-        """One of CHANGES of a run where it reaches the match."""
+        """One of CHANGES for a run, where it reaches the match."""
         column, sign = CHANGES[name]
         there = self.at(run, match, column)
         return sign * (there - run.base(column)) if sign else there
 
     def why_not(self, run: Run, match: str) -> str:
-        """Why a run does not get to a match, in words; empty if it does."""
+        """Reason, in words, why a run does not reach a match; empty if it does."""
         column, words, _ = MATCHES[match]
         x, target = run.of(column), self.design.matches[match]
         if np.isnan(x).all():
@@ -147,20 +160,20 @@ class Tax:
 
 
 def over_seeds(numbers: Seeds) -> Contrast:
-    """The mean with its interval."""
+    """Mean over seeds, with its interval."""
     return contrast(np.array([*numbers.values()], dtype=float))
 
 
 def of(results: Results) -> Tax:
-    """The trajectories of a sweep's finished jobs, with the design that their run.json hold."""
+    """Trajectories of a sweep's finished jobs, with the design in their run.json."""
     return tax_of(results.table, design_of(results.good.values()))
 
 
 def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
-    """The trajectories in a table of records. Loads are alike that agree in two digits.
+    """Trajectories in a table of records. Loads that agree in two digits are the same.
 
-    Raises ValueError if one number was measured twice with different results: something was swept that the study's
-    coordinates do not tell apart.
+    Raises ValueError if a number was measured twice with different results, since then something was swept that the
+    study's coordinates do not tell apart; if nothing was fine-tuned; and if no base has what the design demands.
     """
     table = table.assign(**{name: NONE for name in Part._fields if name not in table})
     keys = [*RUN, "step", *Part._fields, "metric"]
@@ -196,7 +209,7 @@ def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
 
 
 def lacks(run: Run, plan: Design) -> str:
-    """What the base of a run lacks of what the design asks for, in words; empty if nothing."""
+    """What the base of a run lacks of what the design demands, in words; empty if nothing."""
     has = {name: run.base(column) for name, (column, _) in BASES.items()}
     has["bits"] /= run.last(column("threshold", "capacity"))
     short = [name for name, least in plan.base.items() if least and not has[name] >= least]
@@ -204,8 +217,10 @@ def lacks(run: Run, plan: Design) -> str:
 
 
 def compared(tax: Tax) -> pd.DataFrame:
-    """The table: a row per arm, preservation and load; at each match the mean over seeds of each of CHANGES, with its
-    95 % interval, the seeds that got there, of how many, and for the others the reason.
+    """Table with one row per arm, preservation and load.
+
+    At each match it has the mean over seeds of each of CHANGES with its 95 % interval, the number of seeds that reach
+    the match and of all seeds, and the reason why others do not.
     """
     rows = []
     for load, arm, keep in tax.rows:
@@ -217,7 +232,7 @@ def compared(tax: Tax) -> pd.DataFrame:
 
 
 def at_match(tax: Tax, match: str, load: float, arm: str, keep: str) -> dict[str, str | float]:
-    """The columns of one row of the table that are of one match, each named column@match."""
+    """Columns of one row of the table at one match, each named column@match."""
     row: dict[str, str | float] = {}
     for name in CHANGES:
         found = over_seeds(tax.by_seed(load, arm, keep, lambda run, name=name: tax.change(run, match, name)))  # type: ignore[misc]
@@ -228,7 +243,7 @@ def at_match(tax: Tax, match: str, load: float, arm: str, keep: str) -> dict[str
     far = {seed: float(np.nan_to_num(run.of(MATCHES[match][0]), nan=-1.0).max()) for seed, run in short.items()}
     said = (
         tax.why_not(short[max(far, key=lambda seed: far[seed])], match) if far else ""
-    )  # of the one that came nearest
+    )  # the reason of the seed that came nearest
     if 0 < len(short) < len(runs):
         said = f"{len(short)} of {len(runs)} seeds: {said}"
     return row | {f"seeds@{match}": len(runs) - len(short), f"of@{match}": len(runs), f"reason@{match}": said}

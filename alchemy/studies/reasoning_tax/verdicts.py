@@ -1,4 +1,4 @@
-"""Predictions against what was measured: a number per seed, its contrast, and a verdict by rule."""
+"""Verdicts on predictions: a number per seed, its contrast, and a verdict by rule."""
 
 from collections.abc import Callable
 from math import isnan, nan
@@ -15,15 +15,17 @@ from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax
 
 Array = NDArray[np.float64]
 NOT_MEASURED = "not measured"
-NEAR = 0.2  # of a load, within which another passes for it
-LEAST = 0.05  # bits per fact: of less that is lost, shares say nothing
+NEAR = 0.2  # relative distance within which a load stands for another
+LEAST = 0.05  # bits per fact lost, at least, for shares of the loss to mean anything
 COLUMNS = ["name", "source", "says", "estimate", "low", "high", "p", "p_adjusted", "equivalence_p", "verdict", "seeds"]
 COLUMNS += ["sentence", "role", "unit", "sesoi"]
 
 
 def verdicts(tax: Tax) -> pd.DataFrame:
-    """One row per prediction. The primary one's p is its own; those of the others are Holm-adjusted together, and so
-    are the equivalence p of those that predict no difference: for them, it is the test.
+    """Table with one row per prediction.
+
+    The p of the primary prediction is its own. Those of all others are Holm-adjusted together. So are the equivalence p
+    of those that predict no difference, since for them that is the test.
     """
     plan = tax.design.predictions
     found = {one.name: contrast(np.array([*seedwise(tax, one).values()]), one.sesoi) for one in plan}
@@ -36,7 +38,7 @@ def verdicts(tax: Tax) -> pd.DataFrame:
 
 
 def judged(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivalence: float) -> dict[str, str | float]:
-    """A prediction's row of the table."""
+    """Row of one prediction in the table."""
     said = verdict(its, adjusted, one.direction, one.sesoi, equivalence) if its.seeds else NOT_MEASURED
     row: dict[str, str | float] = {"name": one.name, "source": one.source, "says": one.says}
     row |= {"estimate": its.estimate, "low": its.low, "high": its.high, "p": its.p, "p_adjusted": adjusted}
@@ -47,7 +49,9 @@ def judged(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivalenc
 
 
 def seedwise(tax: Tax, one: Prediction) -> Seeds:
-    """What a prediction is about, by seed: of its arm, less that of the other arm in the same seed."""
+    """Number that a prediction is about, by seed: the value of its arm or, if it names another, less that of the other
+    arm.
+    """
     load = load_of(tax, one)
     if one.measure == "added_r2":
         return added_r2(tax, load, one.arm.split("+"))
@@ -59,7 +63,9 @@ def seedwise(tax: Tax, one: Prediction) -> Seeds:
 
 
 def load_of(tax: Tax, one: Prediction) -> float:
-    """The load that a prediction is about: of those run the nearest, if it is about as large as it says."""
+    """Load that a prediction is about: the nearest that was run, if it is near enough to the one named. None is the
+    main load.
+    """
     if (asked := one.load) is None:
         return tax.load
     nearest = min(tax.loads, key=lambda load: abs(load - asked))
@@ -67,13 +73,13 @@ def load_of(tax: Tax, one: Prediction) -> float:
 
 
 def keep_of(arm: str) -> tuple[str, str]:
-    """An arm and its preservation, from arm or arm/keep."""
+    """Arm and preservation in a name such as arm or arm/keep."""
     name, _, keep = arm.partition("/")
     return name, keep or "none"
 
 
 def changed(name: str) -> Callable[[Tax, Run, str], float]:
-    """One of tax.CHANGES."""
+    """Function of a run at a match that returns one of trajectories.CHANGES."""
     return lambda tax, run, match: tax.change(run, match, name)
 
 
@@ -81,74 +87,82 @@ lost_bits = changed("lost_bits")
 
 
 def put_back(run: Run, match: str, metric: str, weights: str, layer: int | str = NONE) -> list[Column]:
-    """The columns of a metric where some weights are the base's again: one, or one for each random half drawn."""
+    """Columns of a metric in which a portion of the weights is the base's again.
+
+    There is one column, or one for each random half that was drawn.
+    """
     asked = ("restore", match, weights, layer)
     return [one for one in run.values if one.metric == metric and one.where[:4] == asked]
 
 
 def returned(run: Run, match: str, weights: str, layer: int | str = NONE) -> float:
-    """The share of lost bits that restoring some weights returns; of random halves, the mean of all that were drawn."""
+    """Share of lost bits that restoring a portion of the weights returns; of random halves, the mean over draws."""
     columns = put_back(run, match, "bits", weights, layer)
     return float(np.mean([run.last(one) for one in columns])) if columns else nan
 
 
 def less(other: str) -> Callable[[Tax, Run, str], float]:
-    """What restoring the lower half returns, less what restoring `other` does."""
+    """Function of a run at a match: what restoring the lower half returns, less what restoring `other` returns."""
     return lambda _, run, match: returned(run, match, "lower") - returned(run, match, other)
 
 
 def latent_less_storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
-    """The difference as a share of all bits lost."""
+    """Latent less stored loss, as a share of all bits lost; NaN if less than LEAST bits per fact were lost."""
     latent, storage, lost = (run.last(column("split", f"{name}_bits", match)) for name in ("latent", "storage", "lost"))
     return (latent - storage) / lost if lost >= LEAST else nan
 
 
 def storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
+    """Bits per fact that are lost for good."""
     return run.last(column("split", "storage_bits", match))
 
 
 def overthinking(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
+    """Part of the loss of accuracy that is overthinking."""
     return run.last(column("split", "overthinking", match))
 
 
 def head_less_tail(tax: Tax, run: Run, match: str) -> float:
-    """The share of bits kept of facts seen often, less that of facts seen rarely."""
+    """Share of bits kept of facts seen often, less that of facts seen rarely."""
     head, tail = (kept(tax, run, match, f"bits_{group}") for group in ("head", "tail"))
     return head - tail
 
 
 def kept(tax: Tax, run: Run, match: str, metric: str = "bits") -> float:
-    """The share of the base's bits that is kept where the match is reached."""
+    """Share of the base's bits that is kept where the match is reached."""
     known = column("knowledge", metric)
     before = run.base(known)
     return tax.at(run, match, known) / before if before > 0 else nan
 
 
 def onset(run: Run) -> float:
-    """The opening rate at which greedy completions first open a chain in half of problems."""
+    """Opening rate at which greedy completions first open a chain in half of the problems."""
     return run.at(column("procedural", "opening"), column("procedural", "opens"), 0.5)
 
 
 def threshold(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001 (it is matched on itself)
+    """Opening rate of `onset`, less the predicted p*."""
     return onset(run) - run.last(column("threshold", "p_star"))
 
 
 def basis(kl: Array) -> Array:
-    """(N, 3) a smooth curve of KL (N,) through no loss at no KL: a cubic in log(1 + KL)."""
+    """(N, 3) basis of a smooth curve of KL (N,) that has no loss at no KL: a cubic in log(1 + KL)."""
     bent = np.log1p(kl)
     return np.column_stack([bent, bent**2, bent**3])
 
 
 def points(run: Run) -> Array:
-    """(N, 2) KL and bits per fact lost, at every evaluated step but the base."""
+    """(N, 2) KL, and bits per fact lost, at every evaluated step but the base."""
     lost = run.base(column("knowledge", "bits")) - run.of(column("knowledge", "bits"))
     both = np.column_stack([run.of(column("update", "kl")), lost])[run.step > 0]
     return both[~np.isnan(both).any(axis=1)]
 
 
 def r2(fitted: list[list[Array]], told: list[Array]) -> tuple[float, float]:
-    """How much of the variance of bits lost in `told`, points by arm, curves explain that were fitted to other seeds'
-    points, each by arm as well: one of KL alone, and one with a factor and a bend of each arm's own. Below 0, nothing.
+    """R² of bits lost, of two curves that were fitted to other seeds: one of KL alone, and one with terms for each arm.
+
+    `fitted` holds the points of each other seed, `told` the points that R² is of, both by arm. The second curve has a
+    factor and a bend of each arm's own. An R² below 0 means that a curve explains nothing.
     """
 
     def terms(parts: list[Array]) -> tuple[Array, Array]:
@@ -169,8 +183,10 @@ def r2(fitted: list[list[Array]], told: list[Array]) -> tuple[float, float]:
 
 
 def r2_by_seed(tax: Tax, load: float, arms: list[str]) -> dict[int, tuple[float, float]]:
-    """`r2` of each seed that has all of these arms that were run, at least two, by curves fitted to the others: what
-    differs from run to run does not pass for an effect of the arm. One seed alone is told by its own, which flatters.
+    """R² of each seed that has all of these arms that were run, by curves fitted to the other seeds (see `r2`).
+
+    In this way, what differs from run to run does not pass for an effect of the arm. If there is only one seed, its
+    curves are fitted to itself, which flatters. Empty if fewer than two arms were run.
     """
     runs = [its for arm in arms if (its := tax.of(load, *keep_of(arm)))]
     if len(runs) < 2:
@@ -182,7 +198,7 @@ def r2_by_seed(tax: Tax, load: float, arms: list[str]) -> dict[int, tuple[float,
 
 
 def added_r2(tax: Tax, load: float, arms: list[str]) -> Seeds:
-    """What knowing the arm adds to the R² of KL alone, by seed."""
+    """R² that knowing the arm adds to that of KL alone, by seed."""
     found = {seed: whole - alone for seed, (alone, whole) in r2_by_seed(tax, load, arms).items()}
     return {seed: value for seed, value in found.items() if not isnan(value)}
 
@@ -205,7 +221,7 @@ UNMATCHED = ("threshold", "added_r2")
 
 
 def sentence(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivalence: float, said: str) -> str:
-    """What was found, in a line."""
+    """Result of a prediction in one line."""
     if not its.seeds:
         return f"Not measured: {why(tax, one)}."
     whose = f"{one.arm} less {one.other}" if one.other else one.arm
@@ -221,7 +237,7 @@ def sentence(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivale
 
 
 def why(tax: Tax, one: Prediction) -> str:
-    """Why a prediction's measure has no value in any seed."""
+    """Reason why a prediction's number has no value in any seed."""
     load = load_of(tax, one)
     for arm in filter(None, (*one.arm.split("+"), one.other)):
         runs = tax.of(load, *keep_of(arm))
@@ -236,7 +252,7 @@ def why(tax: Tax, one: Prediction) -> str:
 
 
 def text(table: pd.DataFrame) -> str:
-    """The verdicts as a short table."""
+    """Verdicts as a short table in text."""
     lines = ["predictions, the primary one first: estimate [95 % interval], p adjusted"]
     for row in table.sort_values("role", kind="stable").to_dict("records"):
         number = "" if isnan(row["estimate"]) else f"{row['estimate']:+.3f}"
