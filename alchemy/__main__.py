@@ -8,7 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported; a second thread slows small models
 
-from alchemy.errors import answered, fault
+from alchemy.errors import exit_code_of, fault
 from alchemy.runs.words import GOES_ON, WORDS
 
 
@@ -23,12 +23,12 @@ def main() -> int:
 def answer(words: list[str]) -> int:
     """Runs the command with these words, and returns its exit code; a failure is one sentence on stderr, and 1."""
     if words and (word := WORDS.get(words[0])):
-        return answered(partial(word.act, words[1:]), partial(fault, elsewhere=word.elsewhere), word.kept)
-    return answered(partial(run, words), explained, GOES_ON)
+        return exit_code_of(partial(word.act, words[1:]), partial(fault, elsewhere=word.elsewhere), word.kept)
+    return exit_code_of(partial(run, words), explained, GOES_ON)
 
 
 def run(words: list[str]) -> int:
-    from alchemy.runs.command import run as with_hydra
+    from alchemy.runs.command import run_with_hydra as with_hydra
 
     return with_hydra(words)
 

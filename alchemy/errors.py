@@ -67,7 +67,7 @@ class Parser(ArgumentParser):
         raise ValueError(f"{message}: {self.prog} --help shows how to write it")
 
 
-def answered(act: Callable[[], int], explain: Callable[[Exception], str], kept: str) -> int:
+def exit_code_of(act: Callable[[], int], explain: Callable[[Exception], str], kept: str) -> int:
     """Calls `act` and returns its exit code, or 1 after an error, which is printed to stderr as one sentence.
 
     The sentence is what `explain` makes of the error, or, where the user stopped it, says what is `kept`. With

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 
@@ -56,3 +57,23 @@ def test_the_map_names_every_wing_and_every_file():
     for name in re.findall(r"^\s*(\w+)/  ", map_.partition("```")[2].partition("```")[0], re.M):
         others = ("tasks", "conf", "tests", "outputs", "docs", "benchmarks", "examples", "hydra_plugins")
         assert name in (*WINGS, "alchemy", *others)
+
+
+def test_no_two_functions_that_other_files_use_have_one_name():
+    defined, used = defaultdict(set), set()
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in FILES}
+    for module, path in files.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                defined[node.name].add(module)
+        known = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                used |= {(node.module, alias.name) for alias in node.names}
+                known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in known:
+                used.add((known[node.value.id], node.attr))
+    twice = {name for name, homes in defined.items() if sum((home, name) in used for home in homes) > 1}
+    assert twice == {"complete"}, "api.complete takes what train gives as well"

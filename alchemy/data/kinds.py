@@ -22,19 +22,19 @@ def check(name: str, value: Any, kind: Any) -> None:
         check_names(name, value, kind)
     elif origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{name}={shown(value)} must be a list, such as [{shown(value)}]")
+            raise ValueError(f"{name}={quoted(value)} must be a list, such as [{quoted(value)}]")
         for item in value:
             check(name, item, inner[0])
     elif dict in (origin, kind):
         if not isinstance(value, dict):
-            raise ValueError(f"{name}={shown(value)} must be settings by name")
+            raise ValueError(f"{name}={quoted(value)} must be settings by name")
         for key, item in value.items() if inner else ():
             check(f"{name}.{key}", item, inner[1])
     elif kind in NAMES or origin is Literal:
         plain = str if origin is Literal else kind
         fits = isinstance(value, (int, float) if plain is float else plain)
         if not fits or (isinstance(value, bool) and plain is not bool):
-            raise ValueError(f"{name}={shown(value)} must be {NAMES[plain]}")
+            raise ValueError(f"{name}={quoted(value)} must be {NAMES[plain]}")
 
 
 def check_names(name: str, value: Any, kind: Any) -> None:
@@ -42,13 +42,13 @@ def check_names(name: str, value: Any, kind: Any) -> None:
     that `kind` lacks are not checked.
     """
     if not isinstance(value, dict) or not kind.__required_keys__ <= set(value):
-        raise ValueError(f"{name}={shown(value)} must have {', '.join(sorted(kind.__required_keys__))}")
+        raise ValueError(f"{name}={quoted(value)} must have {', '.join(sorted(kind.__required_keys__))}")
     for key, its in get_type_hints(kind).items():
         if key in value:
             check(f"{name}.{key}", value[key], its)
 
 
-def shown(value: Any) -> str:
+def quoted(value: Any) -> str:
     """The value as text for a message, cut to SHOWN characters."""
     text = str(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

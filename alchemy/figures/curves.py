@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from alchemy.figures.lettering import broken, columns, cut, plain, shown, told_apart
+from alchemy.figures.lettering import broken, columns, cut, one_line, shown, told_apart
 
 PARTS = {"chain": ("chain", "#0072B2"), "answer": ("answer", "#D55E00"), "full": ("both", "#009E73")}
 OTHERS = ("#CC79A7", "#56B4E9", "#E69F00", "#000000")  # colours of parts that a study adds
@@ -31,8 +31,8 @@ def draw_curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: s
 
     >>> draw_curves(results.cells, results.table, results.apart, "rows").savefig("curves.png")  # doctest: +SKIP
     """
-    others, keys = keys_of(swept, x)
-    scores = scored(cells)
+    others, keys = curve_keys(swept, x)
+    scores = curve_cells(cells)
     rows = list(scores[keys].drop_duplicates().itertuples(index=False, name=None))
     across = max(min(ACROSS, len(rows)), 1)
     down = max(-(-len(rows) // across), 1)
@@ -57,7 +57,7 @@ def draw_curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: s
             line(ax, here, each, part, x, colour)
         ax.set_title(shown("\n".join(title)), size=8)
         ax.set(ylim=(-0.03, 1.04))
-        ax.set_xlabel(shown(cut(plain(x), ROOM, 10)))
+        ax.set_xlabel(shown(cut(one_line(x), ROOM, 10)))
         if here[x].min() > 0:
             ax.set_xscale("log")
             ax.xaxis.set(
@@ -74,13 +74,13 @@ def draw_curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: s
     return figure
 
 
-def keys_of(swept: list[str], x: str) -> tuple[list[str], list[str]]:
+def curve_keys(swept: list[str], x: str) -> tuple[list[str], list[str]]:
     """Swept columns besides `x`, and all columns that tell panels apart."""
     others = [name for name in swept if name != x]
     return others, [*others, "axis", "kind", "domain", "level"]
 
 
-def scored(cells: pd.DataFrame) -> pd.DataFrame:
+def curve_cells(cells: pd.DataFrame) -> pd.DataFrame:
     """Cells that curves are drawn through: those of exact match, with training once."""
     return training_once(cells[cells["metric"] == "exact_match"])
 

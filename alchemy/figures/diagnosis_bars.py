@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from alchemy.figures.lettering import broken, cut, plain, shown, told_apart, wide
+from alchemy.figures.lettering import broken, cut, one_line, shown, told_apart, wide
 
 KINDS = {  # the kinds of alchemy.measures.diagnosis, in colours that stay apart for the colour-blind (Okabe and Ito)
     "right": ("right", "#009E73"),
@@ -76,7 +76,7 @@ def stack(ax: Any, panel: pd.DataFrame, rates: dict[int, float | None]) -> None:
     for x, level in enumerate(levels):
         if (rate := rates.get(level)) is not None:
             ax.plot(x, rate, marker="D", ms=5, color="white", mec="black", mew=0.8, clip_on=False, zorder=5)
-    names = [("training" if level == 0 else plain(str(settings[level])) or str(level)) for level in levels]
+    names = [("training" if level == 0 else one_line(str(settings[level])) or str(level)) for level in levels]
     under(ax, names, [str(level) for level in levels])
     ax.set_ylim(0, 1)
     ax.set_yticks([0, 0.5, 1], ["0", "½", "1"], size=8)

@@ -45,7 +45,7 @@ def table_text(cells: pd.DataFrame, swept: list[str]) -> str:
     return "\n".join(lines)
 
 
-def pictures(results: Results) -> Iterator[tuple[str, Figure]]:
+def every_picture(results: Results) -> Iterator[tuple[str, Figure]]:
     """Name and figure of every picture that the results have.
 
     >>> for name, figure in pictures(results):  # doctest: +SKIP
@@ -68,8 +68,8 @@ def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]
     if over := x_coordinate(table, swept):
         beside = "rows" if over == "share" else None  # follow from the share
         kept = [name for name in swept if name != beside]
-        _, keys = courses.keys_of(kept, over)
-        for some, ending, said in portions(courses.scored(cells), keys, courses.MOST, "Panels"):
+        _, keys = courses.curve_keys(kept, over)
+        for some, ending, said in portions(courses.curve_cells(cells), keys, courses.MOST, "Panels"):
             yield f"curves_{safe(over)}{ending}", partial(courses.draw_curves, some, table, kept, over, said), said
         return
     whole = cells if results.lacking.empty else pd.concat([cells, results.lacking])
@@ -91,8 +91,8 @@ def drawings(results: Results) -> Iterator[tuple[str, Callable[[], Figure], str]
                 said,
             )
     for numeric in maps.numbers(cells, swept):
-        _, keys = maps.keys_of(swept, numeric)
-        for some, ending, said in portions(maps.scored(cells), keys, maps.MOST, "Rows"):
+        _, keys = maps.map_keys(swept, numeric)
+        for some, ending, said in portions(maps.map_cells(cells), keys, maps.MOST, "Rows"):
             both = pd.concat([some, replayed])
             if len(some):
                 draw = partial(maps.draw_map, both, table, swept, numeric, said, named=not ending)

@@ -86,7 +86,7 @@ def sentences(cells: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """
     swept = apart(table)
     rows = rows_of(cells, swept)
-    return [*half_right(table, swept), *replayed(rows, swept), *noise(rows, swept)]
+    return [*half_right(table, swept), *replay_sentences(rows, swept), *noise(rows, swept)]
 
 
 def half_right(table: pd.DataFrame, swept: list[str]) -> Iterator[str]:
@@ -112,7 +112,7 @@ def half_right(table: pd.DataFrame, swept: list[str]) -> Iterator[str]:
     yield f"Where half of the chains are right, or more, and fewer than half of the answers: {where}."
 
 
-def replayed(rows: Rows, swept: list[str]) -> Iterator[str]:
+def replay_sentences(rows: Rows, swept: list[str]) -> Iterator[str]:
     """Sentences about what is executed in place of a new composition of known rules."""
     for row, levels in rows.items():
         if row[-3] == "task" and ("executed", "tie") in levels.get(1, ("", {}))[1]:
@@ -152,7 +152,7 @@ def overall(some: list[Values], part: str, metric: str) -> float:
     return sum(found) / len(found) if found else float("nan")
 
 
-def moved(moves: Moves, swept: list[str], settings: dict[tuple[Any, ...], str]) -> list[str]:
+def moved_cells(moves: Moves, swept: list[str], settings: dict[tuple[Any, ...], str]) -> list[str]:
     """Sentences about how many cells changed in exact match beyond doubt, and which changed most.
 
     `moves` are those of alchemy.results.differences; `settings` says what the level of each cell means.

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from alchemy.figures.lettering import broken, fitted, plain, shown, tall, told_apart, wide
+from alchemy.figures.lettering import broken, fitted, one_line, shown, tall, told_apart, wide
 
 NAMES = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
 PARTS = {"full": "full chain and answer", "chain": "chain alone", "answer": "answer alone"}
@@ -191,7 +191,7 @@ def draw_panel(
         if fine:
             write_mean(ax, x, y + 0.5, cell, room, 7, colours)
             continue
-        note = plain(str(cell["setting"]))
+        note = one_line(str(cell["setting"]))
         notes = [note]
         if is_format and cell["level"]:
             share = extra["untouched"].get((*row, cell["level"]), np.nan)

@@ -39,7 +39,7 @@ def tall(lines: int, size: float) -> float:
     return lines * size * 1.2 / 72
 
 
-def plain(text: str) -> str:
+def one_line(text: str) -> str:
     """The text in one line, without letters that cannot be seen."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
@@ -66,7 +66,7 @@ def cut(text: str, room: float, size: float, bold: bool = False) -> str:
 
 def broken(text: str, room: float, size: float, most: int = 8, bold: bool = False) -> list[str]:
     """The text in at most `most` lines; a text that is longer loses its middle."""
-    text = plain(text)
+    text = one_line(text)
     for share in (1.0, 0.95, 0.85, 0.75, 0.6, 0.4):
         lines = lines_of(cut(text, share * most * room, size, bold), room, size, bold)
         if len(lines) <= most:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from alchemy.errors import COMMAND, Parser
 from alchemy.figures.diagnosis_bars import KINDS
-from alchemy.figures.findings import Rows, breaks, how, moved, rows_of, sentences, settings_of
+from alchemy.figures.findings import Rows, breaks, how, moved_cells, rows_of, sentences, settings_of
 from alchemy.figures.heatmap import AXIS_ROWS, LEVEL_NAMES
 from alchemy.figures.studies import own
 from alchemy.results.compare import differences
@@ -98,7 +98,7 @@ def content(results: Results, before: Results | None, out: Path) -> dict[str, An
         "title": "/".join(results.folder.resolve().parts[-2:]),
         "before": None if before is None else "/".join(before.folder.resolve().parts[-2:]),
         "caption": results.caption[:-1],
-        "findings": sentences(cells, results.table) if before is None else moved(moves, swept, settings_in(rows)),
+        "findings": sentences(cells, results.table) if before is None else moved_cells(moves, swept, settings_in(rows)),
         "kinds": KINDS,
         "shades": shades("cividis" if before is None else "PuOr"),
         "shown": SHOWN,

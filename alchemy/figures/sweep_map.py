@@ -8,8 +8,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from alchemy.figures.curves import pick, training_once
-from alchemy.figures.lettering import broken, cut, plain, shown, told_apart, wide
-from alchemy.stats.fits import threshold
+from alchemy.figures.lettering import broken, cut, one_line, shown, told_apart, wide
+from alchemy.stats.fits import fit_threshold
 
 LEVEL_NAMES = {("task", 0): "training", ("task", 1): "new compositions", ("task", 2): "one unseen rule"}
 LEVEL_NAMES |= {("task", 3): "unseen rules alone"}
@@ -30,13 +30,13 @@ def numbers(cells: pd.DataFrame, swept: list[str]) -> list[str]:
     return [max(sizes, key=lambda name: sizes[name])] if sizes else []
 
 
-def keys_of(swept: list[str], numeric: str) -> tuple[list[str], list[str]]:
+def map_keys(swept: list[str], numeric: str) -> tuple[list[str], list[str]]:
     """Swept columns besides `numeric`, and all columns that tell rows of the map apart."""
     others = [name for name in swept if name != numeric]
     return others, [*others, "axis", "kind", "domain", "level"]
 
 
-def scored(cells: pd.DataFrame) -> pd.DataFrame:
+def map_cells(cells: pd.DataFrame) -> pd.DataFrame:
     """Cells that the left half of a map shows."""
     return training_once(cells[(cells["part"] == "full") & (cells["metric"] == "exact_match")])
 
@@ -53,8 +53,8 @@ def draw_map(
 
     >>> draw_map(results.cells, results.table, results.apart, "model.width").savefig("map.png")  # doctest: +SKIP
     """
-    others, keys = keys_of(swept, numeric)
-    scores = scored(cells)
+    others, keys = map_keys(swept, numeric)
+    scores = map_cells(cells)
     rates = cells[(cells["part"] == "replay") & (cells["metric"] == "rate")]
     rows = list(scores[keys].drop_duplicates().itertuples(index=False, name=None))
     order = list(scores["axis"].unique())
@@ -77,15 +77,15 @@ def draw_map(
             title.append("where half is right in further rows is not fitted")
             break
         if named and row[-1] and (found := crossing(table, keys, row, numeric)):
-            title.append(f"{cut(plain(name), max(width - 0.6 - wide(found, 10), 1.5), 10)}: {found}")
-    title = [cut(plain(line), width - 0.3, 10) for line in title]
+            title.append(f"{cut(one_line(name), max(width - 0.6 - wide(found, 10), 1.5), 10)}: {found}")
+    title = [cut(one_line(line), width - 0.3, 10) for line in title]
     height = 1.5 + 0.46 * len(rows) + 0.17 * max(0, len(title) - 3)
     figure = Figure(figsize=(width, height), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for ax, some, name in ((left, scores, "exact match of chain and answer"), (right, rates, "replays training")):
         panel(ax, some, rows, columns, keys, numeric)
         ax.set_title(name, size=10, loc="left")
-        ax.set_xlabel(shown(cut(plain(numeric), width / 2 - 2, 10)))
+        ax.set_xlabel(shown(cut(one_line(numeric), width / 2 - 2, 10)))
     lines = [broken(name, ROOM, 8.5 if wide(name, 8.5) <= ROOM else 7.5, 3) for name in names]
     size = 8.5 if all(len(some) == 1 for some in lines) else 7.5
     left.set_yticks(np.arange(len(rows)) + 0.5, [shown("\n".join(some)) for some in lines], rotation=0, size=size)
@@ -102,7 +102,7 @@ def crossing(table: pd.DataFrame, keys: list[str], row: tuple[Any, ...], numeric
     some = pick(some, keys, row)
     with np.errstate(divide="ignore", invalid="ignore"):
         x, y = np.log2(some[numeric].astype(float).to_numpy()), some["value"].to_numpy()
-    if not np.isfinite(x).all() or (law := threshold(x - x.min(), y, some["seed"].to_numpy())) is None:
+    if not np.isfinite(x).all() or (law := fit_threshold(x - x.min(), y, some["seed"].to_numpy())) is None:
         return ""
     half, low, high = 2.0 ** (x.min() + np.array([law.parameters[1], law.low[1], law.high[1]]))
     return f"half are right at {half:.3g} [{low:.3g}, {high:.3g}] (logistic in its logarithm, R² = {law.explained:.2f})"
@@ -130,7 +130,7 @@ def panel(
         linewidths=1 if len(columns) <= WIDE else 0, annot_kws={"size": 7}, xticklabels=False, yticklabels=False,
     )  # fmt: skip
     inches = (0.74 if len(columns) <= SAID else 0.36 if len(columns) <= WIDE else 13 / len(columns)) * 0.95
-    names = [cut(plain(str(value)), 1.2, 10) for value in columns]
+    names = [cut(one_line(str(value)), 1.2, 10) for value in columns]
     every = max(1, int(np.ceil(max(wide(name, 10) + 0.1 for name in names) / inches))) if names else 1
     ax.set_xticks(np.arange(0, len(columns), every) + 0.5, [shown(name) for name in names[::every]])
     ax.set_facecolor("0.93")

@@ -28,7 +28,7 @@ def name_of(shift: Shift, level: int) -> str:
     return "_".join([GROUP, *(word for word in (shift.axis, shift.kind, shift.domain) if word != "-"), str(level)])
 
 
-def write(folder: Path, task: Task, model: Any, shifts: Sequence[Shift], count: int, seed: int) -> None:
+def write_tasks(folder: Path, task: Task, model: Any, shifts: Sequence[Shift], count: int, seed: int) -> None:
     """Writes all cells of `shifts` into `folder`, whole or not at all.
 
     Completions may be as long as the context of `model` allows, in its own tokens. The files contain the path of

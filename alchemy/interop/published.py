@@ -83,7 +83,7 @@ def export(task: Any, count: int | None, seed: int) -> Iterator[dict[str, str]]:
     if tokens > WIDEST:
         raise ValueError(f"--composition and --length make rows of up to {tokens:,} tokens: shorten them to {WIDEST:,}")
     at_a_time = max(1, ROWS * 64 // tokens)
-    return records(task, composition, elements(task, length, size, total, seed), at_a_time)
+    return file_records(task, composition, elements(task, length, size, total, seed), at_a_time)
 
 
 def elements(task: Any, length: int, size: int, total: int, seed: int) -> Iterator[NDArray[np.int16]]:
@@ -97,7 +97,7 @@ def elements(task: Any, length: int, size: int, total: int, seed: int) -> Iterat
         yield np.concatenate([task.numbered(own, first), more], axis=1).astype(np.int16)
 
 
-def records(
+def file_records(
     task: Any, composition: tuple[int, ...], drawn: Iterator[NDArray[np.int16]], at_a_time: int
 ) -> Iterator[dict[str, str]]:
     for some in drawn:
@@ -117,7 +117,7 @@ def restored(folder: Path, known: Iterable[str], source: str = "") -> tuple[Any,
     folder = folder if folder.is_dir() else Path("outputs") / "models" / folder
     if not (folder / "model.json").is_file():
         raise ValueError(f"{folder} holds no model: name a folder of outputs/models, or its fingerprint")
-    settings = store.read(folder)["settings"]
+    settings = store.read_model(folder)["settings"]
     if not all(isinstance(settings.get(name), dict) for name in ("task", "model")):
         raise ValueError(f"{folder / 'model.json'} names no world or no model: it cannot be restored")
     if "${" in json.dumps(settings):
@@ -128,7 +128,7 @@ def restored(folder: Path, known: Iterable[str], source: str = "") -> tuple[Any,
     task = build("task", world, known)
     tokens, precision = settings.get("tokens", "symbols"), settings.get("precision", "float32")
     model = build_model(task, form, tokens, precision, known)
-    store.load(folder, model, settings)
+    store.load_weights(folder, model, settings)
     return task, model
 
 

@@ -29,7 +29,7 @@ GPT2 = {  # weights of a block: their names in GPT-2, which has matrices transpo
 }
 
 
-def write(folder: Path, vocabulary: Vocabulary, model: Transformer) -> None:
+def write_checkpoint(folder: Path, vocabulary: Vocabulary, model: Transformer) -> None:
     """Writes the checkpoint into `folder`, whole or not at all.
 
     Raises ValueError for a model that is neither GPT-2 nor LLaMA, or a folder that holds files already.

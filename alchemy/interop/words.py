@@ -69,12 +69,12 @@ def load_file(words: list[str]) -> int:
 
 def export_model(words: list[str]) -> int:
     """Runs the subcommand `export-model`: writes the checkpoint and returns exit code 0."""
-    from alchemy.interop.to_transformers import write
+    from alchemy.interop.to_transformers import write_checkpoint
 
     chosen = asked("export-model", words)
     with whole(chosen.out):
         task, model = published.restored(chosen.model, trusted(chosen))
-        write(chosen.out, task.vocabulary, model)
+        write_checkpoint(chosen.out, task.vocabulary, model)
     return written(chosen.out)
 
 
@@ -82,7 +82,7 @@ def export_tasks(words: list[str]) -> int:
     """Runs the subcommand `export-tasks`: writes the tasks and returns exit code 0."""
     chosen = asked("export-tasks", words)
     with whole(chosen.out):
-        write_tasks(chosen.settings, chosen.out)
+        write_cells(chosen.settings, chosen.out)
     return written(chosen.out)
 
 
@@ -175,11 +175,11 @@ def trusted(chosen: argparse.Namespace) -> frozenset[str]:
     return named_in(CONF, *filter(None, [chosen.config_dir]))
 
 
-def write_tasks(words: list[str], folder: Path) -> None:
+def write_cells(words: list[str], folder: Path) -> None:
     """Writes the cells of the run with these settings. Raises ValueError for settings that a run would refuse."""
     from hydra import compose, initialize_config_dir
 
-    from alchemy.interop.harness import write
+    from alchemy.interop.harness import write_tasks
     from alchemy.runs.mistakes import explain
 
     try:
@@ -190,7 +190,7 @@ def write_tasks(words: list[str], folder: Path) -> None:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         raise ValueError(explain(error)) from None
-    write(folder, todo.task, todo.model, todo.shifts, cfg.study.count, cfg.seed)
+    write_tasks(folder, todo.task, todo.model, todo.shifts, cfg.study.count, cfg.seed)
 
 
 def quoted(text: str) -> str:

@@ -21,7 +21,7 @@ from alchemy.data.compositions import GROUP, follow, group
 from alchemy.data.sampling import problems_of
 from alchemy.data.task import Composition, Task, Terse, terse
 from alchemy.data.vocabulary import PAD, Vocabulary
-from alchemy.measures.trace import Written, alike, applied, asked_for, read
+from alchemy.measures.trace import Written, applied, equal_and_written, read_completion, rules_asked
 
 KINDS = ("right", "replayed", "wrong_answer", "wrong_step", "malformed")
 RIGHT, REPLAYED, WRONG_ANSWER, WRONG_STEP, MALFORMED = range(len(KINDS))
@@ -242,8 +242,8 @@ def leads(task: Task, before: NDArray[np.int16], after: NDArray[np.int16]) -> ND
 
 def diagnose_open(task: Terse, clean: Batch, completion: NDArray[np.int16]) -> Diagnosis:
     """The same as `diagnose`, for rows in the open layout. Rows of one size and form are diagnosed together."""
-    elements, asked = asked_for(clean, task.vocabulary)
-    said = read(task.vocabulary, completion)
+    elements, asked = rules_asked(clean, task.vocabulary)
+    said = read_completion(task.vocabulary, completion)
     told = Diagnosis.blank(len(clean), LONGER + asked.shape[1] + 1, len(task.vocabulary.rules))
     told.lines[:] = lines_of(task.vocabulary, elements, asked, said, completion)
     gold = applied(task, elements, asked)
@@ -257,7 +257,7 @@ def diagnose_open(task: Terse, clean: Batch, completion: NDArray[np.int16]) -> D
         named = said.rules[some, : lines - 1]
         valid = np.ones((len(some), lines), dtype=bool)
         valid[:, :-1] = np.take_along_axis(led[:, :-1], named[:, :, None], axis=2)[:, :, 0]
-        valid[:, -1] = alike(answer, states[-2] if lines > 1 else gold[some])
+        valid[:, -1] = equal_and_written(answer, states[-2] if lines > 1 else gold[some])
         faithful = (named == asked[some, :k]).all(axis=1) if lines == k + 1 else np.full(len(some), lines == 1)
         chain = faithful & valid[:, :-1].all(axis=1) & (a == l)
         replayed = valid.all(axis=1) if lines > 1 else replays(task, states[0], answer, k)
@@ -273,7 +273,7 @@ def diagnose_open(task: Terse, clean: Batch, completion: NDArray[np.int16]) -> D
     for l in np.unique(sizes[0][whole]):
         some = np.flatnonzero(whole & (sizes[0] == l))
         execute(task, told, some, [elements[some, :l], said.answer[some, :l]], maps)
-    unnamed = whole & alike(said.answer, gold) & (told.compositions == 0)  # deeper than those tried
+    unnamed = whole & equal_and_written(said.answer, gold) & (told.compositions == 0)  # deeper than those tried
     told.compositions[unnamed] = 1
     for row in np.flatnonzero(unnamed):
         told.executes[row] = maps.setdefault(tuple(asked[row][asked[row] >= 0].tolist()), len(maps))

@@ -137,7 +137,7 @@ def score(vocabulary: Vocabulary, completion: NDArray[np.int16], gold: NDArray[n
     1.0
     """
     scores = {}
-    for part, mine, its in zip(PARTS, parts(completion), parts(gold), strict=True):
+    for part, mine, its in zip(PARTS, split_parts(completion), split_parts(gold), strict=True):
         pairs = canonical(vocabulary, np.concatenate([mine, its], axis=1))
         unique, where = distinct(pairs)  # equal rows are scored once
         width = mine.shape[1]
@@ -159,7 +159,7 @@ def distinct(rows: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int
     return rows[first], number
 
 
-def parts(completion: NDArray[np.int16]) -> tuple[NDArray[np.int16], ...]:
+def split_parts(completion: NDArray[np.int16]) -> tuple[NDArray[np.int16], ...]:
     """Full text, chain and answer of completions (B, C), each (B, C) with padding in place of the other part.
 
     The marker stays in chain and answer, so that `write` knows on which side of it a part lies.

@@ -64,7 +64,7 @@ class Trace:
     right: NDArray[np.bool_]
 
 
-def read(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> Written:
+def read_completion(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> Written:
     """Steps and answers of completions (B, C), padded on the right."""
     B, C = completion.shape
     places = np.arange(C)
@@ -91,7 +91,7 @@ def read(vocabulary: Vocabulary, completion: NDArray[np.int16]) -> Written:
     return Written(rules, states, ends, answer, direct)
 
 
-def asked_for(clean: Batch, vocabulary: Vocabulary) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
+def rules_asked(clean: Batch, vocabulary: Vocabulary) -> tuple[NDArray[np.int16], NDArray[np.intp]]:
     """Elements (B, l), padded, and rules (B, k), -1 after the last, of prompts without noise."""
     elements = left_justify(clean.tokens, clean.role == Role.ELEMENT)
     rules = left_justify(clean.tokens, clean.role == Role.TRANSFORMATION).astype(np.intp)
@@ -112,7 +112,7 @@ def made(task: Task, rules: NDArray[np.intp], states: NDArray[np.int16]) -> NDAr
     return found
 
 
-def alike(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.bool_]:
+def equal_and_written(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.bool_]:
     """(B,) whether rows are equal and not empty. Both are padded on the right, to any width."""
     return same(one, other) & (one != PAD).any(axis=1)
 
@@ -141,8 +141,8 @@ def trace_steps(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trac
             f"the rules of {type(task).__name__} are neither recalled nor computed, so its steps have no types: use a "
             "world with kinds, such as task=facts, task=arithmetic or task=mixture"
         )
-    elements, wanted = asked_for(clean, task.vocabulary)
-    written = read(task.vocabulary, completion)
+    elements, wanted = rules_asked(clean, task.vocabulary)
+    written = read_completion(task.vocabulary, completion)
     B, steps = written.rules.shape
     more = ((0, 0), (0, max(wanted.shape[1] - steps, 0)))  # steps that were asked for and not written
     rules = np.pad(written.rules, more, constant_values=-1)
@@ -151,7 +151,7 @@ def trace_steps(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trac
     before = elements
     for step in range(steps):
         state = written.states[:, step]
-        truth[:, step] = np.where(rules[:, step] >= 0, alike(made(task, rules[:, step], before), state), -1)
+        truth[:, step] = np.where(rules[:, step] >= 0, equal_and_written(made(task, rules[:, step], before), state), -1)
         before = state
     kinds = np.array([*(TYPES.index(kind) for kind in task.kinds), -1], dtype=np.int8)
     number = (written.rules >= 0).sum(axis=1)
@@ -161,6 +161,6 @@ def trace_steps(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Trac
         truth=truth,
         ends=np.pad(written.ends, more),
         faithful=(rules >= 0) & (rules == wanted),
-        answer=written.direct | ((number > 0) & alike(written.answer, last)),
-        right=alike(written.answer, applied(task, elements, wanted)),
+        answer=written.direct | ((number > 0) & equal_and_written(written.answer, last)),
+        right=equal_and_written(written.answer, applied(task, elements, wanted)),
     )

@@ -183,7 +183,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return counts.loc[table["where"].unique()]
 
 
-def write(table: pd.DataFrame, home: Path) -> Path:
+def write_claims(table: pd.DataFrame, home: Path) -> Path:
     """Writes claims.csv, .md and .html into `home`; returns the page."""
     write_aside(home / "claims.csv", table.to_csv(index=False, float_format="%.6g"))
     write_aside(home / "claims.md", "\n".join(markdown(table)) + "\n")

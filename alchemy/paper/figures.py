@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from alchemy.errors import Parser
 from alchemy.figures.draw import save, styled
-from alchemy.figures.lettering import broken, columns, cut, fitted, plain, shown
+from alchemy.figures.lettering import broken, columns, cut, fitted, one_line, shown
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")  # Okabe and Ito
 METRICS = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
@@ -57,7 +57,7 @@ def bars(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
         whiskers(ax, x, rows, "black")
         ax.plot(x, rows["published"], "o", ms=5, mfc="white", mec="black", zorder=4)
         ax.hlines(rows["oracle"], x - width / 2, x + width / 2, color="black", ls="--", lw=1.2)
-    ticks = [fitted([plain(str(name))], 9.0 / len(names) - 0.08, 10) for name in names]
+    ticks = [fitted([one_line(str(name))], 9.0 / len(names) - 0.08, 10) for name in names]
     ax.set_xticks(range(len(names)), [name for name, _ in ticks], size=min(size for _, size in ticks))
     finish(figure, ax, title, x_name, METRICS[metric])
     return figure
@@ -71,8 +71,8 @@ def heat(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
     for ax, column, name in zip(axes, ("published", "ours", "oracle"), ("published", "ours", "replay"), strict=True):
         grid = some.pivot(index="series", columns="x", values=column)
         grid = grid.loc[some["series"].unique(), some["x"].unique()]
-        grid.index = [shown(cut(plain(str(name)), 2.0, 10)) for name in grid.index]
-        grid.columns = [fitted([plain(str(name))], 9.0 / 3 / grid.shape[1], 10, 10)[0] for name in grid.columns]
+        grid.index = [shown(cut(one_line(str(name)), 2.0, 10)) for name in grid.index]
+        grid.columns = [fitted([one_line(str(name))], 9.0 / 3 / grid.shape[1], 10, 10)[0] for name in grid.columns]
         sns.heatmap(grid, ax=ax, vmin=0, vmax=1, cmap="viridis", annot=True, fmt=".2f", cbar=False, linewidths=1)
         ax.set(title=name, xlabel=x_name, ylabel="")
     figure.suptitle(f"{title}: {METRICS[metric]}", x=0.01, ha="left", size=11)
@@ -90,7 +90,7 @@ def dots(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
     ax.plot(some["published"], y, "o", ms=8, mfc="none", mec="black")
     ax.plot(some["oracle"], y, "|", ms=11, color=COLOURS[1], mew=2)
     names = (some["series"] + " " + some["x"]).str.strip() + ", " + some["part"]
-    ax.set_yticks(y, [shown(cut(plain(name), 3.5, 7.5)) for name in names], size=7.5)
+    ax.set_yticks(y, [shown(cut(one_line(name), 3.5, 7.5)) for name in names], size=7.5)
     ax.set_ylim(-1, len(some))
     ax.set_title(f"{title}: {METRICS[metric]}\n● ours, 95 % interval   ○ published   | replay", size=10, loc="left")
     ax.set_xlabel(x_name)
@@ -150,7 +150,7 @@ def finish(figure: Figure, ax: Any, title: str, x_name: str, y_name: str, dotted
     room = float(figure.get_figwidth()) / sum(its.get_subplotspec() is not None for its in figure.axes) - 1.0
     ax.set_title(shown("\n".join(broken(title, room, 10.5, 3))), size=10.5, loc="left")
     handles, names = ax.get_legend_handles_labels()
-    names = [shown(cut(plain(name), room - 0.8, 8)) for name in names]
+    names = [shown(cut(one_line(name), room - 0.8, 8)) for name in names]
     ax.legend(handles, names, frameon=False, fontsize=8, ncols=columns(names, room, 8, 2))
     perfect = "\n···· a perfect model under the released scorer" if dotted else ""
     figure.supxlabel(LEGEND + perfect, size=8)
@@ -187,7 +187,7 @@ SCALES: dict[str, dict[str, Any]] = {  # the scale of x, where it is not linear
 }
 
 
-def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
+def draw_figure(table: pd.DataFrame, folder: Path) -> list[Path]:
     """Draws every figure for which something was measured, and returns their files."""
     files = []
     for name, (where, drawing, title, x_name, metric) in FIGURES.items():
@@ -211,6 +211,6 @@ def main(words: list[str]) -> int:
     table = pd.read_csv(chosen.claims, dtype={"x": str})
     if lacking := {"where", "series", "x", "metric", "ours"} - {*table.columns}:
         raise ValueError(f"{chosen.claims} is no table of claims: it lacks {', '.join(sorted(lacking))}")
-    for path in draw(table.fillna({"series": "", "x": ""}), chosen.folder or chosen.claims.parent):
+    for path in draw_figure(table.fillna({"series": "", "x": ""}), chosen.folder or chosen.claims.parent):
         print(path)
     return 0

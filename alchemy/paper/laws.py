@@ -19,7 +19,7 @@ from alchemy.figures.draw import save, styled
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import jobs, variants
 from alchemy.results.table import apart, load
-from alchemy.stats.fits import LAWS, Array, Law, fit_law, verdict
+from alchemy.stats.fits import LAWS, Array, Law, fit_law, law_verdict
 
 MEASURES = {  # measure: the label of its axis, and the axes whose shifts it grades
     "novelty": ("novelty T(C)", ("task", "composition", "element", "places", "atoms")),
@@ -71,7 +71,7 @@ def fits(table: pd.DataFrame) -> dict[tuple[str, str], list[Law]]:
     return found
 
 
-def draw(table: pd.DataFrame, found: dict[tuple[str, str], list[Law]]) -> Figure:
+def draw_laws(table: pd.DataFrame, found: dict[tuple[str, str], list[Law]]) -> Figure:
     """Draws a row per measure, exact match left and 1 - edit distance right: every cell of every seed, and the laws."""
     measures = list(dict.fromkeys(measure for measure, _ in found))
     figure = Figure(figsize=(12, 3.5 * max(len(measures), 1)), layout="constrained")
@@ -90,7 +90,7 @@ def panel(ax: Any, x: Array, y: Array, laws: list[Law]) -> None:
     line = np.linspace(0, max(float(x.max()), 1e-6), 200)
     for law, style in zip(laws, ("-", "--", ":"), strict=False):
         ax.plot(line, LAWS[law.name][0](line, *law.parameters), style, label=f"{law.name}, R² = {law.explained:.2f}")
-    ax.set_title(fill(verdict(laws), 84), size=7.5, loc="left")
+    ax.set_title(fill(law_verdict(laws), 84), size=7.5, loc="left")
     ax.legend(frameon=False, fontsize=8)
 
 
@@ -107,9 +107,10 @@ def report(folders: Sequence[Path], out: Path) -> list[str]:
     ]
     write_aside(out / "laws.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.5g"))
     with styled():
-        save(draw(table, found), out / "laws.png")
+        save(draw_laws(table, found), out / "laws.png")
     return [
-        f"{SUCCESS[success]} by {MEASURES[measure][0]}: {verdict(laws)}" for (measure, success), laws in found.items()
+        f"{SUCCESS[success]} by {MEASURES[measure][0]}: {law_verdict(laws)}"
+        for (measure, success), laws in found.items()
     ]
 
 

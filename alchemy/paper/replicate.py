@@ -91,8 +91,8 @@ def close(home: Path, quick: bool, failed: list[str]) -> int:
     if folders:
         print("\n== claims, figures and laws", flush=True)
         table = claims.claims(folders)
-        page = claims.write(table, home)
-        drawings.draw(table, home)
+        page = claims.write_claims(table, home)
+        drawings.draw_figure(table, home)
         graded = [folder for name, folder in folders.items() if name in LAWFUL]
         said = laws.report(graded, home) if graded else []
         print("\n".join([claims.summary(table).to_string(), "", *said, "", str(page)]), flush=True)

@@ -94,7 +94,7 @@ class Cells:
 
     def __getitem__(self, where: Distribution) -> Cell:
         path = self.path(where)
-        if (record := read(path))["key"] != self.named(where):
+        if (record := read_cell(path))["key"] != self.named(where):
             raise Damaged(f"{path} is another cell than the one it is named for")
         return Cell(record["values"])
 
@@ -108,7 +108,7 @@ class Cells:
         write_json(path, content, indent=None)  # written last: with it, the cell is complete
 
 
-def read(path: Path) -> Settings:
+def read_cell(path: Path) -> Settings:
     """Record of a cell, read from its JSON file and checked.
 
     Raises Damaged if the record has changed or is of another kind, if its key does not match the name of its file, or

@@ -7,7 +7,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from alchemy.results.cells import read
+from alchemy.results.cells import read_cell
 from alchemy.results.digests import Damaged
 from alchemy.results.runs import Results
 
@@ -40,7 +40,7 @@ def whole(file: Path) -> bool:
     stderr says so.
     """
     try:
-        return bool(read(file.with_suffix(".json"))["rows"])
+        return bool(read_cell(file.with_suffix(".json"))["rows"])
     except Damaged as error:
         print(f"alchemy: {error}: the page leaves its rows out; the run's command measures it again", file=sys.stderr)
         return False

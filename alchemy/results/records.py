@@ -34,7 +34,7 @@ class Record:
     unit: str
 
 
-def write(path: Path, records: Iterable[Record]) -> dict[str, Any]:
+def write_records(path: Path, records: Iterable[Record]) -> dict[str, Any]:
     """Writes records to a file, one a line. Returns their checksum (`sha256`) and their number (`lines`)."""
     lines = [json.dumps(asdict(record)) + "\n" for record in records]
     content = "".join(lines).encode()

@@ -156,7 +156,7 @@ class Trained:
 
     def snapshots(self) -> dict[int, Path]:
         """Files of the weights kept during training, by rows seen, in ascending order."""
-        names = read(self.home)["snapshots"]
+        names = read_model(self.home)["snapshots"]
         return {rows: self.home / "snapshots" / f"{rows}.safetensors" for rows in sorted(map(rows_of, names))}
 
     def at(self, snapshot: Path) -> Any:
@@ -167,7 +167,7 @@ class Trained:
             content = snapshot.read_bytes()
         except OSError as error:
             raise Damaged(f"{snapshot} is gone: remove {self.home}, and it is trained again") from error
-        if read(self.home)["snapshots"].get(snapshot.name) != hashlib.sha256(content).hexdigest():
+        if read_model(self.home)["snapshots"].get(snapshot.name) != hashlib.sha256(content).hexdigest():
             raise Damaged(f"{snapshot} has changed since it was written: remove {self.home}, and it is trained again")
         model = deepcopy(self.model)
         model.load_state_dict(load(content))
@@ -182,7 +182,7 @@ def rows_of(name: str) -> int:
     return int(number)
 
 
-def read(folder: Path) -> Settings:
+def read_model(folder: Path) -> Settings:
     """Checked record of the model in a folder.
 
     Raises Damaged if model.json is missing, has changed or is of another kind, or if its settings are not those of its
@@ -201,7 +201,7 @@ def read(folder: Path) -> Settings:
     return record
 
 
-def load(folder: Path, model: Any, settings: Settings) -> Settings:
+def load_weights(folder: Path, model: Any, settings: Settings) -> Settings:
     """Reads stored weights into `model`. Returns the record beside them.
 
     Raises Damaged if weights, record and `settings` do not agree.
@@ -209,7 +209,7 @@ def load(folder: Path, model: Any, settings: Settings) -> Settings:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    record = read(folder)
+    record = read_model(folder)
     if (named := record["fingerprint"]) != fingerprint(settings):
         raise Damaged(f"{folder} holds the model {named}, not the one it is named for")
     path = folder / "model.safetensors"

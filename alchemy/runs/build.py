@@ -11,7 +11,7 @@ from alchemy.data.shift import AXES, Move
 from alchemy.data.task import Task
 from alchemy.data.tokenizer import Tokenizer
 from alchemy.errors import settings_at
-from alchemy.runs.targets import find, imported, place, verify
+from alchemy.runs.targets import find, imported, place, verify_settings
 
 
 def build(group: str, node: DictConfig, known: Iterable[str] | None = None) -> Any:
@@ -21,7 +21,7 @@ def build(group: str, node: DictConfig, known: Iterable[str] | None = None) -> A
     ValueError, before anything is called, for a setting of the wrong kind, or one that the target does not take.
     """
     settings = OmegaConf.to_container(node, resolve=True)
-    verify(group, settings, place(group), known)
+    verify_settings(group, settings, place(group), known)
     return made(group, settings)
 
 

@@ -50,7 +50,7 @@ def entry(cfg: DictConfig) -> float:
     return job(cfg)
 
 
-def run(words: list[str]) -> int:
+def run_with_hydra(words: list[str]) -> int:
     """Runs what the settings say and returns 0; exits with another code if a job failed."""
     logging.raiseExceptions = False  # no trace on the screen where a log cannot be written
     before = os.environ.get("HYDRA_FULL_ERROR", "")

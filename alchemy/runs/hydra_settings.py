@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alchemy.data.kinds import shown
+from alchemy.data.kinds import quoted
 from alchemy.runs.targets import first_line, imported, plain, unknown, within
 
 FINISH = "alchemy.runs.Finish"  # the callback that ends a sweep in its table
@@ -40,11 +40,13 @@ def of_hydra(cfg: DictConfig) -> None:
             "known again: leave it out"
         )
     if "/" in hydra.job.name:
-        raise ValueError(f"hydra.job.name={shown(hydra.job.name)} names the log file: leave / out of it")
+        raise ValueError(f"hydra.job.name={quoted(hydra.job.name)} names the log file: leave / out of it")
     if not isinstance(hydra.verbose, bool | str) and not OmegaConf.is_list(hydra.verbose):
-        raise ValueError(f"hydra.verbose={shown(hydra.verbose)} must be true, false, or names of loggers")
+        raise ValueError(f"hydra.verbose={quoted(hydra.verbose)} must be true, false, or names of loggers")
     if lacking := [name for name in hydra.job.env_copy if name not in os.environ]:
-        raise ValueError(f"hydra.job.env_copy names {shown(lacking[0])}, which is not in the environment: leave it out")
+        raise ValueError(
+            f"hydra.job.env_copy names {quoted(lacking[0])}, which is not in the environment: leave it out"
+        )
     folders(hydra)
     for name in ("hydra_logging", "job_logging"):
         if OmegaConf.is_dict(hydra[name]):
@@ -62,7 +64,7 @@ def folders(hydra: DictConfig) -> None:
         except OmegaConfBaseException as error:
             raise ValueError(f"hydra.{name} cannot be resolved ({first_line(error)}): correct it") from None
         if "${" in where or not where:
-            raise ValueError(f"hydra.{name}={shown(where)} cannot name a folder: correct it")
+            raise ValueError(f"hydra.{name}={quoted(where)} cannot name a folder: correct it")
     sweep: Any = OmegaConf.to_container(hydra.sweep, resolve=False)
     if sweep["subdir"] != "${hydra.job.num}":
         raise ValueError(
@@ -71,7 +73,7 @@ def folders(hydra: DictConfig) -> None:
         )
     for place in hydra.searchpath:
         if str(place).startswith("file://") and not Path(str(place).removeprefix("file://")).is_dir():
-            raise ValueError(f"hydra.searchpath names {shown(place)}, which is no folder: correct it")
+            raise ValueError(f"hydra.searchpath names {quoted(place)}, which is no folder: correct it")
 
 
 def callbacks(settings: Any) -> None:
@@ -83,7 +85,7 @@ def callbacks(settings: Any) -> None:
             continue
         path = f"hydra.callbacks.{name}"
         if not isinstance(its, dict) or not is_callback(its.get("_target_")):
-            raise ValueError(f"{path}={shown(its)} must be settings whose _target_ is a Callback of Hydra")
+            raise ValueError(f"{path}={quoted(its)} must be settings whose _target_ is a Callback of Hydra")
         plain(path, {key: value for key, value in its.items() if key != "_target_"})
 
 
@@ -93,7 +95,7 @@ def logs(path: str, settings: Any) -> None:
     within(f"{path}.root", settings.get("root", {}), ("level", "handlers", "filters", "propagate"))
     for name, its in pieces(settings):
         if name == "()" or (name == "class" and not str(its).startswith(("logging.", "colorlog."))):
-            raise ValueError(f"{path} would call {shown(its)}: only the classes of logging may be named there")
+            raise ValueError(f"{path} would call {quoted(its)}: only the classes of logging may be named there")
     dry = deepcopy(settings)
     for handler in (dry.get("handlers") or {}).values() if isinstance(dry.get("handlers", {}), dict) else ():
         if isinstance(handler, dict) and "filename" in handler:
@@ -129,12 +131,12 @@ def is_callback(name: Any) -> bool:
 def plugin(path: str, settings: Any) -> None:
     """Raises ValueError if a launcher or sweeper is no plugin of Hydra, or its settings would build another object."""
     if not isinstance(settings, dict) or not str(settings.get("_target_")).startswith(PLUGINS):
-        raise ValueError(f"{path}={shown(settings)} is no plugin of Hydra: leave it out, or name one by its option")
+        raise ValueError(f"{path}={quoted(settings)} is no plugin of Hydra: leave it out, or name one by its option")
     its = {key: value for key, value in settings.items() if key != "_target_"}
     if settings["_target_"] == PACKED:
         within(path, its, ("workers", "engine", "jobs_each", "requeues", "parameters"))
         if its.get("engine") not in ENGINES:
-            raise ValueError(f"{path}.engine={shown(its.get('engine'))} is unknown: use launcher=local, slurm or ray")
+            raise ValueError(f"{path}.engine={quoted(its.get('engine'))} is unknown: use launcher=local, slurm or ray")
     if isinstance(sampler := its.get("sampler"), dict) and str(sampler.get("_target_")).startswith("optuna.samplers."):
         its["sampler"] = {key: value for key, value in sampler.items() if key != "_target_"}
     plain(path, its)

@@ -27,7 +27,7 @@ from alchemy.results.digests import Damaged, read_json, sha256, write_json
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import SWEEP
 from alchemy.results.provenance import provenance
-from alchemy.results.records import COORDINATES, Record, write
+from alchemy.results.records import COORDINATES, Record, write_records
 from alchemy.runs.plan import Plan, plan, predicted, study_of
 from alchemy.runs.settings import words_of
 from alchemy.runs.track import Job, Reporting, Tell, tracking
@@ -49,7 +49,7 @@ def job(cfg: DictConfig) -> float:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     number = 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
-    facts: dict[str, Any] = asked_for(hydra) | {"began": False, "status": "failed"} | provenance()
+    facts: dict[str, Any] = job_words(hydra) | {"began": False, "status": "failed"} | provenance()
     facts |= {"job": number, "sweep": sweep_of(folder)}
     begun = perf_counter()
     try:
@@ -75,7 +75,7 @@ def sweep_of(folder: Path) -> str | None:
         return None
 
 
-def asked_for(hydra: Any) -> dict[str, Any]:
+def job_words(hydra: Any) -> dict[str, Any]:
     """Returns how a job was started, for its run.json: the settings typed, and the folder of the user's options."""
     own = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     return {"overrides": words_of(hydra), "config_dir": own[0] if own else None}
@@ -99,7 +99,7 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     model = store.Trained(todo.model, models / record["fingerprint"])
     with progress(f"job {number}: seed {cfg.seed}, measuring", number % cfg.workers) as show:
         records = list(todo.study(Bench(todo.task, model, cfg.seed, todo.shifts, cells, show)))
-    proof = write(folder / "records.jsonl", records)
+    proof = write_records(folder / "records.jsonl", records)
     log.info("job %d: seed %d, measured", number, cfg.seed)
     train = todo.task.train
     return record | {
@@ -177,7 +177,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
     with alone(models / f".{home.name}.lock", what):
         if home.exists():
             try:
-                record = store.load(home, todo.model, todo.settings)
+                record = store.load_weights(home, todo.model, todo.settings)
                 log.info("%s, training: done before (%s)", what, home)
                 tell(record["checks"])
                 return record
@@ -186,7 +186,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
         partial = store.Partial(models / f".{home.name}.partial")
         facts = train_or_resume(todo, what, row, Reporting(partial, tell))
         partial.close(home, todo.model, todo.settings, facts)
-        return store.load(home, todo.model, todo.settings)
+        return store.load_weights(home, todo.model, todo.settings)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from alchemy.data.kinds import check, shown
+from alchemy.data.kinds import check, quoted
 from alchemy.data.noise import NOISE_DOMAINS, NOISE_KINDS
 from alchemy.data.sampling import draw, span
 from alchemy.data.seeds import stream
@@ -23,7 +23,7 @@ from alchemy.results.code import code_digest
 from alchemy.results.digests import sha256
 from alchemy.runs.build import build, build_axes, build_model
 from alchemy.runs.settings import BUILT, audit, resolved
-from alchemy.runs.targets import named, place, verify
+from alchemy.runs.targets import named, place, verify_settings
 from alchemy.runs.track import available
 from alchemy.stats.predictions import predictions
 
@@ -93,15 +93,15 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
         if isinstance(value, int | float) and least is not None and value < least:
             raise ValueError(f"{name}={value} is too small: set {name} to {least} or more")
         if isinstance(value, int | float) and value > most:
-            raise ValueError(f"{name}={shown(value)} is too large: set {name} to {most} or less")
+            raise ValueError(f"{name}={quoted(value)} is too large: set {name} to {most} or less")
     if not 0 <= cfg.target <= 1:
         raise ValueError(f"target={cfg.target} must be an exact match, from 0 to 1")
     if any(not part.strip(".") or len(part.encode()) > 255 or "${" in part for part in cfg.name.split("/")):
         raise ValueError(
-            f"name={shown(cfg.name)} cannot name a folder: use letters, digits and _, and / for a folder in it"
+            f"name={quoted(cfg.name)} cannot name a folder: use letters, digits and _, and / for a folder in it"
         )
     for group in BUILT:
-        verify(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
+        verify_settings(group, OmegaConf.to_container(cfg[group], resolve=True), place(group), known)
     build_axes(resolved(cfg, "shift.own"), known)
     predicted(cfg)
 
@@ -296,9 +296,9 @@ def chosen_shifts(task: Task, node: DictConfig, own: Mapping[str, Move] = Mappin
         if axis == "composition":
             levels = [composition_level(task, level) for level in levels]
         if any(isinstance(level, bool) or not isinstance(level, int) for level in levels):
-            raise ValueError(f"shift.levels={shown(levels)} must be whole numbers, such as [0,1,2]")
+            raise ValueError(f"shift.levels={quoted(levels)} must be whole numbers, such as [0,1,2]")
         if far := [level for level in levels if abs(level) > FARTHEST and axis != "composition"]:
-            raise ValueError(f"shift.levels names {shown(far[0])}, which no world has: use {FARTHEST} at most")
+            raise ValueError(f"shift.levels names {quoted(far[0])}, which no world has: use {FARTHEST} at most")
         levels = list(dict.fromkeys(levels)) if axis == "composition" else levels  # training's own name is 0
         if len(set(levels)) < len(levels):
             raise ValueError(f"shift.levels={levels} names a level twice: name each once")

@@ -25,7 +25,7 @@ from alchemy.errors import sentence, shortened
 from alchemy.results.digests import Damaged, digest, read_json, write_json
 from alchemy.results.jobs import SWEEP, jobs
 from alchemy.results.records import job_folder
-from alchemy.runs.job import asked_for, job
+from alchemy.runs.job import job, job_words
 from alchemy.runs.plan import device, plan
 from alchemy.runs.settings import VERSION, audit, resolved, words_of
 
@@ -222,7 +222,7 @@ def fail(config: DictConfig, error: str) -> None:
     """Writes the run.json of a job that has failed and can no longer write it."""
     folder = folder_of(config)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", asked_for(config.hydra) | {"began": True, "status": "failed", "error": error})
+    write_json(folder / "run.json", job_words(config.hydra) | {"began": True, "status": "failed", "error": error})
 
 
 def remove_if_unused(folder: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 
-from alchemy.data.kinds import NAMES, check, shown
+from alchemy.data.kinds import NAMES, check, quoted
 from alchemy.data.task import Task
 from alchemy.runs import moved
 
@@ -144,10 +144,10 @@ def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any
     Unless `known` is None, it also raises ValueError for a name that is not in `known`, before anything is imported.
     """
     if not isinstance(name, str) or not DOTTED.fullmatch(name):
-        raise ValueError(f"{path}={shown(name)} names nothing: it must be {where.what}")
+        raise ValueError(f"{path}={quoted(name)} names nothing: it must be {where.what}")
     if known is not None and name not in known:
         raise ValueError(
-            f"{path}={shown(name)} is from a stored record, and no option of conf/ names it, so it is not "
+            f"{path}={quoted(name)} is from a stored record, and no option of conf/ names it, so it is not "
             "called: if it is yours, name the folder of your options with --config-dir DIR"
         )
     try:
@@ -155,26 +155,26 @@ def find(path: str, name: Any, where: Place, known: Iterable[str] | None) -> Any
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"{path}={shown(name)} cannot be imported ({reason}): correct it, and see that no other file in this "
+            f"{path}={quoted(name)} cannot be imported ({reason}): correct it, and see that no other file in this "
             f"folder is called {name.partition('.')[0]}.py"
         ) from error
     if not where.fits(target):
-        raise ValueError(f"{path}={shown(name)} does not belong there: it must be {where.what}")
+        raise ValueError(f"{path}={quoted(name)} does not belong there: it must be {where.what}")
     return target
 
 
-def verify(path: str, settings: Any, where: Place, known: Iterable[str] | None = None) -> None:
+def verify_settings(path: str, settings: Any, where: Place, known: Iterable[str] | None = None) -> None:
     """Checks the settings of one object, and of those nested in it, without calling anything.
 
     Raises ValueError for a setting of the wrong kind, a missing one or an unknown one, naming it. `known` is that of
     `find`.
     """
     if not isinstance(settings, Mapping) or "_target_" not in settings:
-        raise ValueError(f"{path}={shown(settings)} must be settings with a _target_, as in conf/: {where.what}")
+        raise ValueError(f"{path}={quoted(settings)} must be settings with a _target_, as in conf/: {where.what}")
     target = find(f"{path}._target_", settings["_target_"], where, known)
     if settings.get("_partial_", False) is not bool(where.later):
         told = "true: more is given later" if where.later else "left out"
-        raise ValueError(f"{path}._partial_={shown(settings.get('_partial_'))} must be {told}")
+        raise ValueError(f"{path}._partial_={quoted(settings.get('_partial_'))} must be {told}")
     parameters, hints = parameters_of(target), hints_of(target)
     own = [name for name, one in parameters.items() if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
     free = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
@@ -199,7 +199,7 @@ def belongs(path: str, value: Any, kind: Any, known: Iterable[str] | None) -> No
         for name, its in value.items():
             belongs(f"{path}.{name}", its, inner[1], known)
     elif builds(kind):
-        verify(path, value, Place(f"of the kind {kind.__name__}", is_a(kind)), known)
+        verify_settings(path, value, Place(f"of the kind {kind.__name__}", is_a(kind)), known)
     else:
         plain(path, value)
         check(path, value, kind)
@@ -243,7 +243,7 @@ def within(path: str, settings: Any, known: Any, what: str = "") -> None:
     """Raises ValueError for settings under `path` that are not `known`; with `what`, also for anything else."""
     if not isinstance(settings, Mapping):
         if what:
-            raise ValueError(f"{path}={shown(settings)} must be {what}")
+            raise ValueError(f"{path}={quoted(settings)} must be {what}")
         return
     for name in settings:
         if name in SPECIAL or name not in known:

@@ -117,7 +117,7 @@ def solve(name: str, x: Array, y: Array) -> tuple[float, float] | None:
     return float(first), float(second)
 
 
-def verdict(laws: list[Law]) -> str:
+def law_verdict(laws: list[Law]) -> str:
     """The first of `laws`, the best one first, as text; or a sentence that none fits."""
     if not laws:
         return "No law could be fitted."
@@ -126,7 +126,7 @@ def verdict(laws: list[Law]) -> str:
     return str(laws[0])
 
 
-def threshold(x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
+def fit_threshold(x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | None:
     """The logistic law fitted to 1 - y (n,) over x, where y rises: its `middle` is the x at which y is one half.
 
     None where y does not rise from below one half to above it within x, or where the curve does not fit.

@@ -99,7 +99,7 @@ def every_rule(task: Task) -> list[tuple[Distribution, str]]:
 
 
 @stated(WORLD_LAWS, "a replay names what is asked for, and applies what it executes")
-def replayed(grounds: Grounds) -> None:
+def replay_holds(grounds: Grounds) -> None:
     task = grounds.task
     rows = grounds.draw(task.train, 64, 0, "replay")
     for numbers, elements, composition in problems_of(rows.batch, task.vocabulary):

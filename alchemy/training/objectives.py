@@ -27,7 +27,7 @@ from alchemy.training.policy_gradient import (
     reward,
     sampled_logits,
 )
-from alchemy.training.sources import answered, sampled
+from alchemy.training.sources import rows_answered, sampled
 
 
 def reinforced(
@@ -51,7 +51,7 @@ def reinforced(
             earned = reward(policy.reward, completion, answers(asked.completion()), paying, task.vocabulary.first_atom)
             tell(float(earned.mean()))
             advantage = advantages(torch.from_numpy(earned).view(policy.prompts, policy.group)).flatten()
-            rows = answered(asked, completion, model.context)
+            rows = rows_answered(asked, completion, model.context)
             tokens, looked_at = to_tensor(rows.tokens, model), torch.from_numpy(completed(rows))
             with torch.no_grad():
                 old, before = (

@@ -27,7 +27,7 @@ from alchemy.training.fit import Source
 CANDIDATES, TRIES = 64, 64  # problems from which one is chosen, and chains sampled for each
 
 
-def answered(prompts: Batch, completion: NDArray[np.int16], context: int) -> Batch:
+def rows_answered(prompts: Batch, completion: NDArray[np.int16], context: int) -> Batch:
     """Rows with the prompts of a batch and other completions (B, C). An end symbol follows where it fits into
     `context`.
     """
@@ -48,7 +48,7 @@ def answered(prompts: Batch, completion: NDArray[np.int16], context: int) -> Bat
 
 def sampled(model: Transformer, prompts: Batch, rng: np.random.Generator, opening: Opening | None = None) -> Batch:
     """Rows with the prompts of a batch and completions that the model samples at temperature 1."""
-    return answered(prompts, complete(model, prompts, 1.0, rng, opening), model.context)
+    return rows_answered(prompts, complete(model, prompts, 1.0, rng, opening), model.context)
 
 
 def own_right(task: Terse, base: Transformer, source: Source, rng: np.random.Generator) -> Source:

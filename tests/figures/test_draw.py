@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from alchemy.figures import draw as figures
 from alchemy.figures.curves import draw_curves
 from alchemy.figures.diagnosis_bars import draw_diagnosis
-from alchemy.figures.draw import draw_all, drawings, finish, left_out, pictures, styled, table_text
+from alchemy.figures.draw import draw_all, drawings, every_picture, finish, left_out, styled, table_text
 from alchemy.figures.heatmap import draw_heatmap
 from alchemy.figures.lettering import broken, cut, fitted, told_apart, wide
 from alchemy.figures.sweep_map import draw_map, numbers
 from alchemy.results.digests import write_json
 from alchemy.results.jobs import jobs, variants
-from alchemy.results.records import write
+from alchemy.results.records import write_records
 from alchemy.results.runs import LEGEND, Results, caption_of, holes
 from alchemy.results.table import load, summarise
 from tests.helpers.made import RUN, make, records
@@ -40,7 +40,7 @@ def test_a_cell_is_the_mean_over_seeds_with_its_interval(sweep):
 
 def test_a_seed_counts_once_however_often_it_was_measured(sweep):
     """Swept shifts overlap: the same cell of one seed in two jobs is one measurement."""
-    write(sweep / "1" / "records.jsonl", records(0, [("task", 0, 1.0), ("task", 1, 0.5), ("format", 2, 0.5)]))
+    write_records(sweep / "1" / "records.jsonl", records(0, [("task", 0, 1.0), ("task", 1, 0.5), ("format", 2, 0.5)]))
     cells = summarise(load(sweep, {0: {}, 1: {}}))
     assert set(cells["seeds"]) == {1}
     assert set(cells["count"]) == {10}
@@ -224,7 +224,7 @@ def test_curves_have_a_panel_a_level_and_a_thin_line_a_seed():
     figure = draw_curves(summarise(table), table, ["rows"], "rows")
     assert len(figure.axes) == 2
     both = table.assign(share=table["rows"] / 64)
-    names = [name for name, _ in pictures(Results(Path(), {0: RUN}, {}, {}, both))]
+    names = [name for name, _ in every_picture(Results(Path(), {0: RUN}, {}, {}, both))]
     assert names == ["curves_share"]
     assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 15
 
@@ -233,7 +233,7 @@ def test_a_study_s_own_number_and_parts_are_drawn_unasked():
     table = grown(lambda number: number / 64).rename(columns={"task.compositions": "edited"}).astype({"edited": int})
     table = table[table["part"].isin(["full", "answer"]) & (table["metric"] == "exact_match")]
     table = table.assign(part=table["part"].replace({"full": "follows_chain", "answer": "follows_prompt"}))
-    ((name, figure),) = pictures(Results(Path(), {0: RUN}, {}, {}, table))
+    ((name, figure),) = every_picture(Results(Path(), {0: RUN}, {}, {}, table))
     assert name == "curves_edited"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["follows chain", "follows prompt"]
     assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 8

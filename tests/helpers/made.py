@@ -6,7 +6,7 @@ import numpy as np
 
 from alchemy.results.cells import write_parquet
 from alchemy.results.digests import digest, read_json, sha256, write_json
-from alchemy.results.records import Record, write
+from alchemy.results.records import Record, write_records
 from alchemy.studies.reasoning_tax.coordinates import Part, unit
 
 RUN = {
@@ -76,7 +76,7 @@ def change_records(home, change):
     """Changes the text of a job's records, as if the job had measured that."""
     path = home / "records.jsonl"
     records = [Record(**json.loads(line)) for line in change(path.read_text(encoding="utf-8")).splitlines()]
-    change_run(home, records=write(path, records))
+    change_run(home, records=write_records(path, records))
 
 
 def make(folder, scores=(0.5, 0.2, 0.8), overrides=(), moved=0.0, text=None, rows_each=50):
@@ -89,7 +89,7 @@ def make(folder, scores=(0.5, 0.2, 0.8), overrides=(), moved=0.0, text=None, row
         (home / ".hydra").mkdir(parents=True)
         (home / ".hydra" / "config.yaml").write_text(f"seed: {seed}\n")
         at = [("task", 0, 1.0), ("task", 1, score + moved), ("format", 2, score + moved)]
-        proof = write(home / "records.jsonl", records(seed, at))
+        proof = write_records(home / "records.jsonl", records(seed, at))
         run = {**RUN, "records": proof, "overrides": [f"seed={seed}", *filter(None, [more])], "seed": seed}
         if text is not None:
             file = make_rows(folder / "cells" / f"{number:02x}", rows(text, rows_each))
@@ -183,7 +183,7 @@ def make_tax(folder, seeds=(0, 1, 2), predictions=(), unloaded=True, keeps=("non
         lines = [*tax_records(seed, **arms)]
         lines += [one for keep in keeps if keep != "none" for one in tax_records(seed, ("gold",), (keep,))]
         lines += tax_records(seed, ("gold",), load=0.02) if unloaded else []
-        proof = write(home / "records.jsonl", lines)
+        proof = write_records(home / "records.jsonl", lines)
         run = {**RUN, "records": proof, "overrides": [f"seed={seed}"], "seed": seed, "predictions": [*predictions]}
         write_json(home / "run.json", run | {"study": TAX | {"base": base}})
     return folder

@@ -121,7 +121,7 @@ def test_an_exported_model_is_the_same_function_of_the_same_ids(form, tmp_path, 
     with torch.no_grad():
         for weights in ours.parameters():
             weights.add_(torch.from_numpy(stream(1, "more").normal(0, 0.05, tuple(weights.shape))))  # biases, too
-    checkpoint.write(tmp_path / "ckpt", SYMBOLS, ours)
+    checkpoint.write_checkpoint(tmp_path / "ckpt", SYMBOLS, ours)
     with caplog.at_level(logging.WARNING):
         theirs, tokenizer, found = loaded(tmp_path / "ckpt")
     assert not caplog.records
@@ -148,7 +148,7 @@ def test_their_generate_writes_what_ours_writes_and_never_padding(tmp_path):
         ours.tokens.weight.mul_(20)
         common = np.bincount(complete(ours, rows).ravel()).argmax()
         ours.tokens.weight[PAD] = 1.5 * ours.tokens.weight[common]  # likelier than the commonest symbol
-    checkpoint.write(tmp_path / "ckpt", SYMBOLS, ours)
+    checkpoint.write_checkpoint(tmp_path / "ckpt", SYMBOLS, ours)
     theirs, _, _ = loaded(tmp_path / "ckpt")
 
     def written():
@@ -234,7 +234,7 @@ def test_padding_and_batches_change_no_completion(stranger):
 def test_an_exact_model_keeps_its_places(tmp_path):
     """Where the checkpoint knows no more places than the context has, every row can still fill them."""
     ours = tiny_model(CIPHER, context=20)
-    checkpoint.write(tmp_path / "ckpt", SYMBOLS, ours)
+    checkpoint.write_checkpoint(tmp_path / "ckpt", SYMBOLS, ours)
     rows = draw(CIPHER, corrupt(CIPHER, 10, "delete"), 64, stream(0, "test"))
     assert len(np.unique(rows.prompt_length)) > 3
     np.testing.assert_array_equal(from_elsewhere(tmp_path / "ckpt").complete(rows, 0.0, None), complete(ours, rows))
@@ -266,7 +266,7 @@ def test_samples_follow_the_model_s_own_probabilities(tmp_path):
     ours = tiny_model(CIPHER)
     with torch.no_grad():
         ours.tokens.weight.mul_(20)
-    checkpoint.write(tmp_path / "ckpt", SYMBOLS, ours)
+    checkpoint.write_checkpoint(tmp_path / "ckpt", SYMBOLS, ours)
     row = draw(CIPHER, CIPHER.train, 1, stream(0, "test"))
     rows = row[np.zeros(4_000, dtype=np.intp)]
     theirs = from_elsewhere(tmp_path / "ckpt", **{"model.context": 10, "model.rows": 4_000})

@@ -443,11 +443,11 @@ def test_a_file_is_trained_on_and_its_model_completes_it(tmp_path, monkeypatch, 
 @pytest.mark.parametrize("positions", ["rotary", "none"])
 def test_what_gpt_2_cannot_be_is_refused(positions, cipher, tmp_path):
     with pytest.raises(ValueError, match=r"GPT-2 has learned positions.*model\.positions=learned"):
-        checkpoint.write(tmp_path / "ckpt", cipher.vocabulary, tiny_model(cipher, positions=positions))
+        checkpoint.write_checkpoint(tmp_path / "ckpt", cipher.vocabulary, tiny_model(cipher, positions=positions))
     pieces = tiny_model(cipher, size=len(Tokenizer(cipher.vocabulary)))
     pieces.tokenizer = Tokenizer(cipher.vocabulary)
     with pytest.raises(ValueError, match="tokens=symbols"):
-        checkpoint.write(tmp_path / "ckpt", cipher.vocabulary, pieces)
+        checkpoint.write_checkpoint(tmp_path / "ckpt", cipher.vocabulary, pieces)
     assert not list(tmp_path.iterdir())
 
 

@@ -18,9 +18,9 @@ from alchemy.measures.scores import (
     corpus_statistics,
     distinct,
     edit_distance,
-    parts,
     score,
     score_pair,
+    split_parts,
     split_text,
     write,
 )
@@ -127,7 +127,7 @@ def test_corpus_bleu_by_hand():
 def test_parts_are_cut_after_the_last_marker_and_keep_it():
     ids = CIPHER.vocabulary.ids
     row = encode([["A", "<answer>", "B", "<answer>", "C"], ["A", "B"], ["<answer>"]])
-    full, chain, answer = parts(row)
+    full, chain, answer = split_parts(row)
     a, b, c, m = (ids[name] for name in ("A", "B", "C", "<answer>"))
     assert full.tolist() == row.tolist()
     assert chain.tolist() == [[a, m, b, m, 0], [0] * 5, [m, 0, 0, 0, 0]]

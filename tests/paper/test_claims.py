@@ -6,12 +6,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from alchemy.data.shift import describe
-from alchemy.paper.claims import VERDICTS, claims, judge, perfect, summary, write
-from alchemy.paper.figures import FIGURES, draw
+from alchemy.paper.claims import VERDICTS, claims, judge, perfect, summary, write_claims
+from alchemy.paper.figures import FIGURES, draw_figure
 from alchemy.paper.replicate import MINUTES
 from alchemy.results.digests import seal, write_json
 from alchemy.results.jobs import proof_of
-from alchemy.results.records import write as write_records
+from alchemy.results.records import write_records
 from alchemy.runs.plan import plan
 from alchemy.runs.settings import CONF
 from tests.helpers.made import RUN
@@ -184,7 +184,7 @@ def test_a_whole_table(table, tmp_path):
     assert "training ended after 1,000 rows with 0.50 right" in other["reason"]
     assert summary(table).loc["Table 1", "agrees"] >= 1
     table.loc[0, "reason"] = "<img onerror=x>"
-    page = write(table, tmp_path)
+    page = write_claims(table, tmp_path)
     assert "<img onerror" not in page.read_text()
     assert "&lt;img onerror" in page.read_text()
     assert len(pd.read_csv(tmp_path / "claims.csv")) == len(table)
@@ -199,9 +199,9 @@ def test_every_figure_is_drawn_from_the_claims(tmp_path):
     table = table.assign(low=table["ours"] - 0.1, high=table["ours"] + 0.1)
     drawn = {where for wheres, *_ in FIGURES.values() for where in wheres.split(";")}
     assert drawn == {where for where in PUBLISHED["where"] if "external" not in where}
-    files = draw(table, tmp_path)
+    files = draw_figure(table, tmp_path)
     assert {path.stem for path in files} == set(FIGURES)
     for path in files:
         assert path.read_bytes().startswith(b"\x89PNG")
     nothing = table.assign(ours=np.nan)
-    assert draw(nothing, tmp_path) == []
+    assert draw_figure(nothing, tmp_path) == []

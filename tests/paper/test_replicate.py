@@ -7,7 +7,7 @@ from alchemy.__main__ import answer
 from alchemy.paper import laws
 from alchemy.paper import replicate as paper
 from alchemy.results.digests import write_json
-from alchemy.results.records import Record, write
+from alchemy.results.records import Record, write_records
 from tests.helpers.made import RUN
 
 
@@ -24,7 +24,7 @@ def test_finished_is_what_ended_well_with_today_s_code(tmp_path):
     (home / "now" / "0").mkdir(parents=True)
     done = home / "done.json"
     assert paper.finished(done, quick=False) is None
-    change = {"records": write(home / "now" / "0" / "records.jsonl", [])}
+    change = {"records": write_records(home / "now" / "0" / "records.jsonl", [])}
     write_json(home / "now" / "0" / "run.json", RUN | change)
     write_json(done, {"key": paper.key("tasks", quick=False), "folder": "now"})
     assert paper.finished(done, quick=False) is None
@@ -78,7 +78,7 @@ def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path, monkeypatch):
             ]
             scores = {"exact_match": 2.0**-level, "edit_distance": (level * 7 + seed * 3) % 5 / 5}
             rows += [Record(name, value, 0, 9, at | {"part": "full"}, "share") for name, value in scores.items()]
-        write_json(folder / "run.json", run | {"records": write(folder / "records.jsonl", rows)})
+        write_json(folder / "run.json", run | {"records": write_records(folder / "records.jsonl", rows)})
     said = laws.report([tmp_path], tmp_path)
     assert "exponential: kappa = 0.693" in said[0]
     assert "No law fits" in said[1]

@@ -38,7 +38,7 @@ def stored(tmp_path, cipher):
 
 def test_a_model_comes_back_bit_for_bit(stored, cipher):
     model = tiny_model(cipher, 4)
-    assert store.load(stored, model, SETTINGS)["rows"] == 128
+    assert store.load_weights(stored, model, SETTINGS)["rows"] == 128
     for mine, its in zip(model.parameters(), tiny_model(cipher, 3).parameters(), strict=True):
         assert torch.equal(mine, its)
     assert [path.name for path in stored.parent.iterdir()] == [stored.name], "something was left aside"
@@ -67,12 +67,12 @@ def test_a_damaged_model_is_refused(stored, cipher, name, harm):
     else:
         torch.save({"os": "system"}, path)
     with pytest.raises(Damaged, match=str(stored.name)):
-        store.load(stored, tiny_model(cipher), SETTINGS)
+        store.load_weights(stored, tiny_model(cipher), SETTINGS)
 
 
 def test_a_model_of_other_settings_is_refused(stored, cipher):
     with pytest.raises(Damaged, match="not the one"):
-        store.load(stored, tiny_model(cipher), {**SETTINGS, "seed": 9})
+        store.load_weights(stored, tiny_model(cipher), {**SETTINGS, "seed": 9})
 
 
 def test_a_failed_save_leaves_nothing(tmp_path, cipher):
@@ -133,7 +133,7 @@ WRONG += [{"settings": []}, {"settings": {}}, {"parameters": None}, {"fingerprin
 def test_a_record_of_the_wrong_kind_is_refused_though_its_checksum_is_right(stored, cipher, wrong):
     write_json(stored / "model.json", read_json(stored / "model.json") | wrong)
     with pytest.raises(Damaged, match=stored.name):
-        store.load(stored, tiny_model(cipher), SETTINGS)
+        store.load_weights(stored, tiny_model(cipher), SETTINGS)
 
 
 def test_no_bit_of_a_model_s_record_can_be_changed(stored, cipher):
@@ -145,7 +145,7 @@ def test_no_bit_of_a_model_s_record_can_be_changed(stored, cipher):
         changed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(changed)
         try:
-            assert store.read(stored) == record
+            assert store.read_model(stored) == record
         except Damaged as error:
             assert str(stored.name) in str(error)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alchemy.data.seeds import stream
-from alchemy.stats.fits import LAWS, fit_law, threshold, verdict
+from alchemy.stats.fits import LAWS, fit_law, fit_threshold, law_verdict
 
 X = np.tile(np.linspace(0, 4, 9), 3)
 SEEDS = np.repeat([0, 1, 2], 9)
@@ -18,15 +18,15 @@ def test_a_law_finds_its_own_parameters(name):
     assert law.parameters == pytest.approx(TRUE[name], rel=0.1)
     assert law.explained > 0.99
     assert all(low <= value <= high for low, value, high in zip(law.low, law.parameters, law.high, strict=True))
-    assert str(law) == verdict([law])
+    assert str(law) == law_verdict([law])
 
 
 def test_noise_is_fitted_by_none(monkeypatch):
     monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 3)  # nothing here is about intervals
     y = stream(2, "noise").random(len(X))
     laws = [fit_law(name, X, y, SEEDS) for name in LAWS]
-    assert verdict(sorted(laws, key=lambda law: -law.explained)).startswith("No law fits")
-    assert verdict([]) == "No law could be fitted."
+    assert law_verdict(sorted(laws, key=lambda law: -law.explained)).startswith("No law fits")
+    assert law_verdict([]) == "No law could be fitted."
 
 
 def test_the_interval_is_wider_where_seeds_differ():
@@ -38,9 +38,9 @@ def test_the_interval_is_wider_where_seeds_differ():
 
 def test_a_threshold_is_where_half_is_right():
     rise = 1 / (1 + np.exp(-4 * (X - 2.3)))
-    assert threshold(X, rise, SEEDS).parameters[1] == pytest.approx(2.3, abs=0.01)
+    assert fit_threshold(X, rise, SEEDS).parameters[1] == pytest.approx(2.3, abs=0.01)
     for never in (0.4 * rise, 1 - rise, 0.6 + 0.4 * rise, stream(3, "noise").random(len(X)) * 0.2 + 0.4):
-        assert threshold(X, never, SEEDS) is None
+        assert fit_threshold(X, never, SEEDS) is None
 
 
 def test_a_step_leaves_its_parameters_open(monkeypatch):

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from alchemy.__main__ import answer
-from alchemy.errors import answered, extra, fault, settings_at
+from alchemy.errors import exit_code_of, extra, fault, settings_at
 from alchemy.runs import moved
 from alchemy.runs.settings import CONF, settings_known
 from alchemy.runs.words import WORDS, misplaced, table
@@ -151,14 +151,14 @@ def failed(error):
 )
 def test_every_failure_becomes_a_sentence_in_one_place(act, line, monkeypatch, capsys):
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    assert answered(act, partial(fault, elsewhere="HERE"), "all is kept") == 1
+    assert exit_code_of(act, partial(fault, elsewhere="HERE"), "all is kept") == 1
     assert capsys.readouterr().err == f"alchemy: {line}\n"
 
 
 def test_a_trace_is_shown_to_those_who_ask_for_it(monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(KeyError):
-        answered(partial(failed, KeyError("x")), partial(fault, elsewhere=""), "")
+        exit_code_of(partial(failed, KeyError("x")), partial(fault, elsewhere=""), "")
 
 
 def test_advice_to_install_names_an_extra_of_a_checkout():

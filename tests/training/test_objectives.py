@@ -19,7 +19,7 @@ from alchemy.training.fit import fit_model
 from alchemy.training.objectives import anchored, in_turn, reinforced, replayed, supervised
 from alchemy.training.packing import IGNORED, counted, lay_out, loss_of, targets
 from alchemy.training.policy_gradient import Policy
-from alchemy.training.sources import CANDIDATES, TRIES, answered, copies, foreign, one_problem, own_right, sampled
+from alchemy.training.sources import CANDIDATES, TRIES, copies, foreign, one_problem, own_right, rows_answered, sampled
 from tests.helpers.knowing import (
     CONTEXT,
     FIRST,
@@ -112,7 +112,7 @@ def test_answered_gives_back_what_was_written():
     some[::3] = PAD  # empty ones
     right = complete(trained(), prompts, 1.0, stream(0, "samples"))
     for completion in (some, right, some[:, :1]):
-        batch = answered(prompts, completion, CONTEXT)
+        batch = rows_answered(prompts, completion, CONTEXT)
         ends = set()
         for row, (tokens, length) in enumerate(zip(batch.tokens, prompts.prompt_length, strict=True)):
             written = completion[row][completion[row] != PAD].tolist()
@@ -134,7 +134,7 @@ def test_answered_gives_back_what_was_written():
 
 def test_answered_gold_is_gold():
     for prompts in (rows(100), facts()(10), source()(10)):
-        gold = answered(prompts, prompts.completion(), CONTEXT)
+        gold = rows_answered(prompts, prompts.completion(), CONTEXT)
         assert_array_equal(gold.tokens, prompts.tokens)
         assert_array_equal(gold.role, prompts.role)
         assert_array_equal(gold.step >= 0, prompts.step >= 0)
@@ -163,7 +163,7 @@ def test_own_chains_are_right_and_the_bases_own():
     assert_array_equal(opening, batch.tokens[:, 3])  # the first rule of the prompt
     rng, slow, written = stream(0, "own"), Opening("slow", FIRST), set()
     for prompts in asked:
-        its = answered(prompts, complete(base, prompts, 1.0, rng, slow), CONTEXT)
+        its = rows_answered(prompts, complete(base, prompts, 1.0, rng, slow), CONTEXT)
         written |= {row[row != PAD].tobytes() for row in its.tokens}
     assert {row[row != PAD].tobytes() for row in batch.tokens} <= written
 

@@ -134,7 +134,7 @@ def needs_room(task: Terse, base: Transformer, deeper: tuple[Composition, ...]) 
         )
 
 
-def moved(evaluation: EvaluationSet, model: Transformer) -> tuple[float, float]:
+def distance_moved(evaluation: EvaluationSet, model: Transformer) -> tuple[float, float]:
     """How far fine-tuning has changed a model: two numbers that are cheap enough for every step.
 
     They are the mean probability of opening a chain on problems, at temperature 1, and the forward KL from the base, in
@@ -145,7 +145,7 @@ def moved(evaluation: EvaluationSet, model: Transformer) -> tuple[float, float]:
     )
 
 
-def progress(evaluation: EvaluationSet, model: Transformer) -> Found:
+def measure_model(evaluation: EvaluationSet, model: Transformer) -> Found:
     """Whole measurement of `model`, by part and metric, each value with its standard error over rows.
 
     The parts are procedural (what it can do), knowledge (what it knows), chain (what its chains tell) and update (how

@@ -28,10 +28,10 @@ from alchemy.studies.reasoning_tax.coordinates import Part, unit
 from alchemy.studies.reasoning_tax.evaluation import (
     EvaluationSet,
     Found,
+    distance_moved,
     evaluation_set,
     loss,
-    moved,
-    progress,
+    measure_model,
     restoration,
     start,
 )
@@ -108,7 +108,7 @@ def run(
         "seed": bench.seed,
         "arm": label or arm,
         "keep": keep,
-        "load": round(load(bench.task, bench.model), 4),
+        "load": round(knowledge_load(bench.task, bench.model), 4),
     }
     place |= {"axis": "-", "kind": "-", "domain": "-", "level": 0, "setting": ""}
     for key, metrics in cell.values.items():
@@ -190,11 +190,11 @@ class Course:
 
     def look(self, step: int, model: Transformer) -> None:
         """Measures the model whole, if it is time to or a match is passed, and reports progress in any case."""
-        rate, far = moved(self.evaluation, model)
+        rate, far = distance_moved(self.evaluation, model)
         passed = {name for name, value in (("opening", rate), ("kl", far)) if value >= getattr(self.match, name)}
         fresh = passed - set(self.matched) if step else set()
         if step % self.every == 0 or step == self.steps or fresh or abs(rate - self.last) >= SHOWN:
-            values = progress(self.evaluation, model)
+            values = measure_model(self.evaluation, model)
             if step == 0:
                 values |= start(self.evaluation)
             if self.rewards:
@@ -286,7 +286,7 @@ def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Tran
     return again
 
 
-def load(task: Terse, model: Transformer) -> float:
+def knowledge_load(task: Terse, model: Transformer) -> float:
     """Knowledge load of a model: bits of the facts that training states, over twice the number of weights of its
     layers.
 

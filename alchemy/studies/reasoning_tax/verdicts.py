@@ -78,12 +78,12 @@ def keep_of(arm: str) -> tuple[str, str]:
     return name, keep or "none"
 
 
-def changed(name: str) -> Callable[[Tax, Run, str], float]:
+def change_of(name: str) -> Callable[[Tax, Run, str], float]:
     """Function of a run at a match that returns one of trajectories.CHANGES."""
     return lambda tax, run, match: tax.change(run, match, name)
 
 
-lost_bits = changed("lost_bits")
+lost_bits = change_of("lost_bits")
 
 
 def put_back(run: Run, match: str, metric: str, weights: str, layer: int | str = NONE) -> list[Column]:
@@ -213,9 +213,9 @@ VALUES: dict[str, Callable[[Tax, Run, str], float]] = {
     "overthinking": overthinking,
     "head_less_tail": head_less_tail,
     "threshold": threshold,
-    "changed": changed("changed"),
-    "infogain_change": changed("change_infogain_bounded"),
-    "ki_change": changed("change_ki"),
+    "changed": change_of("changed"),
+    "infogain_change": change_of("change_infogain_bounded"),
+    "ki_change": change_of("change_ki"),
 }
 UNMATCHED = ("threshold", "added_r2")
 

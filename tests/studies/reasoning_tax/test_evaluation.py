@@ -22,7 +22,14 @@ from alchemy.models.transformer import Llama
 from alchemy.results.store import Trained
 from alchemy.studies.reasoning_tax import study as reasoning_tax
 from alchemy.studies.reasoning_tax.coordinates import Part
-from alchemy.studies.reasoning_tax.evaluation import evaluation_set, loss, moved, progress, restoration, start
+from alchemy.studies.reasoning_tax.evaluation import (
+    distance_moved,
+    evaluation_set,
+    loss,
+    measure_model,
+    restoration,
+    start,
+)
 from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED, Match, first_half, relearnt
 from alchemy.training.fit import fit_model
 from alchemy.training.objectives import supervised
@@ -53,7 +60,7 @@ GRAFT = {f"{measure}:{part}" for part in PARTS for measure in ("bits", "gain")}
 
 
 def reported(questions, model):
-    return words(progress(questions, model))
+    return words(measure_model(questions, model))
 
 
 def again_of(questions, model):
@@ -100,7 +107,7 @@ def test_the_base_has_not_moved_from_itself(questions):
     assert set(found["chain"]) == CHAIN
     assert set(found["update"]) == UPDATE
     assert all(value == 0 for value, _ in found["update"].values())
-    assert moved(questions, trained())[1] == 0
+    assert distance_moved(questions, trained())[1] == 0
     split = loss(questions, trained(), trained(), trained())
     assert set(split) == SPLIT
     assert all(value == 0 for value, _ in split.values())
@@ -124,7 +131,7 @@ def test_progress_is_what_its_parts_say(questions, fluent):
     assert after["procedural"]["opening"][0] > before["procedural"]["opening"][0] + 0.2
     assert after["knowledge"]["bits"][0] < before["knowledge"]["bits"][0] - 0.1
     assert all(value > 0 for value, _ in after["update"].values())
-    opening, divergence = moved(questions, fluent)
+    opening, divergence = distance_moved(questions, fluent)
     assert (opening, divergence) == (after["procedural"]["opening"][0], after["update"]["kl"][0])
     for part in ("procedural", "knowledge"):
         assert all(error > 0 or np.isnan(value) for value, error in after[part].values())

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from alchemy.figures.draw import finish, pictures, styled
-from alchemy.results.records import COORDINATES, write
+from alchemy.figures.draw import every_picture, finish, styled
+from alchemy.results.records import COORDINATES, write_records
 from alchemy.results.runs import read_results
 from alchemy.results.table import load, summarise
 from alchemy.studies.reasoning_tax import trajectories as tax
@@ -66,7 +66,7 @@ def test_it_can_be_drawn_again_for_print(sweep):
 
 
 def test_the_headline_is_the_only_picture(sweep):
-    assert [name for name, _ in pictures(read_results(sweep))] == ["headline"]
+    assert [name for name, _ in every_picture(read_results(sweep))] == ["headline"]
 
 
 def test_bits_are_no_share_in_the_table_of_cells(sweep):
@@ -163,7 +163,7 @@ def test_seeds_evaluated_at_different_steps_are_drawn_where_they_agree():
 def test_nothing_trained_is_an_error_in_words(tmp_path, capsys):
     make_tax(tmp_path, (0,), unloaded=False)
     first = [record for record in tax_records(0) if record.at["step"] == 0]
-    change_run(tmp_path / "0", records=write(tmp_path / "0" / "records.jsonl", first))
+    change_run(tmp_path / "0", records=write_records(tmp_path / "0" / "records.jsonl", first))
     assert finish(tmp_path) == 1
     said = capsys.readouterr()
     (line,) = said.err.splitlines()
