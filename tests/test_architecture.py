@@ -76,4 +76,4 @@ def test_no_two_functions_that_other_files_use_have_one_name():
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in known:
                 used.add((known[node.value.id], node.attr))
     twice = {name for name, homes in defined.items() if sum((home, name) in used for home in homes) > 1}
-    assert twice == {"complete"}, "api.complete takes what train gives as well"
+    assert not twice

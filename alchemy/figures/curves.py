@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from alchemy.figures.lettering import broken, columns, cut, one_line, shown, told_apart
+from alchemy.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
-PARTS = {"chain": ("chain", "#0072B2"), "answer": ("answer", "#D55E00"), "full": ("both", "#009E73")}
-OTHERS = ("#CC79A7", "#56B4E9", "#E69F00", "#000000")  # colours of parts that a study adds
+PARTS = {"chain": ("chain", BLUE), "answer": ("answer", VERMILION), "full": ("both", GREEN)}
+OTHERS = (PURPLE, SKY, ORANGE, BLACK)  # colours of parts that a study adds
 REPLAY = "replay_"  # prefix of a part: the replay oracle's score of it
 ACROSS = 4  # panels in a row
 MOST = 20  # panels, at most, in a picture

@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from alchemy.figures.lettering import broken, cut, one_line, shown, told_apart, wide
+from alchemy.figures.style import BLUE, GREEN, ORANGE, VERMILION
 
 KINDS = {  # the kinds of alchemy.measures.diagnosis, in colours that stay apart for the colour-blind (Okabe and Ito)
-    "right": ("right", "#009E73"),
-    "replayed": ("replayed another composition", "#0072B2"),
-    "wrong_answer": ("right steps, wrong answer", "#E69F00"),
-    "wrong_step": ("wrong step", "#D55E00"),
+    "right": ("right", GREEN),
+    "replayed": ("replayed another composition", BLUE),
+    "wrong_answer": ("right steps, wrong answer", ORANGE),
+    "wrong_step": ("wrong step", VERMILION),
     "malformed": ("malformed", "#999999"),
 }
 ACROSS = 4  # panels in a row

@@ -11,21 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from alchemy.figures.lettering import broken, fitted, one_line, shown, tall, told_apart, wide
+from alchemy.figures.style import AXIS_ROWS, LEVEL_CODES
 
 NAMES = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
 PARTS = {"full": "full chain and answer", "chain": "chain alone", "answer": "answer alone"}
-AXIS_ROWS = {
-    "task": "task (rules composed)",
-    "element": "element (atoms)",
-    "length": "length (atoms per element)",
-    "steps": "steps (rules per composition)",
-    "composition": "one composition",
-    "places": "atoms at new places",
-    "atoms": "unseen atoms",
-}
-LEVEL_NAMES = {("task", 1): "CMP", ("task", 2): "POOD", ("task", 3): "OOD"}
-
-
 MOST, CELLS = 48, 480  # rows and cells, at most, of a picture whose cells show all their numbers
 FINE_MOST, FINE_CELLS = 200, 1200  # and of a picture whose cells show the mean alone
 FINE = 0.18  # inches of a row in such a picture
@@ -196,7 +185,7 @@ def draw_panel(
         if is_format and cell["level"]:
             share = extra["untouched"].get((*row, cell["level"]), np.nan)
             notes = notes if np.isnan(share) else [f"{share:.0%} untouched"]
-        elif name := LEVEL_NAMES.get((cell["axis"], cell["level"])):
+        elif name := LEVEL_CODES.get((cell["axis"], cell["level"])):
             notes = [f"{name}: {note}"]
         elif (problems := extra["problems"].get((*row, cell["level"]), np.inf)) < 1000:
             notes = [f"{note} ({problems:.0f} problems)".strip(), f"{note} ({problems:.0f})".strip()]

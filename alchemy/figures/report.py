@@ -21,8 +21,8 @@ import pandas as pd
 from alchemy.errors import COMMAND, Parser
 from alchemy.figures.diagnosis_bars import KINDS
 from alchemy.figures.findings import Rows, breaks, how, moved_cells, rows_of, sentences, settings_of
-from alchemy.figures.heatmap import AXIS_ROWS, LEVEL_NAMES
 from alchemy.figures.studies import own
+from alchemy.figures.style import AXIS_ROWS, LEVEL_CODES
 from alchemy.results.compare import differences
 from alchemy.results.examples import SHOWN, examples
 from alchemy.results.files import write_aside
@@ -82,7 +82,7 @@ def content(results: Results, before: Results | None, out: Path) -> dict[str, An
                 "cells": [
                     {
                         "level": int(level),
-                        "name": LEVEL_NAMES.get((axis, level), ""),
+                        "name": LEVEL_CODES.get((axis, level), ""),
                         "setting": setting,
                         "was": was.get((*row, level), setting),
                         "numbers": numbers[(*row, level)],

@@ -9,10 +9,8 @@ from matplotlib.figure import Figure
 
 from alchemy.figures.curves import pick, training_once
 from alchemy.figures.lettering import broken, cut, one_line, shown, told_apart, wide
+from alchemy.figures.style import LEVEL_NAMES
 from alchemy.stats.fits import fit_threshold
-
-LEVEL_NAMES = {("task", 0): "training", ("task", 1): "new compositions", ("task", 2): "one unseen rule"}
-LEVEL_NAMES |= {("task", 3): "unseen rules alone"}
 
 MOST = 40  # rows, at most, in a picture
 SAID, WIDE = 16, 40  # columns, at most, for cells to show their interval, and their mean

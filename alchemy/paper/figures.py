@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from alchemy.errors import Parser
 from alchemy.figures.draw import save, styled
 from alchemy.figures.lettering import broken, columns, cut, fitted, one_line, shown
+from alchemy.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")  # Okabe and Ito
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#666666")  # Okabe and Ito
 METRICS = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
 LEGEND = "● ours, mean of seeds with 95 % interval    ○ published    – – the nearest training composition, executed"
 

@@ -12,11 +12,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from alchemy.figures.lettering import broken, columns, cut, shown
+from alchemy.figures.style import SMALL, WIDE, title, under
 from alchemy.results.runs import Results
 from alchemy.stats.contrasts import Contrast
 from alchemy.studies.reasoning_tax.coordinates import Column, column
 from alchemy.studies.reasoning_tax.panels import layers, openings, retention
-from alchemy.studies.reasoning_tax.style import KEEPS, SMALL, WIDE, arms_of, mean_of, style, title, under
+from alchemy.studies.reasoning_tax.style import KEEPS, arms_of, mean_of, style
 from alchemy.studies.reasoning_tax.trajectories import Tax, of, over_seeds
 from alchemy.studies.reasoning_tax.verdicts import basis, keep_of, lost_bits, points, r2_by_seed
 

@@ -8,20 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.figures.lettering import cut, shown
+from alchemy.figures.style import SMALL, WIDE, percent, says, title, under, whisker
 from alchemy.stats.contrasts import Contrast
 from alchemy.studies.reasoning_tax.coordinates import NONE, column
-from alchemy.studies.reasoning_tax.style import (
-    SMALL,
-    WIDE,
-    arms_of,
-    mean_of,
-    percent,
-    says,
-    style,
-    title,
-    under,
-    whisker,
-)
+from alchemy.studies.reasoning_tax.style import arms_of, mean_of, style
 from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax, over_seeds
 from alchemy.studies.reasoning_tax.verdicts import kept, onset, put_back, returned
 
