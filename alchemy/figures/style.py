@@ -1,4 +1,4 @@
-"""Shared by all pictures: colours that stay apart for the colour-blind, names of axes and levels, and parts of panels."""
+"""Shared by all pictures: colours that the colour-blind can tell apart, names of axes and levels, parts of panels."""
 
 from math import isnan
 from typing import Any
