@@ -15,6 +15,7 @@ PAGES = ROOT / "outputs" / "docs" / "pages"
 FROM_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 LINK = re.compile(r"(\]\()([^)#\s]+)(#[^)\s]*)?(\))")
 FILES = {"LICENSE": "LICENSE.txt", "CITATION.cff": "CITATION.cff"}  # as they are
+FILES |= {"examples/first.ipynb": "examples/first.ipynb"}
 GROUPS = ("task", "model", "train", "study", "arm", "launcher")  # the others are experiments and predictions
 
 
@@ -24,6 +25,7 @@ def main() -> None:
     for name, page in FROM_ROOT.items():
         write(page, LINK.sub(led_to, (ROOT / name).read_text(encoding="utf-8")))
     for name, page in FILES.items():
+        (PAGES / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, PAGES / page)
     guides = [[title(PAGES / path.name), path.name] for path in sorted((ROOT / "docs").glob("*.md"))]
     write("settings.md", settings())
@@ -126,8 +128,9 @@ def settings() -> str:
     parts.append(fenced(ROOT / "conf" / "config.yaml"))
     for group in GROUPS:
         parts.append(f"## {group}=")
-        for path in sorted((ROOT / "conf" / group).glob("*.yaml")):
-            parts += [f"### {group}={path.stem}", fenced(path)]
+        folder = ROOT / "conf" / group
+        for path in sorted(folder.rglob("*.yaml")):
+            parts += [f"### {group}={path.relative_to(folder).with_suffix('').as_posix()}", fenced(path)]
     return "\n\n".join(parts) + "\n"
 
 

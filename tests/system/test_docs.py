@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.worlds import ROOT
 
-FOLDERS = ("alchemy", "conf", "docs", "tasks")
+FOLDERS = ("examples", "alchemy", "conf", "docs", "tasks")
 FILES = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md", "zensical.toml")
 LOADED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("link", "href")}
 
