@@ -8,6 +8,7 @@ from types import ModuleType
 
 from alchemy.results.runs import Results
 
+HOOKS = {"figure": "pictures", "page": "page"}  # the function that each file has
 OURS = re.compile(r"alchemy\.studies\.[a-z]\w*")
 
 
@@ -25,4 +26,5 @@ def own(results: Results, name: str) -> ModuleType | None:
         found = find_spec(f"{study}.{name}")
     except (ImportError, AttributeError, ValueError):  # no such study, or one without files of its own
         return None
-    return import_module(f"{study}.{name}") if found else None
+    module = import_module(f"{study}.{name}") if found else None
+    return module if hasattr(module, HOOKS[name]) else None  # what is no study may have a file of that name

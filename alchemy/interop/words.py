@@ -25,8 +25,7 @@ from alchemy.errors import Parser
 from alchemy.interop import published
 from alchemy.interop.released import results
 from alchemy.results.files import write_aside
-from alchemy.runs.plan import plan
-from alchemy.runs.settings import CONF, VERSION
+from alchemy.runs.settings import CONF
 from alchemy.runs.targets import named_in
 
 STOPPING = 2  # seconds that a run has to stop by itself
@@ -177,20 +176,11 @@ def trusted(chosen: argparse.Namespace) -> frozenset[str]:
 
 def write_cells(words: list[str], folder: Path) -> None:
     """Writes the cells of the run with these settings. Raises ValueError for settings that a run would refuse."""
-    from hydra import compose, initialize_config_dir
-
     from alchemy.interop.harness import write_tasks
-    from alchemy.runs.mistakes import explain
+    from alchemy.runs.compose import compose_plan
 
-    try:
-        with initialize_config_dir(version_base=VERSION, config_dir=str(CONF)):
-            cfg = compose("config", words)
-        todo = plan(cfg)
-    except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        raise ValueError(explain(error)) from None
-    write_tasks(folder, todo.task, todo.model, todo.shifts, cfg.study.count, cfg.seed)
+    todo = compose_plan(words)
+    write_tasks(folder, todo.task, todo.model, todo.shifts, todo.cfg.study.count, todo.cfg.seed)
 
 
 def quoted(text: str) -> str:

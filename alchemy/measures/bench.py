@@ -51,9 +51,7 @@ class Bench:
 
     def levels(self) -> list[Level]:
         """All levels of all shifts, in their order."""
-        return [
-            Level(shift, level, shift.at(self.task, level)) for shift in self.shifts for level in shift.levels
-        ]  # fmt: skip
+        return [Level(shift, level, shift.at(self.task, level)) for shift in self.shifts for level in shift.levels]
 
     def under(self, **circumstances: object) -> "Bench":
         """The same bench with a store of cells for circumstances of the study's own, such as rows=45.

@@ -44,7 +44,7 @@ class Study(TypedDict):
 class Finished(TypedDict):
     """Entries that the run.json of a job has at least, if the job ended well."""
 
-    study: dict[str, Any]
+    study: Study
     predictions: NotRequired[tuple[dict, ...]]
 
     overrides: tuple[str, ...]

@@ -125,11 +125,12 @@ def kept_cells(todo: Plan, record: dict[str, Any], shifts: Iterable[Shift]) -> C
     from alchemy.results.cells import Cells
     from alchemy.results.code import code_digest
     from alchemy.results.digests import digest
+    from alchemy.results.store import by_name
 
     cfg = todo.cfg
     settings: Any = OmegaConf.to_container(cfg.study, resolve=True)
     unmeasured = getattr(study_of(cfg), "UNMEASURED", ())
-    decides = {name: value for name, value in settings.items() if name not in ("_target_", *unmeasured)}
+    decides = by_name({name: value for name, value in settings.items() if name not in unmeasured})
     axes = dict.fromkeys(map(axis_module, shifts))
     code = code_digest(todo.study.func.__module__, *todo.worlds, *axes)
     key = digest([decides, cfg.seed, record["sha256"], code], 64)

@@ -4,8 +4,12 @@ import shutil
 
 import pytest
 
+from alchemy.figures.draw import finish
 from alchemy.results.digests import read_json
+from alchemy.runs.compose import compose_plan
+from alchemy.runs.job import kept_cells
 from tests.helpers.command import TINY, alchemy
+from tests.helpers.made import change_run, make
 from tests.helpers.worlds import ROOT
 
 STUDY = {
@@ -120,3 +124,30 @@ def test_a_study_of_one_s_own_package_draws_at_the_end_of_one_s_own_run_alone(tm
     (tmp_path / "mine" / "figure.py").write_text("raise SystemExit('a record alone has imported this')\n")
     again = alchemy(tmp_path, "draw", str(picture.parent))
     assert "imported" not in again.stdout + again.stderr
+
+
+def test_two_studies_of_one_file_have_cells_of_their_own(tmp_path, monkeypatch):
+    two = "from alchemy.measures.bench import Bench\n"
+    two += "".join(f"\n\ndef {name}(bench: Bench, *, count: int):\n    yield from ()\n" for name in ("one", "other"))
+    (tmp_path / "two_studies.py").write_text(two)
+    monkeypatch.syspath_prepend(tmp_path)
+    record, keys = {"fingerprint": "f", "sha256": "s"}, set()
+    for name in ("one", "other"):
+        todo = compose_plan([f"study._target_=two_studies.{name}", "~study.temperature", "shift.axis=task"])
+        keys.add(str(kept_cells(todo, record, todo.shifts).key))
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("study", [{}, {"_target_": None}, {"_target_": 3}, "alchemy.studies.degradation.run"])
+def test_a_record_that_names_no_study_is_run_again(tmp_path, study, capsys):
+    make(tmp_path, scores=(0.5,))
+    change_run(tmp_path / "0", study=study)
+    assert finish(tmp_path) == 1
+    assert "run.json cannot be read: run that job again" in capsys.readouterr().err
+
+
+def test_a_record_that_names_a_module_of_another_kind_is_drawn_as_any(tmp_path):
+    make(tmp_path, scores=(0.5,))
+    change_run(tmp_path / "0", study={"_target_": "matplotlib.run"})  # which has a figure.py, and no study
+    assert finish(tmp_path) == 0
+    assert (tmp_path / "heatmap.png").exists()
