@@ -201,7 +201,7 @@ class Course:
                 values[Part("update")]["reward"] = (float(np.mean(self.rewards)), 0.0)
             self.found[step], self.last = values, rate
             self.rewards.clear()  # the arm appends to this same list
-        for name in fresh:
+        for name in sorted(fresh):  # a set has no order of its own
             self.matched[name], self.at[name] = deepcopy(model), step
         self.report(max(step, 1), self.steps, f"opening {rate:.2f}, KL {far:.2f}")
 
