@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from alchemy.data.batch import Batch
 from alchemy.data.layouts import open_problems
 from alchemy.data.sampling import choose
-from alchemy.data.task import Composition, Distribution, Holdout, Kind
+from alchemy.data.task import Composition, Distribution, Holdout, Kind, Split
 from alchemy.data.vocabulary import Vocabulary
 
 MOST = 1 << 18  # the most compositions of one depth
@@ -34,7 +35,8 @@ class Arithmetic:
     digits. Training has, for each of `depths`, so many compositions of that depth as `compositions` says (0: all), the
     share of problems in `shares`, and the share of rows with a chain in `chains`. `held_out` compositions of the
     largest depth are kept out of training. The seed `draw` decides which compositions these are. Operations occur
-    equally often (`often` empty), or in the ratios of `often`. Raises ValueError for numbers that do not fit.
+    equally often (`often` empty), or in the ratios of `often`. `split` is that of the Distribution: by problem, or by
+    element, so that no test problem's chain begins one of training. Raises ValueError for numbers that do not fit.
     """
 
     modulus: int
@@ -47,6 +49,7 @@ class Arithmetic:
     held_out: int
     often: tuple[float, ...]
     draw: int
+    split: Split = "problem"
 
     def __post_init__(self) -> None:
         for name in ("operations", "depths", "compositions", "shares", "chains", "often"):
@@ -70,6 +73,8 @@ class Arithmetic:
         for name in ("held_out", "draw"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} is negative: set it to 0 or more")
+        if self.split not in get_args(Split):
+            raise ValueError(f"split={self.split} is unknown: use one of {', '.join(get_args(Split))}")
         if self.often and (len(self.often) != len(self.operations) or min(self.often) <= 0):
             raise ValueError(
                 f"often={list(self.often)} must have a number above 0 for each of the {len(self.operations)} "
@@ -152,7 +157,12 @@ class Arithmetic:
                 shares += [share / sum(self.shares) * weight / sum(weights) for weight in weights]
                 chains += [chain] * len(some)
         return Distribution(
-            tuple(asked), self.length, Holdout(compositions=unseen), shares=tuple(shares), chains=tuple(chains)
+            tuple(asked),
+            self.length,
+            Holdout(compositions=unseen),
+            shares=tuple(shares),
+            chains=tuple(chains),
+            split=self.split,
         )
 
     def problems(

@@ -49,6 +49,8 @@ class Mixture:
                     f"worlds has {type(world).__name__}, which answers in one mode alone: use worlds with chains "
                     "and direct answers, such as facts and arithmetic"
                 )
+            if world.train.split != "problem":
+                raise ValueError(f"worlds splits {type(world).__name__} by element: a mixture is split by problem")
         rules = [rule for world in self.worlds for rule in world.vocabulary.rules]
         if twice := [rule for rule in rules if rules.count(rule) > 1]:
             raise ValueError(f"worlds has two with a rule {twice[0]}: rules of a mixture need names of their own")

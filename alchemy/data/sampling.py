@@ -108,14 +108,14 @@ def in_side(
     """Whether each problem of `where` belongs to `side` of the split, as booleans (B,). Problems are elements (B, l)
     with the indices of their compositions, `which` (B,).
 
-    The side is a hash of the text of element and rules, and of nothing else. The instruction does not count, so a
-    problem is on one side with and without a chain of thought.
+    The side is a hash of the text of element and rules, and of nothing else; of the element alone where `where.split`
+    says so. The instruction does not count, so a problem is on one side with and without a chain of thought.
     """
     mixed = np.zeros(len(elements), dtype=np.uint64)
     for column in elements.T:  # padding of shorter elements is not hashed
         stirred = stir(mixed, vocabulary.keys[column])
         mixed = np.where(column == PAD, mixed, stirred) if (column == PAD).any() else stirred
-    for place in range(max(map(len, where.compositions))):
+    for place in range(max(map(len, where.compositions)) if where.split == "problem" else 0):
         asks = np.array([place < len(rules) for rules in where.compositions])
         rules = np.array([(rules + (0,) * place)[place] for rules in where.compositions]) + vocabulary.first_rule
         stirred = stir(mixed, vocabulary.keys[rules][which])

@@ -12,6 +12,7 @@ from alchemy.data.vocabulary import Vocabulary
 
 Composition = tuple[int, ...]  # rule ids, in the order of application
 Side = Literal["train", "valid", "test"]
+Split = Literal["problem", "element"]  # what the side of a problem is decided by: all of its text, or its element
 Kind = Literal["recall", "compute"]  # of a rule: only memory has its result, or the result can be worked out
 
 SIXTEENTHS: dict[Side, range] = {"train": range(0, 12), "valid": range(12, 13), "test": range(13, 16)}
@@ -39,7 +40,9 @@ class Distribution:
     from those of `length` atoms of which exactly `novel_places` stand where training never puts them, and exactly
     `novel_atoms` are never in training; `held_out` defines both. `chains` has, for each composition, the share of its
     rows that is written with a chain, while the others have the answer alone (empty: the task decides). `noise` is put
-    on the prompts. Source: after arXiv:2508.01191, section 4.1, and its T(C).
+    on the prompts. With `split` problem, the side of a problem is decided by its element and its rules, so the chain of
+    a test problem can begin that of a longer one in training; with element, no element is on two sides, so it cannot.
+    Source: after arXiv:2508.01191, section 4.1, and its T(C).
     """
 
     compositions: tuple[Composition, ...]
@@ -50,6 +53,7 @@ class Distribution:
     noise: Noise | None = None
     shares: tuple[float, ...] = ()
     chains: tuple[float, ...] = ()
+    split: Split = "problem"
 
     def __post_init__(self) -> None:
         for given in (self.shares, self.chains):

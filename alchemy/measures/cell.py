@@ -21,7 +21,7 @@ from alchemy.models.decoding import complete
 from alchemy.models.transformer import Transformer
 from alchemy.results.cells import Cell, Rows, Values
 from alchemy.results.records import Record
-from alchemy.stats.intervals import row_error, share
+from alchemy.stats.rows import row_error, share
 
 UNITS = {"problems": "count", "novelty": "count", "length_gap": "tokens"}  # all else are shares
 NAMED = 6  # compositions, at most, in the part `executed`

@@ -22,7 +22,7 @@ from alchemy.data.vocabulary import PAD
 from alchemy.models.decoding import Opening, complete
 from alchemy.models.likelihood import answered, bits
 from alchemy.models.transformer import Transformer
-from alchemy.stats.intervals import mean, row_error, share
+from alchemy.stats.rows import mean, row_error, share
 
 Bool = NDArray[np.bool_]
 
@@ -135,7 +135,8 @@ def questions(
     task: Terse, compositions: tuple[Composition, ...], count: int, rng: np.random.Generator, side: Side, chains: float
 ) -> Batch:
     """`count` rows of these compositions, all equally likely. A share `chains` of the rows has a chain."""
-    where = Distribution(compositions, task.train.length, chains=(chains,) * len(compositions))
+    rates = (chains,) * len(compositions)
+    where = Distribution(compositions, task.train.length, chains=rates, split=task.train.split)
     return draw(task, where, count, rng, side)
 
 

@@ -5,5 +5,5 @@ from .fits import Law as Law
 from .fits import fit_law as fit_law
 from .intervals import difference as difference
 from .intervals import interval as interval
-from .intervals import share as share
 from .predictions import Prediction as Prediction
+from .rows import share as share

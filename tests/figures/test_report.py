@@ -14,7 +14,8 @@ from alchemy.results.digests import write_json
 from alchemy.results.examples import stored
 from alchemy.results.runs import read_results
 from alchemy.results.table import summarise
-from alchemy.stats.intervals import REPLICATES, difference, row_error
+from alchemy.stats.intervals import REPLICATES, difference
+from alchemy.stats.rows import row_error
 from tests.helpers.command import word
 from tests.helpers.made import change_records, change_run, make
 

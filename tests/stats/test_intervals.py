@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from alchemy.data.seeds import stream
-from alchemy.stats.intervals import difference, interval, mean, row_error, share
+from alchemy.stats.intervals import difference, interval
+from alchemy.stats.rows import mean, row_error, share
 
 
 def slow(means, errors, rng, replicates=20_000):

@@ -37,7 +37,7 @@ from alchemy.measures.trace import RECALL, trace_steps
 from alchemy.models.decoding import complete
 from alchemy.models.likelihood import divergence, opening, threshold
 from alchemy.models.transformer import Transformer
-from alchemy.stats.intervals import mean, share
+from alchemy.stats.rows import mean, share
 from alchemy.studies.reasoning_tax.coordinates import Part
 from alchemy.training.sources import sampled
 
