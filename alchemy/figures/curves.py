@@ -23,8 +23,8 @@ ROOM = 2.9  # inches for a panel and its title
 def draw_curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: str, said: str = "") -> Figure:
     """Figure of exact match over the column `x`, with a panel for each shift, level and other swept setting.
 
-    Each part has a thick line for the mean over seeds with its 95 % interval, a thin line for each seed, and a dashed
-    line for the replay oracle where it was measured. Parts that a study adds have lines of their own. Training is drawn
+    Each part has a thick line for the mean over seeds, a thin line for each seed, and a dashed line for the replay
+    oracle where it was measured. Parts that a study adds have lines of their own. Training is drawn
     once.
 
     `cells` has one row per cell and `table` one per record; `swept` are the columns that tell cells apart. `said` is
@@ -41,7 +41,7 @@ def draw_curves(cells: pd.DataFrame, table: pd.DataFrame, swept: list[str], x: s
     titles = titles_of(scores, rows, keys, others)
     width = 1.0 + 3.6 * across
     dashed = ", replay dashed" if scores["part"].str.startswith(REPLAY).any() else ""
-    heading = f"Exact match over {x}: mean and 95 % interval, each seed thin{dashed}"
+    heading = f"Exact match over {x}: mean thick, each seed thin{dashed}"
     above = [line for text in (heading, said) if text for line in broken(text, width - 0.3, 11)]
     more = sum(max(0, *(len(its) - 2 for its in titles[at : at + across])) for at in range(0, len(rows), across))
     names = [(shown(cut(name, 2.0, 9)), colour) for name, colour in lines.values()]
@@ -130,10 +130,9 @@ def pick(frame: pd.DataFrame, keys: list[str], row: tuple[Any, ...]) -> pd.DataF
 
 
 def line(ax: Any, here: pd.DataFrame, each: pd.DataFrame, part: str, x: str, colour: str) -> None:
-    """Draws one part into a panel: the mean with its interval, each seed, and the replay oracle."""
+    """Draws one part into a panel: the mean, each seed, and the replay oracle."""
     mean = here[here["part"] == part].sort_values(x)
     ax.plot(mean[x], mean["mean"], color=colour, lw=2)
-    ax.fill_between(mean[x], mean["low"].astype(float), mean["high"].astype(float), color=colour, alpha=0.15, lw=0)
     for _, seed in each[each["part"] == part].sort_values(x).groupby("seed"):
         ax.plot(seed[x], seed["value"], color=colour, lw=0.6, alpha=0.6)
     oracle = here[here["part"] == f"{REPLAY}{part}"].sort_values(x)

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from alchemy.figures.lettering import broken, cut, one_line, shown, told_apart, wide
 from alchemy.figures.style import BLUE, GREEN, ORANGE, VERMILION
+from alchemy.results.table import seed_values
 
 KINDS = {  # the kinds of alchemy.measures.diagnosis, in colours that stay apart for the colour-blind (Okabe and Ito)
     "right": ("right", GREEN),
@@ -26,9 +27,9 @@ ROOM = 2.7  # inches for a panel's bars and its title
 def draw_diagnosis(cells: pd.DataFrame, swept: list[str], said: str = "") -> Figure:
     """Figure of diagnoses, with a panel for each shift (and swept setting) and a stacked bar for each level.
 
-    A line over a bar is the 95 % interval of the right completions, and a white diamond marks the share of completions
-    that equal the replay oracle's. `cells` has one row per cell; `swept` are the columns that tell cells apart. `said`
-    is written below the panels.
+    A dash on a bar is the right completions of one seed, and a white diamond marks the share of completions that equal
+    the replay oracle's. `cells` has one row per cell; `swept` are the columns that tell cells apart. `said` is written
+    below the panels.
 
     >>> draw_diagnosis(results.cells, results.apart).savefig("diagnosis.png")  # doctest: +SKIP
     """
@@ -57,7 +58,7 @@ def draw_diagnosis(cells: pd.DataFrame, swept: list[str], said: str = "") -> Fig
     legend = [Patch(color=colour, label=name) for name, colour in KINDS.values()]
     figure.legend(handles=legend, loc="outside upper center", ncols=len(legend), frameon=False, fontsize=9)
     words = "share of completions by level, mean over seeds; ◇ share that equals the replay oracle's completion; "
-    words += "line: 95 % interval of the right ones"
+    words += "–: the right ones of each seed"
     figure.supxlabel("\n".join(filter(None, [words, shown(said)])), size=8.5)
     return figure
 
@@ -71,8 +72,10 @@ def stack(ax: Any, panel: pd.DataFrame, rates: dict[int, float | None]) -> None:
         part = panel[panel["metric"] == kind].set_index("level").reindex(levels)
         height = part["mean"].to_numpy()
         ax.bar(range(len(levels)), height, bottom=bottom, color=colour, width=0.82, linewidth=0)
-        if kind == "right" and part["low"].notna().all():
-            ax.vlines(range(len(levels)), part["low"], part["high"], color="black", lw=1.2)
+        if kind == "right" and (part["seeds"] > 1).any():
+            known = [seed_values(text) if isinstance(text, str) else {} for text in part["by_seed"]]
+            each = [(x, value) for x, values in enumerate(known) for value in values.values()]
+            ax.scatter(*zip(*each, strict=True), marker="_", s=26, color="black", lw=1.0, zorder=4)
         bottom += height
     for x, level in enumerate(levels):
         if (rate := rates.get(level)) is not None:

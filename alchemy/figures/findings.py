@@ -9,14 +9,15 @@ import pandas as pd
 from alchemy.figures.diagnosis_bars import KINDS
 from alchemy.results.compare import Moves
 from alchemy.results.records import COORDINATES
-from alchemy.results.table import apart
+from alchemy.results.table import apart, bracket
 
 HALF = 0.5
 LEAST = 0.01  # share from which an executed composition is named
 LISTED = 3  # compositions, and cells, at most, in a sentence
+NUMBERS = ("mean", "low", "high", "seeds", "at_one")
 MOVED = 8  # cells, at most, that are named as moved
 Row = tuple[Any, ...]  # swept settings, axis, kind, domain
-Values = dict[tuple[str, str], dict[str, float]]  # part and metric -> mean, low, high
+Values = dict[tuple[str, str], dict[str, float]]  # part and metric -> NUMBERS
 Rows = dict[Row, dict[int, tuple[str, Values]]]  # by row and level: what the level means, and its values
 
 
@@ -26,7 +27,7 @@ def rows_of(cells: pd.DataFrame, swept: list[str]) -> Rows:
     for cell in cells.to_dict("records"):
         row = tuple(cell[key] for key in [*swept, *COORDINATES[:-1]])
         _, values = rows.setdefault(row, {}).setdefault(cell["level"], (cell["setting"], {}))
-        values[cell["part"], cell["metric"]] = {name: cell[name] for name in ("mean", "low", "high")}
+        values[cell["part"], cell["metric"]] = {name: cell[name] for name in NUMBERS}
     return rows
 
 
@@ -48,9 +49,15 @@ def mean(values: Values, part: str, metric: str) -> float:
 
 
 def told(values: Values, part: str, metric: str) -> str:
-    """A share as text, with its interval if it has one."""
+    """A share as text, with what its seeds tell of others."""
     its = values[part, metric]
-    return f"{its['mean']:.0%}" + (f" [{its['low']:.0%}, {its['high']:.0%}]" if not isnan(its["low"]) else "")
+    return f"{its['mean']:.0%} {bracketed(its)}".strip()
+
+
+def bracketed(its: dict[str, float]) -> str:
+    """What the seeds of a share tell of others: its interval, or in brackets how many of them are at 1."""
+    said = bracket(its, ".0%")
+    return said if not said or said[0] == "[" else f"({said})"
 
 
 def breaks(levels: dict[int, tuple[str, Values]]) -> list[int]:
@@ -160,10 +167,10 @@ def moved_cells(moves: Moves, swept: list[str], settings: dict[tuple[Any, ...], 
     known = {cell[:-2]: its for cell, its in moves.items() if cell[-2:] == ("full", "exact_match")}
     sure = [cell for cell, (_, low, high) in known.items() if low > 0 or high < 0]
     one = sum(isnan(low) for _, low, _ in known.values())
-    alone = f" {one} have no interval, as one seed has none." if one else ""
+    alone = f" {one} have no interval, as too few seeds have none." if one else ""
     said = [
         f"Of {len(known)} cells that both have, {len(sure)} moved in exact match so that the 95 % interval of the "
-        f"difference leaves zero out; with few seeds some do so by chance.{alone}"
+        f"difference leaves zero out, which three seeds of each cannot show.{alone}"
     ]
     for cell in sorted(known, key=lambda cell: -abs(known[cell][0]))[:MOVED]:
         difference, low, high = known[cell]

@@ -127,15 +127,14 @@ def rounded(value: float) -> float | None:
 def numbers_of(cells: pd.DataFrame, swept: list[str], moves: dict[Any, Any]) -> dict[Any, dict[str, list[Any]]]:
     """Numbers of each cell, by row and level, and then by "part.metric".
 
-    They are mean, low, high, seeds and count. If the cell is in `moves`, the difference with its low and high end
-    follows.
+    They are mean, low, high, seeds, count and at_one. If the cell is in `moves`, the difference with its low and high
+    end follows.
     """
     found: dict[Any, dict[str, list[Any]]] = {}
     keys = [*swept, *COORDINATES, "part", "metric"]
-    for (*cell, part, metric), values in zip(
-        keyed(cells, keys), cells[["mean", "low", "high", "seeds", "count"]].to_numpy(), strict=True
-    ):
-        said = [*map(rounded, values[:3]), *map(int, values[3:])]
+    columns = [cells[name].astype(float) for name in ("mean", "low", "high", "seeds", "count", "at_one")]
+    for (*cell, part, metric), values in zip(keyed(cells, keys), zip(*columns, strict=True), strict=True):
+        said = [*map(rounded, values[:3]), *map(int, values[3:5]), None if math.isnan(values[5]) else int(values[5])]
         said += [rounded(value) for value in moves.get((*cell, part, metric), ())]
         found.setdefault(tuple(cell), {})[f"{part}.{metric}"] = said
     return found

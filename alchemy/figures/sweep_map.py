@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from alchemy.figures.curves import pick, training_once
 from alchemy.figures.lettering import broken, cut, one_line, shown, told_apart, wide
 from alchemy.figures.style import LEVEL_NAMES
+from alchemy.results.table import bracket
 from alchemy.stats.fits import fit_threshold
 
 MOST = 40  # rows, at most, in a picture
@@ -44,10 +45,10 @@ def draw_map(
 ) -> Figure:
     """Figure with a column for each value of `numeric`, and a row for each level of each shift and other swept setting.
 
-    The left half shows exact match of chain and answer with its 95 % interval over seeds, the right half the share of
-    completions that replay training. The title holds `said` and, if `named`, the values of `numeric` at which the first
-    rows pass one half. `cells` has one row per cell, `table` one per record; `swept` are the columns that tell cells
-    apart.
+    The left half shows exact match of chain and answer with its 95 % interval over seeds (or how many of them are at 1,
+    where each is all or nothing), the right half the share of completions that replay training. The title holds `said`
+    and, if `named`, the values of `numeric` at which the first rows pass one half. `cells` has one row per cell,
+    `table` one per record; `swept` are the columns that tell cells apart.
 
     >>> draw_map(results.cells, results.table, results.apart, "model.width").savefig("map.png")  # doctest: +SKIP
     """
@@ -67,7 +68,7 @@ def draw_map(
         for row in rows
     ]
     seeds = int(scores["seeds"].max()) if len(scores) else 0
-    title = [f"{numeric} × shift: mean over {seeds} seed{'s' * (seeds != 1)}, and 95 % interval"]
+    title = [f"{numeric} × shift: mean over {seeds} seed{'s' * (seeds != 1)}, and the 95 % interval or seeds at 1"]
     title += [said] * bool(said)
     first = len(title)
     for row, name in zip(rows, names, strict=True):
@@ -92,7 +93,7 @@ def draw_map(
 
 
 def crossing(table: pd.DataFrame, keys: list[str], row: tuple[Any, ...], numeric: str) -> str:
-    """Value of `numeric` at which half of a row's completions are right, with its 95 % interval, as text.
+    """Value of `numeric` at which half of a row's completions are right, with that of single seeds, as text.
 
     It is from a logistic fit over the logarithm of `numeric`, to all seeds. Empty if that gives none.
     """
@@ -102,8 +103,9 @@ def crossing(table: pd.DataFrame, keys: list[str], row: tuple[Any, ...], numeric
         x, y = np.log2(some[numeric].astype(float).to_numpy()), some["value"].to_numpy()
     if not np.isfinite(x).all() or (law := fit_threshold(x - x.min(), y, some["seed"].to_numpy())) is None:
         return ""
-    half, low, high = 2.0 ** (x.min() + np.array([law.parameters[1], law.low[1], law.high[1]]))
-    return f"half are right at {half:.3g} [{low:.3g}, {high:.3g}] (logistic in its logarithm, R² = {law.explained:.2f})"
+    half, low, high = 2.0 ** (x.min() + np.array([law.parameters[1], law.lowest[1], law.highest[1]]))
+    each = "" if np.isnan(low) else f", by seed from {low:.3g} to {high:.3g}"
+    return f"half are right at {half:.3g}{each} (logistic in its logarithm, R² = {law.explained:.2f})"
 
 
 def panel(
@@ -117,8 +119,8 @@ def panel(
         if row in down and cell[numeric] in across:
             at = down[row], across[cell[numeric]]
             means[at] = cell["mean"]
-            spread = "" if np.isnan(cell["low"]) else f"\n{cell['low']:.2f}–{cell['high']:.2f}"
-            notes[at] = f"{cell['mean']:.2f}{spread * (len(columns) <= SAID)}"
+            said = bracket(cell).strip("[]").replace(", ", "–").replace(" seeds", "")
+            notes[at] = f"{cell['mean']:.2f}" + f"\n{said}" * (len(columns) <= SAID and bool(said))
     if not means.size:
         ax.text(0.5, 0.5, "nothing was measured", transform=ax.transAxes, ha="center", va="center", size=9)
         ax.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""Draws the paper's figures from its claims: the lab's values with 95 % intervals, the published ones, and pure replay.
+"""Draws the paper's figures from its claims: the lab's means and every seed, the published ones, and pure replay.
 
 python -m alchemy figures outputs/paper/claims.csv [FOLDER]
 """
@@ -16,10 +16,11 @@ from alchemy.errors import Parser
 from alchemy.figures.draw import save, styled
 from alchemy.figures.lettering import broken, columns, cut, fitted, one_line, shown
 from alchemy.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+from alchemy.results.table import seed_values
 
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#666666")  # Okabe and Ito
 METRICS = {"exact_match": "exact match", "edit_distance": "edit distance", "bleu_corpus": "BLEU"}
-LEGEND = "● ours, mean of seeds with 95 % interval    ○ published    – – the nearest training composition, executed"
+LEGEND = "● ours, mean of seeds (· each)    ○ published    – – the nearest training composition, executed"
 
 
 def lines(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
@@ -55,7 +56,7 @@ def bars(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
     for number, (colour, (series, rows)) in enumerate(zip(COLOURS, grouped, strict=False)):
         x = np.array([names.index(name) for name in rows["x"]]) + (number - (len(grouped) - 1) / 2) * width
         ax.bar(x, rows["ours"], width * 0.94, color=colour, label=str(series))
-        whiskers(ax, x, rows, "black")
+        each_seed(ax, x, rows, "black")
         ax.plot(x, rows["published"], "o", ms=5, mfc="white", mec="black", zorder=4)
         ax.hlines(rows["oracle"], x - width / 2, x + width / 2, color="black", ls="--", lw=1.2)
     ticks = [fitted([one_line(str(name))], 9.0 / len(names) - 0.08, 10) for name in names]
@@ -81,19 +82,22 @@ def heat(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
 
 
 def dots(table: pd.DataFrame, title: str, x_name: str, metric: str) -> Figure:
-    """Draws a row per claim: the lab's value with its interval, the published one hollow, the replay oracle a dash."""
+    """Draws a row per claim: the lab's mean and every seed, the published one hollow, the replay oracle a dash."""
     some = table[table["metric"] == metric].reset_index(drop=True)
     figure = Figure(figsize=(8.6, 1.3 + 0.23 * len(some)), layout="constrained")
     ax = figure.subplots()
     y = np.arange(len(some))[::-1]
-    ax.hlines(y, some["low"].fillna(some["ours"]), some["high"].fillna(some["ours"]), color=COLOURS[0], lw=2)
+    if each := seeds_of(y, some):
+        at, values = zip(*each, strict=True)
+        ax.scatter(values, at, s=9, color=COLOURS[0], alpha=0.45, lw=0)
     ax.plot(some["ours"], y, "o", ms=4, color=COLOURS[0])
     ax.plot(some["published"], y, "o", ms=8, mfc="none", mec="black")
     ax.plot(some["oracle"], y, "|", ms=11, color=COLOURS[1], mew=2)
     names = (some["series"] + " " + some["x"]).str.strip() + ", " + some["part"]
     ax.set_yticks(y, [shown(cut(one_line(name), 3.5, 7.5)) for name in names], size=7.5)
     ax.set_ylim(-1, len(some))
-    ax.set_title(f"{title}: {METRICS[metric]}\n● ours, 95 % interval   ○ published   | replay", size=10, loc="left")
+    key = "● ours, mean (· each seed)   ○ published   | replay"
+    ax.set_title(f"{title}: {METRICS[metric]}\n{key}", size=10, loc="left")
     ax.set_xlabel(x_name)
     return figure
 
@@ -135,15 +139,24 @@ def places(names: pd.Series) -> np.ndarray:
 
 def curve(ax: Any, rows: pd.DataFrame, x: np.ndarray, colour: str, label: str) -> None:
     ax.plot(x, rows["ours"], "-o", ms=4, color=colour, label=label)
-    ax.fill_between(x, rows["low"].astype(float), rows["high"].astype(float), color=colour, alpha=0.18, lw=0)
+    each_seed(ax, x, rows, colour)
     ax.plot(x, rows["published"], "o", ms=7, mfc="none", mec=colour)
     ax.plot(x, rows["oracle"], "--", lw=1, color=colour)
     if rows["perfect"].notna().any():
         ax.plot(x, rows["perfect"], ":", lw=1.2, color=colour)
 
 
-def whiskers(ax: Any, x: np.ndarray, rows: pd.DataFrame, colour: str) -> None:
-    ax.vlines(x, rows["low"], rows["high"], color=colour, lw=1.2, zorder=3)
+def seeds_of(places: np.ndarray, rows: pd.DataFrame) -> list[tuple[float, float]]:
+    """Returns the place and the value of every seed of these rows, which stand at `places`."""
+    known = zip(places, rows["by_seed"].fillna(""), strict=True)
+    return [(float(at), value) for at, text in known for value in seed_values(text).values()]
+
+
+def each_seed(ax: Any, x: np.ndarray, rows: pd.DataFrame, colour: str) -> None:
+    """Draws every seed of these rows as a small dot."""
+    if each := seeds_of(x, rows):
+        at, values = zip(*each, strict=True)
+        ax.scatter(at, values, s=7, color=colour, alpha=0.6, lw=0, zorder=3)
 
 
 def finish(figure: Figure, ax: Any, title: str, x_name: str, y_name: str, dotted: bool = False) -> None:
@@ -210,7 +223,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("folder", type=Path, nargs="?", help="where the pictures go (beside that file)")
     chosen = parser.parse_args(words)
     table = pd.read_csv(chosen.claims, dtype={"x": str})
-    if lacking := {"where", "series", "x", "metric", "ours"} - {*table.columns}:
+    if lacking := {"where", "series", "x", "metric", "ours", "by_seed"} - {*table.columns}:
         raise ValueError(f"{chosen.claims} is no table of claims: it lacks {', '.join(sorted(lacking))}")
     for path in draw_figure(table.fillna({"series": "", "x": ""}), chosen.folder or chosen.claims.parent):
         print(path)

@@ -99,11 +99,11 @@ def report(folders: Sequence[Path], out: Path) -> list[str]:
     table = points(folders)
     found = fits(table)
     rows = [
-        {"measure": measure, "success": success, "law": law.name, "parameter": name, "value": value, "low": low}
-        | {"high": high, "explained": law.explained}
+        {"measure": measure, "success": success, "law": law.name, "parameter": name, "value": value, "lowest": low}
+        | {"highest": high, "explained": law.explained}
         for (measure, success), laws in found.items()
         for law in laws
-        for name, value, low, high in zip(LAWS[law.name][1], law.parameters, law.low, law.high, strict=True)
+        for name, value, low, high in zip(LAWS[law.name][1], law.parameters, law.lowest, law.highest, strict=True)
     ]
     write_aside(out / "laws.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.5g"))
     with styled():

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 SHOWN = 40  # rows printed
 MEASURED = ("mean", "low", "high", "lowest", "highest")  # numbers; empty where there is none
-WHOLE = ("level", "seeds", "count")
-TEXTS = ("axis", "kind", "domain", "setting", "part", "metric", "run")  # text even if they look like numbers
+WHOLE = ("level", "seeds", "count", "at_one")
+TEXTS = ("axis", "kind", "domain", "setting", "part", "metric", "by_seed", "run")  # text even if they look like numbers
 NEEDED = ("metric", "mean")  # columns without which a file is not one of the lab's
 PLAIN = re.compile(r"-?\d+(\.\d+)?")
 MARK = b"\xef\xbb\xbf"  # byte order mark that other programs put before UTF-8

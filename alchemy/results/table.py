@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,16 +72,17 @@ def apart(table: pd.DataFrame) -> list[str]:
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """Table with one row per cell, from a table with one row per record.
 
-    A cell has the mean over seeds, the 95 % interval `low` to `high` (see alchemy.stats.intervals; within 0 to 1 for a
-    share), the lowest and the highest seed, the number of seeds, and `count`, the number of problems of all seeds
-    together. With one seed, the interval is NaN.
+    A cell has the mean over seeds, the 95 % interval `low` to `high` (see alchemy.stats.intervals: of the mean for a
+    share, of the median seed for any other unit; NaN for too few seeds), the lowest and the highest seed, the number of
+    seeds, and `count`, the number of problems of all seeds together. Where each seed is all or nothing, `at_one` is the
+    number of those that are at 1. `by_seed` has the value of each seed as text.
 
     >>> at = {"axis": "task", "kind": "-", "domain": "-", "level": 1, "setting": "F2F2", "part": "answer"}
     >>> records = [Record("exact_match", seed / 4, 0.05, 80, {"seed": seed, **at}, "share") for seed in (1, 3)]
-    >>> summarise(from_records(records))[["mean", "lowest", "highest", "seeds", "count"]].values.tolist()
-    [[0.5, 0.25, 0.75, 2.0, 160.0]]
+    >>> summarise(from_records(records))[["mean", "lowest", "highest", "seeds", "by_seed"]].values.tolist()
+    [[0.5, 0.25, 0.75, 2, '1=0.25 3=0.75']]
     """
-    from alchemy.stats.intervals import interval
+    from alchemy.stats.intervals import at_one, interval
 
     keys = [*apart(table), *COORDINATES, "part", "metric", "unit"]
     table = table[table["value"].notna()]  # NaN was not measured
@@ -89,22 +91,53 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     grouped = table.groupby(keys, sort=False, dropna=False)
     cells = grouped["value"].agg(mean="mean", seeds="count", lowest="min", highest="max").reset_index()
     cells["count"] = grouped["count"].sum().to_numpy()
-    cells[["low", "high"]] = np.nan
+    cells[["low", "high", "at_one"]] = np.nan
     number, place = grouped.ngroup().to_numpy(), grouped.cumcount().to_numpy()
-    for seeds in cells["seeds"].unique():
-        chosen = (cells["seeds"] == seeds).to_numpy()
+    for seeds, share in set(zip(cells["seeds"], cells["unit"] == "share", strict=True)):
+        chosen = ((cells["seeds"] == seeds) & ((cells["unit"] == "share") == share)).to_numpy()
         rows = chosen[number]
-        where = np.cumsum(chosen)[number[rows]] - 1, place[rows]
-        means, errors = np.zeros((2, chosen.sum(), seeds))
-        means[where], errors[where] = table["value"].to_numpy()[rows], table["error"].to_numpy()[rows]
-        low, high = interval(means, errors)
-        cells.loc[chosen, "low"], cells.loc[chosen, "high"] = low, high
-    shares = cells["unit"] == "share"
-    cells.loc[shares, ["low", "high"]] = cells.loc[shares, ["low", "high"]].clip(0, 1)
+        values = np.zeros((chosen.sum(), seeds))
+        values[np.cumsum(chosen)[number[rows]] - 1, place[rows]] = table["value"].to_numpy()[rows]
+        cells.loc[chosen, ["low", "high"]] = np.column_stack(interval(values, "share" if share else "other"))
+        cells.loc[chosen, "at_one"] = np.where(at_one(values) < 0, np.nan, at_one(values)) if share else np.nan
+    cells["at_one"] = cells["at_one"].astype("Int64")
+    text = [f"{seed}={value:.6g}" for seed, value in zip(table["seed"], table["value"], strict=True)]
+    cells["by_seed"] = table.assign(text=text).groupby(keys, sort=False, dropna=False)["text"].agg(" ".join).to_numpy()
     settings = grouped["setting"].agg(["first", "nunique"]).to_numpy()
     cells["setting"] = [first if number == 1 else "another for each seed" for first, number in settings]
     order = [*apart(table), *COORDINATES, "part", "metric", "unit", "mean", "low", "high", "seeds", "count"]
-    return cells[[*order, "lowest", "highest", "setting"]]
+    return cells[[*order, "lowest", "highest", "at_one", "by_seed", "setting"]]
+
+
+def bracket(cell: Mapping[Any, Any], form: str = ".2f") -> str:
+    """What the seeds of a cell tell of others, as text: so many of all seeds, if each is all or nothing; else the 95 %
+    interval, with its ends written in `form`; empty where there is none.
+
+    >>> bracket({"at_one": 1, "seeds": 3, "low": 0.008, "high": 0.906})
+    '1 of 3 seeds'
+    >>> bracket({"at_one": math.nan, "seeds": 3, "low": 0.144, "high": 0.856})
+    '[0.14, 0.86]'
+    """
+    if cell["seeds"] > 1 and not missing(cell["at_one"]):
+        return f"{int(cell['at_one'])} of {cell['seeds']} seeds"
+    return "" if math.isnan(cell["low"]) else f"[{cell['low']:{form}}, {cell['high']:{form}}]"
+
+
+def seed_values(text: str) -> dict[int, float]:
+    """Values by seed, as the column `by_seed` has them.
+
+    >>> seed_values("0=0.25 3=1")
+    {0: 0.25, 3: 1.0}
+    """
+    pairs = (word.split("=") for word in text.split())
+    return {int(seed): float(value) for seed, value in pairs}
+
+
+def missing(value: Any) -> bool:
+    """Whether a number of a table is not there: NaN, or pandas' own mark."""
+    import pandas as pd
+
+    return bool(pd.isna(value))
 
 
 def fill_missing_compositions(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

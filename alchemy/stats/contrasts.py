@@ -1,28 +1,36 @@
-"""Contrasts of two arms over the same seeds: an estimate, tests against zero and for equivalence to zero, and a
-verdict.
+"""Contrasts of two arms over the same seeds: a median difference, tests against zero and for equivalence, a verdict.
 
-Equivalence is judged by a smallest effect of interest (sesoi), so that the absence of an effect can be a result as
-well. The verdict is one of four, by rule. Sources: Schuirmann 1987 (two one-sided tests), Holm 1979. Shape: S seeds.
+All of it follows from how many seeds lie on which side (sign tests), so it holds for seeds of any shape, and fewer than
+six seeds show nothing. Equivalence is judged by a smallest effect of interest (sesoi). Sources: Schuirmann 1987 (two
+one-sided tests), Holm 1979. Shape: S seeds.
 """
 
 from dataclasses import dataclass
-from math import isnan, nan
+from math import comb, isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+
+from alchemy.stats.intervals import interval
+from alchemy.stats.predictions import SIGNS
 
 LEVEL = 0.05
 NOISE = 1e-12  # as a share of the largest difference: what rounding alone can make
-SUPPORTED, REFUTED, EQUIVALENT, UNDECIDED = VERDICTS = ("supported", "refuted", "equivalent to zero", "undecided")
-SIGNS = {"above": 1, "below": -1, "none": 0, "not above": 0}  # the sign that a direction predicts
+SUPPORTED, REFUTED, SMALL, EQUIVALENT, UNDECIDED = VERDICTS = (
+    "supported",
+    "refuted",
+    "small but real",
+    "equivalent to zero",
+    "undecided",
+)
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A mean difference over `seeds`, `estimate`, with its 95 % interval from `low` to `high`. `p` is the two-sided p
-    of no difference; `equivalence` is the p of a difference at least as large as the sesoi. Whatever fewer than two
-    seeds cannot give is NaN.
+    """A median difference over `seeds`, `estimate`, with its 95 % interval from `low` to `high`.
+
+    So many seeds are `above` zero, and so many `below`. `p` is the two-sided p of no difference; `equivalence` is the p
+    of a difference at least as large as the sesoi. Whatever the seeds are too few for is NaN.
     """
 
     estimate: float
@@ -31,48 +39,38 @@ class Contrast:
     p: float
     equivalence: float
     seeds: int
+    above: int
+    below: int
 
 
 def contrast(differences: NDArray[np.float64], sesoi: float = nan) -> Contrast:
-    """The contrast of the differences of each seed (S,), by Student's t over seeds. Differences that are NaN are left
-    out.
+    """The contrast of the differences of each seed (S,). Differences that are NaN are left out.
 
-    Differences that all agree (to rounding) have no spread: their interval is a point, and each p is 0 or 1.
-
-    >>> found = contrast(np.array([0.1, 0.2, 0.3]), sesoi=0.05)
-    >>> round(found.estimate, 3), round(found.p, 3), round(found.equivalence, 3)
-    (0.2, 0.074, 0.939)
+    >>> found = contrast(np.array([0.1, 0.2, 0.3, 0.2, 0.1, 0.4]), sesoi=0.05)
+    >>> found.estimate, round(found.low, 3), round(found.high, 3), round(found.p, 3), found.equivalence
+    (0.2, 0.1, 0.4, 0.031, 1.0)
     """
     known = np.asarray(differences, dtype=float)
     known = known[~np.isnan(known)]
     seeds = len(known)
-    if seeds < 2:
-        return Contrast(float(known[0]) if seeds else nan, nan, nan, nan, nan, seeds)
-    mean, error = float(known.mean()), float(known.std(ddof=1)) / seeds**0.5
+    if not seeds:
+        return Contrast(nan, nan, nan, nan, nan, 0, 0, 0)
     least = NOISE * float(np.abs(known).max())
-    if abs(mean) <= least or error <= least:
-        mean, error = (mean if abs(mean) > least else 0.0), (error if error > least else 0.0)
-    half = error * float(stdtrit(seeds - 1, 0.975))
-    p = 2 * tail(abs(mean), error, seeds - 1)
-    return Contrast(mean, mean - half, mean + half, min(p, 1.0), equivalence(mean, error, seeds - 1, sesoi), seeds)
+    above, below = int((known > least).sum()), int((known < -least).sum())
+    (low,), (high,) = interval(known[None], unit="ratio")
+    p = min(2 * at_least(max(above, below), seeds), 1.0) if seeds > 1 else nan
+    within = (int((known > -sesoi).sum()), int((known < sesoi).sum()))
+    equivalence = max(at_least(count, seeds) for count in within) if seeds > 1 and not isnan(sesoi) else nan
+    return Contrast(float(np.median(known)), float(low), float(high), p, equivalence, seeds, above, below)
 
 
-def tail(distance: float, error: float, freedom: int) -> float:
-    """The one-sided p of a mean that is `distance` above zero: the probability that Student's t is at least distance /
-    error. `distance` may be below 0.
+def at_least(count: int, seeds: int) -> float:
+    """The probability that at least `count` of so many seeds lie on one side of the median of all seeds.
+
+    >>> at_least(6, 6)
+    0.015625
     """
-    if error == 0:
-        return 0.0 if distance > 0 else 0.5 if distance == 0 else 1.0
-    return float(stdtr(freedom, -distance / error))
-
-
-def equivalence(mean: float, error: float, freedom: int, sesoi: float) -> float:
-    """The larger p of two one-sided t tests, one of a mean at or below -sesoi and one of a mean at or above sesoi; NaN
-    without a sesoi.
-    """
-    if isnan(sesoi):
-        return nan
-    return max(tail(mean + sesoi, error, freedom), tail(sesoi - mean, error, freedom))
+    return sum(comb(seeds, k) for k in range(count, seeds + 1)) / 2**seeds
 
 
 def holm(p: dict[str, float]) -> dict[str, float]:
@@ -94,21 +92,23 @@ def holm(p: dict[str, float]) -> dict[str, float]:
 
 
 def verdict(found: Contrast, adjusted: float, direction: str, sesoi: float, equivalence: float) -> str:
-    """The verdict on a prediction, one of VERDICTS. `found` is its contrast, and `adjusted` and `equivalence` are the p
-    values of that, as adjusted. `direction` is where the prediction has the difference.
+    """The verdict on a prediction, one of VERDICTS. `found` is its contrast, and `adjusted` and `equivalence` are its p
+    values, both as adjusted. `direction` is where the prediction has the difference.
 
-    above, below: "equivalent to zero" if equivalence < .05; else "supported" if adjusted < .05 and the sign is as
-    predicted, and "refuted" if it is the other. none: "supported" if equivalence < .05; else "refuted" if adjusted <
-    .05 and the estimate is at least the sesoi on either side. not above: as none, but refuted only from above. All
-    else, and one seed, is "undecided": a missing effect alone refutes nothing. Raises ValueError for another direction.
+    Real means adjusted < .05, and small means equivalence < .05. What is both is "small but real". above, below: small
+    alone is "equivalent to zero"; real alone is "supported" if the sign is as predicted, else "refuted". none: small
+    alone is "supported", real alone "refuted" if the estimate is at least the sesoi on either side. not above: as none,
+    but refuted only from above, and all that is real and below zero is "undecided". All else is "undecided": a missing
+    effect alone refutes nothing. Raises ValueError for another direction.
     """
-    # Equivalence goes first: a difference that is certain, and certainly smaller than the sesoi, does not matter.
     if direction not in SIGNS:
         raise ValueError(f"direction {direction!r} of a prediction is none of {', '.join(SIGNS)}")
-    sign = SIGNS[direction]
-    if equivalence < LEVEL:
+    sign, real, small = SIGNS[direction], adjusted < LEVEL, equivalence < LEVEL
+    if real and small:
+        return SMALL
+    if small:
         return EQUIVALENT if sign else SUPPORTED
-    if not adjusted < LEVEL:
+    if not real:
         return UNDECIDED
     if sign:
         return SUPPORTED if found.estimate * sign > 0 else REFUTED

@@ -1,4 +1,4 @@
-"""Fitted curves of success, falling from 1 to 0, with intervals over seeds.
+"""Fitted curves of success, falling from 1 to 0, to all seeds and to each alone.
 
 Source: arXiv:2508.01191, section 7, has the exponential bound on success by T(C) and the Gaussian form of the length
 error; it does not have the logistic curve.
@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import expit
 
-from alchemy.data.seeds import stream
-
 Array = NDArray[np.float64]
-REPLICATES = 300
 ENOUGH = 0.9  # the least share of the variance between points with which a law counts as fitting
 
 
@@ -44,22 +41,25 @@ LAWS: dict[str, tuple[Callable[..., Array], tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Law:
-    """A fitted curve, one of LAWS: `parameters` with 95 % intervals from `low` to `high`, by a bootstrap of seeds and
-    of the points of each, and the share of the variance between points that is `explained`. `steep` means that success
-    falls within one step of x, from nearly all to nearly none, so that many other parameters would do as well.
+    """A fitted curve, one of LAWS: its `parameters`, the `lowest` and the `highest` of them in fits to single seeds
+    (NaN where fewer than two seeds can be fitted), and the share of the variance between points that is `explained`.
+    `steep` means that success falls within one step of x, from nearly all to none, so many other parameters would do.
     """
 
     name: str
     parameters: tuple[float, float]
-    low: tuple[float, float]
-    high: tuple[float, float]
+    lowest: tuple[float, float]
+    highest: tuple[float, float]
     explained: float
     steep: bool
 
     def __str__(self) -> str:
         names = LAWS[self.name][1]
-        parts = zip(names, self.parameters, self.low, self.high, strict=True)
-        said = ", ".join(f"{name} = {value:.3g} [{low:.3g}, {high:.3g}]" for name, value, low, high in parts)
+        parts = zip(names, self.parameters, self.lowest, self.highest, strict=True)
+        said = ", ".join(
+            f"{name} = {value:.3g}" + (f" (seeds {low:.3g} to {high:.3g})" if low <= high else "")
+            for name, value, low, high in parts
+        )
         doubt = ", a step: parameters not identified" if self.steep else ""
         return f"{self.name}: {said}, R² = {self.explained:.2f}{doubt}"
 
@@ -77,25 +77,13 @@ def fit_law(name: str, x: Array, y: Array, seeds: NDArray[np.int64]) -> Law | No
         return None
     law, _ = LAWS[name]
     explained = 1 - float(((y - law(x, *parameters)) ** 2).sum() / max(((y - y.mean()) ** 2).sum(), 1e-12))
-    rng = stream(0, "laws")
-    replicates = []
-    for _ in range(REPLICATES):
-        chosen = np.concatenate(
-            [rng.choice(own := np.flatnonzero(seeds == seed), len(own)) for seed in resampled(seeds, rng)]
-        )
-        if (again := solve(name, x[chosen], y[chosen])) is not None:
-            replicates.append(again)
-    low, high = np.percentile(np.array(replicates or [parameters]), (2.5, 97.5), axis=0)
+    alone = [solve(name, x[seeds == seed], y[seeds == seed]) for seed in np.unique(seeds)]
+    known = np.array([found for found in alone if found is not None])
+    low, high = (known.min(axis=0), known.max(axis=0)) if len(known) > 1 else np.full((2, 2), np.nan)
     first, second = parameters
     means = np.array([y[x == value].mean() for value in np.unique(x)])
     steep = bool(np.count_nonzero((means > 0.05) & (means < 0.95)) < 2)
     return Law(name, (first, second), (low[0], low[1]), (high[0], high[1]), explained, steep)
-
-
-def resampled(seeds: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """As many seeds as there are different ones, drawn from them with replacement."""
-    different = np.unique(seeds)
-    return rng.choice(different, len(different))
 
 
 def solve(name: str, x: Array, y: Array) -> tuple[float, float] | None:

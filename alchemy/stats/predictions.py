@@ -11,14 +11,17 @@ from math import nan
 from typing import Any, get_type_hints
 
 from alchemy.data.kinds import check
-from alchemy.stats.contrasts import SIGNS
+
+SIGNS = {"above": 1, "below": -1, "none": 0, "not above": 0}  # the sign that a direction predicts
 
 
 @dataclass(frozen=True)
 class Prediction:
     """A prediction that `measure` of `arm` (less that of `other`, if one is named), at the point `match`, lies in a
     `direction` from zero: above; below; none, which is no further from zero than `sesoi`; or not above, which is the
-    same but cannot be refuted from below. `sesoi` is the smallest effect of interest, in the measure's unit.
+    same but cannot be refuted from below. `sesoi` is the smallest effect of interest, in the measure's unit; where
+    `stake` names an arm, all of it is a share of what that arm loses in the same seed, and so is the sesoi. `spread` is
+    the standard deviation over seeds that a pilot had, in the same unit, from which follows what the run can show.
 
     An arm is a name, or name/keep with a way to preserve knowledge. The measure added_r2 is of several arms, joined by
     +. `load` is None for the load that most arms have. A `primary` prediction is tested alone, and all others as one
@@ -34,6 +37,8 @@ class Prediction:
     match: str = "opening"
     direction: str = "above"
     sesoi: float = nan
+    stake: str = ""
+    spread: float = nan
     primary: bool = False
     load: float | None = None
 

@@ -1,4 +1,4 @@
-"""Fitted laws: known curves are found again with their parameters inside the interval, and noise is fitted by none."""
+"""Fitted laws: known curves are found again and each seed's own, and noise is fitted by none."""
 
 import numpy as np
 import pytest
@@ -17,23 +17,23 @@ def test_a_law_finds_its_own_parameters(name):
     law = fit_law(name, X, y, SEEDS)
     assert law.parameters == pytest.approx(TRUE[name], rel=0.1)
     assert law.explained > 0.99
-    assert all(low <= value <= high for low, value, high in zip(law.low, law.parameters, law.high, strict=True))
+    assert all(low <= value <= high for low, value, high in zip(law.lowest, law.parameters, law.highest, strict=True))
     assert str(law) == law_verdict([law])
 
 
-def test_noise_is_fitted_by_none(monkeypatch):
-    monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 3)  # nothing here is about intervals
+def test_noise_is_fitted_by_none():
     y = stream(2, "noise").random(len(X))
     laws = [fit_law(name, X, y, SEEDS) for name in LAWS]
     assert law_verdict(sorted(laws, key=lambda law: -law.explained)).startswith("No law fits")
     assert law_verdict([]) == "No law could be fitted."
 
 
-def test_the_interval_is_wider_where_seeds_differ():
-    alike = np.exp(-0.8 * X)
-    apart = np.exp(-np.repeat([0.5, 0.8, 1.6], 9) * X)
-    narrow, wide = (fit_law("exponential", X, y, SEEDS) for y in (alike, apart))
-    assert wide.high[0] - wide.low[0] > 0.2 > 0.01 > narrow.high[0] - narrow.low[0]
+def test_the_lowest_and_the_highest_are_those_of_single_seeds():
+    apart = fit_law("exponential", X, np.exp(-np.repeat([0.5, 0.8, 1.6], 9) * X), SEEDS)
+    assert (apart.lowest[0], apart.highest[0]) == pytest.approx((0.5, 1.6), rel=1e-3)
+    alone = fit_law("exponential", X[:9], np.exp(-0.8 * X[:9]), SEEDS[:9])
+    assert np.isnan([*alone.lowest, *alone.highest]).all()
+    assert str(alone).startswith("exponential: kappa = 0.8, tau = ")
 
 
 def test_a_threshold_is_where_half_is_right():
@@ -43,8 +43,7 @@ def test_a_threshold_is_where_half_is_right():
         assert fit_threshold(X, never, SEEDS) is None
 
 
-def test_a_step_leaves_its_parameters_open(monkeypatch):
-    monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 3)  # nothing here is about intervals
+def test_a_step_leaves_its_parameters_open():
     law = fit_law("exponential", X, (X == 0).astype(float), SEEDS)
     assert law.steep
     assert "not identified" in str(law)

@@ -15,6 +15,7 @@ from alchemy.studies.reasoning_tax.coordinates import column
 MATCHES = {  # what arms are compared at: column, words, and default value
     "opening": (column("procedural", "opening"), "opening rate", 0.5),
     "kl": (column("update", "kl"), "KL", 0.2),
+    "norm": (column("update", "norm"), "relative size of the update", 0.015),
 }
 BASES = {  # what a base must have: column and words
     "bits": (column("knowledge", "bits"), "of its bits"),
@@ -35,13 +36,14 @@ MEASURES = {  # a number per seed, and its unit
     "infogain_change": "perplexity per step",
     "ki_change": "share of true steps",
 }
+STAKED = ("lost_bits", "storage")  # measures in bits lost, which can be told as a share of what an arm loses
 
 
 @dataclass(frozen=True)
 class Design:
     """Design of the study.
 
-    - `matches`: where arms are compared, by match: the opening rate, and nats of KL
+    - `matches`: where arms are compared, by match: the opening rate, nats of KL, and the relative size of the update
     - `predictions`: what is predicted
     - `base`: the least that a base must have to count, by name, as a share: of all bits, and of problems right in slow
       mode; 0 for no condition
@@ -64,6 +66,8 @@ def design(listed: Iterable[Mapping[str, Any]], study: Mapping[str, Any]) -> Des
     for one in found:
         one.named("measure", MEASURES)
         one.named("match", MATCHES)
+        if one.stake and one.measure not in STAKED:
+            raise ValueError(f"prediction {one.name}: stake is for {' and '.join(STAKED)}: leave it out")
     match, base = study.get("match") or {}, study.get("base") or {}
     if not isinstance(base, Mapping) or set(base) - set(BASES):
         raise ValueError(f"study.base={base} must be shares by name, such as {{bits: 0.8, slow: 0.6}}, or null")

@@ -127,7 +127,7 @@ class Tax:
         return {key[3]: run for key, run in self.runs.items() if key[:3] == (load, arm, keep)}
 
     def world(self, value: Callable[[Run], float]) -> Contrast:
-        """Mean over seeds of a quantity that all runs of a seed share, such as p*. Uses the main load."""
+        """Median seed of a quantity that all runs of a seed share, such as p*. Uses the main load."""
         first = dict.fromkeys((key[3] for key in self.runs if key[0] == self.load), nan)
         for (load, _, _, seed), run in self.runs.items():
             first[seed] = value(run) if load == self.load and isnan(first[seed]) else first[seed]
@@ -160,7 +160,7 @@ class Tax:
 
 
 def over_seeds(numbers: Seeds) -> Contrast:
-    """Mean over seeds, with its interval."""
+    """Median seed, with its interval."""
     return contrast(np.array([*numbers.values()], dtype=float))
 
 
@@ -219,8 +219,8 @@ def lacks(run: Run, plan: Design) -> str:
 def compared(tax: Tax) -> pd.DataFrame:
     """Table with one row per arm, preservation and load.
 
-    At each match it has the mean over seeds of each of CHANGES with its 95 % interval, the number of seeds that reach
-    the match and of all seeds, and the reason why others do not.
+    At each match it has the median seed of each of CHANGES with its 95 % interval and the values by seed, the number of
+    seeds that reach the match and of all seeds, and the reason why others do not.
     """
     rows = []
     for load, arm, keep in tax.rows:
@@ -235,8 +235,10 @@ def at_match(tax: Tax, match: str, load: float, arm: str, keep: str) -> dict[str
     """Columns of one row of the table at one match, each named column@match."""
     row: dict[str, str | float] = {}
     for name in CHANGES:
-        found = over_seeds(tax.by_seed(load, arm, keep, lambda run, name=name: tax.change(run, match, name)))  # type: ignore[misc]
-        ends = {"": found.estimate, "_low": found.low, "_high": found.high}
+        seeds = tax.by_seed(load, arm, keep, lambda run, name=name: tax.change(run, match, name))  # type: ignore[misc]
+        found = over_seeds(seeds)
+        ends: dict[str, str | float] = {"": found.estimate, "_low": found.low, "_high": found.high}
+        ends["_by_seed"] = " ".join(f"{seed}={value:.6g}" for seed, value in sorted(seeds.items()))
         row |= {f"{name}@{match}{end}": value for end, value in ends.items()}
     runs = tax.of(load, arm, keep)
     short = {seed: run for seed, run in runs.items() if tax.why_not(run, match)}

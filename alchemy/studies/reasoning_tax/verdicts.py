@@ -7,45 +7,95 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alchemy.stats.contrasts import SIGNS, Contrast, contrast, holm, verdict
-from alchemy.stats.predictions import Prediction
+from alchemy.stats.contrasts import Contrast, contrast, holm, verdict
+from alchemy.stats.power import power_line
+from alchemy.stats.predictions import SIGNS, Prediction
 from alchemy.studies.reasoning_tax.coordinates import NONE, Column, column
 from alchemy.studies.reasoning_tax.design import MEASURES
-from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax
+from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax, over_seeds
 
 Array = NDArray[np.float64]
 NOT_MEASURED = "not measured"
+NOT_MOVED = "not compared"  # since the arms have hardly lost anything
 NEAR = 0.2  # relative distance within which a load stands for another
 LEAST = 0.05  # bits per fact lost, at least, for shares of the loss to mean anything
+MOVED = 0.1  # bits per fact that the arm of two which lost more has lost, at least, for a comparison of losses
 COLUMNS = ["name", "source", "says", "estimate", "low", "high", "p", "p_adjusted", "equivalence_p", "verdict", "seeds"]
-COLUMNS += ["sentence", "role", "unit", "sesoi"]
+COLUMNS += ["above", "below", "compared", "power", "sentence", "role", "unit", "sesoi", "by_seed"]
 
 
 def verdicts(tax: Tax) -> pd.DataFrame:
     """Table with one row per prediction.
 
-    The p of the primary prediction is its own. Those of all others are Holm-adjusted together. So are the equivalence p
-    of those that predict no difference, since for them that is the test.
+    Both p of the primary prediction, of no difference and of equivalence, are its own. Those of all others are
+    Holm-adjusted, each kind together. Arms that have hardly lost anything are not compared, and count in neither.
     """
     plan = tax.design.predictions
-    found = {one.name: contrast(np.array([*seedwise(tax, one).values()]), one.sesoi) for one in plan}
-    family = [one for one in plan if not one.primary]
-    adjusted = {name: its.p for name, its in found.items()} | holm({one.name: found[one.name].p for one in family})
-    none = {one.name: found[one.name].equivalence for one in family if not SIGNS[one.direction]}
-    equivalent = {name: its.equivalence for name, its in found.items()} | holm(none)
-    rows = [judged(tax, one, found[one.name], adjusted[one.name], equivalent[one.name]) for one in plan]
+    values = {one.name: seedwise(tax, one) for one in plan}
+    still = {one.name: unmoved(tax, one) for one in plan}
+    found = {one.name: contrast(np.array([*values[one.name].values()]), one.sesoi) for one in plan}
+    family = [one.name for one in plan if not one.primary and not still[one.name]]
+    adjusted, equivalent = (
+        {name: getattr(its, which) for name, its in found.items()}
+        | holm({name: getattr(found[name], which) for name in family})
+        for which in ("p", "equivalence")
+    )
+    rows = [
+        judged(tax, one, found[one.name], adjusted[one.name], equivalent[one.name], still[one.name])
+        | {"power": powered(one, found[one.name].seeds, len(family))}
+        | {"by_seed": " ".join(f"{seed}={value:.6g}" for seed, value in sorted(values[one.name].items()))}
+        for one in plan
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def judged(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivalence: float) -> dict[str, str | float]:
-    """Row of one prediction in the table."""
+def judged(
+    tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivalence: float, still: str
+) -> dict[str, str | float]:
+    """Row of one prediction in the table. `still` is why its arms are not compared; empty if they are."""
     said = verdict(its, adjusted, one.direction, one.sesoi, equivalence) if its.seeds else NOT_MEASURED
+    said = NOT_MOVED if its.seeds and still else said
     row: dict[str, str | float] = {"name": one.name, "source": one.source, "says": one.says}
     row |= {"estimate": its.estimate, "low": its.low, "high": its.high, "p": its.p, "p_adjusted": adjusted}
-    row |= {"equivalence_p": equivalence, "verdict": said, "seeds": its.seeds}
-    row |= {"sentence": sentence(tax, one, its, adjusted, equivalence, said)}
+    row |= {"equivalence_p": equivalence, "verdict": said, "seeds": its.seeds, "above": its.above, "below": its.below}
+    row |= {"compared": comparison(tax, one)}
+    row |= {"sentence": sentence(tax, one, its, adjusted, equivalence, still or said)}
     role = "primary" if one.primary else "secondary"
-    return row | {"role": role, "unit": MEASURES[one.measure], "sesoi": one.sesoi}
+    return row | {"role": role, "unit": unit_of(one), "sesoi": one.sesoi}
+
+
+def powered(one: Prediction, seeds: int, family: int) -> str:
+    """What the run could show of a prediction, as a sentence; empty without seeds."""
+    return power_line(one.sesoi, one.spread, seeds, 1 if one.primary else max(family, 1)) if seeds else ""
+
+
+def unit_of(one: Prediction) -> str:
+    """Unit of a prediction's number, in words."""
+    return f"share of what {one.stake} loses" if one.stake else MEASURES[one.measure]
+
+
+def comparison(tax: Tax, one: Prediction) -> str:
+    """What is compared, in words: the arms, and where."""
+    whose = f"{one.arm} less {one.other}" if one.other else one.arm
+    return whose if one.measure in UNMATCHED else f"{whose} at {one.match} {tax.design.matches[one.match]:g}"
+
+
+def unmoved(tax: Tax, one: Prediction) -> str:
+    """Why the losses of two arms are not compared: neither has lost MOVED bits there, by the median seed. Empty if one
+    has, or if the prediction is no such comparison.
+    """
+    if one.measure != "lost_bits" or not (one.other or one.stake):
+        return ""
+    load = load_of(tax, one)
+    arms = {
+        arm: over_seeds(tax.by_seed(load, *keep_of(arm), lambda run: lost_bits(tax, run, one.match))).estimate
+        for arm in filter(None, dict.fromkeys((one.arm, one.other, one.stake)))
+    }
+    known = {arm: lost for arm, lost in arms.items() if not isnan(lost)}
+    if not known or max(known.values()) >= MOVED:
+        return ""
+    lost = ", ".join(f"{arm} {value:.3f}" for arm, value in known.items())
+    return f"not compared, since less than {MOVED:g} bits are lost there ({lost})"
 
 
 def seedwise(tax: Tax, one: Prediction) -> Seeds:
@@ -59,7 +109,11 @@ def seedwise(tax: Tax, one: Prediction) -> Seeds:
         tax.by_seed(load, *keep_of(arm), lambda run: VALUES[one.measure](tax, run, one.match)) if arm else {}
         for arm in (one.arm, one.other)
     )
-    return {seed: mine[seed] - its[seed] for seed in mine if seed in its} if one.other else mine
+    found = {seed: mine[seed] - its[seed] for seed in mine if seed in its} if one.other else mine
+    if not one.stake:
+        return found
+    stake = tax.by_seed(load, *keep_of(one.stake), lambda run: lost_bits(tax, run, one.match))
+    return {seed: value / stake[seed] for seed, value in found.items() if stake.get(seed, nan) > 0}
 
 
 def load_of(tax: Tax, one: Prediction) -> float:
@@ -224,15 +278,15 @@ def sentence(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivale
     """Result of a prediction in one line."""
     if not its.seeds:
         return f"Not measured: {why(tax, one)}."
-    whose = f"{one.arm} less {one.other}" if one.other else one.arm
-    where = "" if one.measure in UNMATCHED else f" at {one.match} {tax.design.matches[one.match]:g}"
-    found = f"{whose}{where}: {its.estimate:+.3f}"
+    found = f"{comparison(tax, one)}: {its.estimate:+.3f}"
     if its.seeds < 2:
-        return f"{found} {MEASURES[one.measure]}; one seed has no interval, so undecided."
+        return f"{found} {unit_of(one)}; one seed has no interval, so undecided."
+    spread = "" if isnan(its.low) else f" [{its.low:+.3f}, {its.high:+.3f}]"
+    sides = f"{its.above} of {its.seeds} seeds above 0, {its.below} below"
     against = "no difference" if not SIGNS[one.direction] else f"{one.direction} 0"
     return (
-        f"{found} [{its.low:+.3f}, {its.high:+.3f}] {MEASURES[one.measure]}, {its.seeds} seeds; adjusted p "
-        f"{adjusted:.2g}, equivalence p {equivalence:.2g} for {one.sesoi:g}; predicted {against}: {said}."
+        f"{found}{spread} {unit_of(one)}, {sides}; adjusted p {adjusted:.2g}, equivalence p {equivalence:.2g} for "
+        f"{one.sesoi:g}; predicted {against}: {said}."
     )
 
 
@@ -253,9 +307,10 @@ def why(tax: Tax, one: Prediction) -> str:
 
 def text(table: pd.DataFrame) -> str:
     """Verdicts as a short table in text."""
-    lines = ["predictions, the primary one first: estimate [95 % interval], p adjusted"]
+    lines = ["predictions, the primary one first: median seed [95 % interval], seeds above and below 0, p adjusted"]
     for row in table.sort_values("role", kind="stable").to_dict("records"):
         number = "" if isnan(row["estimate"]) else f"{row['estimate']:+.3f}"
-        number += "" if isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]  p {row['p_adjusted']:.2g}"
+        number += "" if isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+        number += "" if isnan(row["p_adjusted"]) else f"  {row['above']}:{row['below']}  p {row['p_adjusted']:.2g}"
         lines.append(f"{row['name']:<32} {row['verdict']:<20} {number}".rstrip())
     return "\n".join(lines)
