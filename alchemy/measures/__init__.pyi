@@ -2,14 +2,15 @@ from .bench import Bench as Bench
 from .bench import Level as Level
 from .cell import measure as measure
 from .cell import records as records
-from .diagnosis import KINDS as KINDS
 from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import KINDS as KINDS
 from .diagnosis import diagnose as diagnose
 from .discrepancy import discrepancies as discrepancies
 from .information import knowledge_index as knowledge_index
 from .knowledge import Answers as Answers
 from .knowledge import ask as ask
 from .knowledge import stored_bits as stored_bits
+from .prefixes import begun as begun
 from .replay import replay_oracle as replay_oracle
 from .scores import METRICS as METRICS
 from .scores import PARTS as PARTS

@@ -30,6 +30,7 @@ MINUTES = {  # measured on two cores with three seeds, to estimate the time left
     "format_domains": 1.0,
     "temperature": 5.0,
     "steps": 10.0,
+    "steps_rows": 6.0,
     "sft": 6.0,
     "element_sft": 6.0,
     "sizes": 12.0,
@@ -38,6 +39,7 @@ MINUTES = {  # measured on two cores with three seeds, to estimate the time left
     "sft_large": 9.0,
     "grouped": 8.0,
 }
+UNCLAIMED = ("steps_rows",)  # experiments that test a reason, and measure no published number
 LAWFUL = ("tasks", "reversal", "length", "atoms", "places", "format_kinds")  # what laws are fitted to
 
 
@@ -83,7 +85,7 @@ def run(names: list[str], quick: bool, workers: int, output: str) -> int:
 
 def close(home: Path, quick: bool, failed: list[str]) -> int:
     """Writes claims, figures and laws of finished experiments, prints which failed, and returns the exit code."""
-    from alchemy.paper import claims, laws
+    from alchemy.paper import claims, fewer_rows, laws
     from alchemy.paper import figures as drawings
 
     done = {name: finished(home / name / "done.json", quick) for name in MINUTES}
@@ -95,6 +97,7 @@ def close(home: Path, quick: bool, failed: list[str]) -> int:
         drawings.draw_figure(table, home)
         graded = [folder for name, folder in folders.items() if name in LAWFUL]
         said = laws.report(graded, home) if graded else []
+        said += [fewer_rows.report(folders["steps_rows"], home)] if "steps_rows" in folders else []
         print("\n".join([claims.summary(table).to_string(), "", *said, "", str(page)]), flush=True)
     if failed:
         print(f"alchemy: not finished: {', '.join(failed)}; the same command goes on from there", file=sys.stderr)
