@@ -2,8 +2,8 @@ from .bench import Bench as Bench
 from .bench import Level as Level
 from .cell import measure as measure
 from .cell import records as records
-from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import KINDS as KINDS
+from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import diagnose as diagnose
 from .discrepancy import discrepancies as discrepancies
 from .information import knowledge_index as knowledge_index

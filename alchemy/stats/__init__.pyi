@@ -1,9 +1,13 @@
 from .contrasts import Contrast as Contrast
 from .contrasts import contrast as contrast
 from .contrasts import holm as holm
+from .contrasts import verdict as verdict
 from .fits import Law as Law
 from .fits import fit_law as fit_law
+from .intervals import at_one as at_one
 from .intervals import difference as difference
 from .intervals import interval as interval
+from .power import found_in_100 as found_in_100
+from .power import power_line as power_line
 from .predictions import Prediction as Prediction
 from .rows import share as share
