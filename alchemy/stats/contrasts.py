@@ -29,8 +29,9 @@ SUPPORTED, REFUTED, SMALL, EQUIVALENT, UNDECIDED = VERDICTS = (
 class Contrast:
     """A median difference over `seeds`, `estimate`, with its 95 % interval from `low` to `high`.
 
-    So many seeds are `above` zero, and so many `below`. `p` is the two-sided p of no difference; `equivalence` is the p
-    of a difference at least as large as the sesoi. Whatever the seeds are too few for is NaN.
+    So many seeds are `above` zero, and so many `below`; `values` are those of each. `p` is the two-sided p of no
+    difference; `equivalence` is the p of a difference at least as large as the sesoi. Whatever the seeds are too few
+    for is NaN.
     """
 
     estimate: float
@@ -39,8 +40,9 @@ class Contrast:
     p: float
     equivalence: float
     seeds: int
-    above: int
-    below: int
+    above: int = 0
+    below: int = 0
+    values: tuple[float, ...] = ()
 
 
 def contrast(differences: NDArray[np.float64], sesoi: float = nan) -> Contrast:
@@ -54,14 +56,15 @@ def contrast(differences: NDArray[np.float64], sesoi: float = nan) -> Contrast:
     known = known[~np.isnan(known)]
     seeds = len(known)
     if not seeds:
-        return Contrast(nan, nan, nan, nan, nan, 0, 0, 0)
+        return Contrast(nan, nan, nan, nan, nan, 0)
     least = NOISE * float(np.abs(known).max())
     above, below = int((known > least).sum()), int((known < -least).sum())
     (low,), (high,) = interval(known[None], unit="ratio")
     p = min(2 * at_least(max(above, below), seeds), 1.0) if seeds > 1 else nan
     within = (int((known > -sesoi).sum()), int((known < sesoi).sum()))
     equivalence = max(at_least(count, seeds) for count in within) if seeds > 1 and not isnan(sesoi) else nan
-    return Contrast(float(np.median(known)), float(low), float(high), p, equivalence, seeds, above, below)
+    middle, values = float(np.median(known)), tuple(known.tolist())
+    return Contrast(middle, float(low), float(high), p, equivalence, seeds, above, below, values)
 
 
 def at_least(count: int, seeds: int) -> float:

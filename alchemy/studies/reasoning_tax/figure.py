@@ -12,12 +12,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from alchemy.figures.lettering import broken, columns, cut, shown
-from alchemy.figures.style import SMALL, WIDE, title, under
+from alchemy.figures.style import SMALL, WIDE, title, under, whisker
 from alchemy.results.runs import Results
 from alchemy.stats.contrasts import Contrast
 from alchemy.studies.reasoning_tax.coordinates import Column, column
 from alchemy.studies.reasoning_tax.panels import layers, openings, retention
-from alchemy.studies.reasoning_tax.style import KEEPS, arms_of, mean_of, style
+from alchemy.studies.reasoning_tax.style import KEEPS, arms_of, median_of, style
 from alchemy.studies.reasoning_tax.trajectories import Tax, of, over_seeds
 from alchemy.studies.reasoning_tax.verdicts import basis, keep_of, lost_bits, points, r2_by_seed
 
@@ -41,9 +41,7 @@ def pictures(results: Results) -> Iterator[tuple[str, Callable[[], Figure]]]:
 def headline(tax: Tax) -> Figure:
     """Figure with all six panels. The trajectories of one arm are enough for it."""
     seeds = len({key[3] for key in tax.runs})
-    drawn = (
-        f"{seeds} seeds, each thin, means thick, 95 % intervals over seeds" if seeds > 1 else "one seed, no intervals"
-    )
+    drawn = f"{seeds} seeds, each a thin line or a dot; medians thick" if seeds > 1 else "one seed"
     words = [f"What reasoning training does to knowledge (load {tax.load:g}; {drawn})"]
     words += [f"left out: {line}" for line in tax.left_out[:SAID]]
     words += [f"left out: {len(tax.left_out) - SAID} more"] * (len(tax.left_out) > SAID)
@@ -81,7 +79,7 @@ def legend(figure: Figure, tax: Tax) -> None:
 
 
 def course(tax: Tax, load: float, arm: str, columns: tuple[Column, Column]) -> Array:
-    """(N, 2) means over seeds of two columns, by step.
+    """(N, 2) medians over seeds of two columns, by step.
 
     A seed that was not measured at a step where another was is interpolated between its own steps.
     """
@@ -89,7 +87,7 @@ def course(tax: Tax, load: float, arm: str, columns: tuple[Column, Column]) -> A
     steps = np.unique(np.concatenate([run.step for run in runs]))
     steps = steps[steps <= min(run.step[-1] for run in runs)]
     both = [np.column_stack([np.interp(steps, run.step, run.of(name)) for name in columns]) for run in runs]
-    return np.mean(both, axis=0)
+    return np.median(both, axis=0)
 
 
 def plane(above: Any, below: Any, tax: Tax) -> None:
@@ -132,7 +130,7 @@ def plane(above: Any, below: Any, tax: Tax) -> None:
 def plane_words(tax: Tax) -> str:
     """Title of panel a: what is lost at the matched opening, from the least to the most."""
     target = tax.design.matches["opening"]
-    lost = [mean_of(tax, arm, lambda run: lost_bits(tax, run, "opening")) for arm in arms_of(tax)]
+    lost = [median_of(tax, arm, lambda run: lost_bits(tax, run, "opening")) for arm in arms_of(tax)]
     reached = [found.estimate for found in lost if found.seeds]
     base = tax.world(lambda run: run.base(column("knowledge", "bits"))).estimate
     if not reached:
@@ -170,7 +168,7 @@ def shared_arms(tax: Tax) -> list[str]:
     arms = (
         named[0]
         if named
-        else [arm for arm in arms_of(tax) if mean_of(tax, arm, lambda r: lost_bits(tax, r, "opening")).seeds]
+        else [arm for arm in arms_of(tax) if median_of(tax, arm, lambda r: lost_bits(tax, r, "opening")).seeds]
     )
     return [arm for arm in arms if tax.of(tax.load, *keep_of(arm))]
 
@@ -206,7 +204,7 @@ def razor(ax: Any, tax: Tax) -> None:
 
 
 def razor_words(tax: Tax, shared: list[str]) -> str:
-    """Title of panel b: R² of the curve, the mean over seeds."""
+    """Title of panel b: R² of the curve, of the median seed."""
     pairs = r2_by_seed(tax, tax.load, shared)
     alone, whole = (over_seeds({seed: pair[end] for seed, pair in pairs.items()}) for end in (0, 1))
     if isnan(alone.estimate):
@@ -217,8 +215,8 @@ def razor_words(tax: Tax, shared: list[str]) -> str:
 
 
 def components(ax: Any, tax: Tax) -> None:
-    """Draws panel c: the parts of the loss of free accuracy on facts, stacked for each arm, with the interval of the
-    whole.
+    """Draws panel c: the parts of the loss of free accuracy on facts, stacked for each arm, with the whole of each
+    seed.
 
     They are measured at the first step past the matched opening; in brackets, past the matched KL, for arms that never
     open chains so often.
@@ -239,12 +237,8 @@ def components(ax: Any, tax: Tax) -> None:
             ax.bar(x, height, 0.7, bottom=start, facecolor=grey, edgecolor="black", hatch=hatch, linewidth=0.6)
             up, down = up + max(height, 0), down + min(height, 0)
         whole = split(tax, arm, matches[arm], "o_loss")
-        if not isnan(whole.low):
-            ax.errorbar(
-                x, whole.estimate, [[whole.estimate - whole.low], [whole.high - whole.estimate]], color="#D55E00",
-                capsize=3, lw=1.4, zorder=5,
-            )  # fmt: skip
-        top = max(top, up, 0.0 if isnan(whole.high) else whole.high)
+        whisker(ax, x, whole, "#D55E00")
+        top = max(top, up, *whole.values)
     names = [f"({arm})" if matches[arm] == "kl" else arm for arm in arms]
     split_names = [name.replace("_", "\n") for name in names]
     under(ax, split_names, WIDE * len(arms) / max(len(arms) + 0.2, 4.2), bold=True)
@@ -271,5 +265,5 @@ def components(ax: Any, tax: Tax) -> None:
 
 
 def split(tax: Tax, arm: str, match: str, part: str) -> Contrast:
-    """One part of the loss at a matched checkpoint, the mean over seeds."""
-    return mean_of(tax, arm, lambda run: run.last(column("split", part, match)))
+    """One part of the loss at a matched checkpoint, of the median seed."""
+    return median_of(tax, arm, lambda run: run.last(column("split", part, match)))

@@ -11,7 +11,7 @@ from alchemy.figures.lettering import cut, shown
 from alchemy.figures.style import SMALL, WIDE, percent, says, title, under, whisker
 from alchemy.stats.contrasts import Contrast
 from alchemy.studies.reasoning_tax.coordinates import NONE, column
-from alchemy.studies.reasoning_tax.style import arms_of, mean_of, style
+from alchemy.studies.reasoning_tax.style import arms_of, median_of, style
 from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax, over_seeds
 from alchemy.studies.reasoning_tax.verdicts import kept, onset, put_back, returned
 
@@ -51,11 +51,13 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
         )
         for x, (name, layer) in enumerate(names):
             place = x + (side - (len(arms) - 1) / 2) * 0.4
-            bar(below, place, mean_of(tax, arm, partial(returned, match="opening", weights=name, layer=layer)), colour)
-            stays = mean_of(tax, arm, partial(gain_kept, weights=name, layer=layer))
+            bar(
+                below, place, median_of(tax, arm, partial(returned, match="opening", weights=name, layer=layer)), colour
+            )
+            stays = median_of(tax, arm, partial(gain_kept, weights=name, layer=layer))
             below.plot(place, stays.estimate, "D", ms=4, mfc="white", mec=colour, mew=1.1, zorder=5)
             if name == "layer":
-                moved = mean_of(tax, arm, partial(moved_by, tax, layer))
+                moved = median_of(tax, arm, partial(moved_by, tax, layer))
                 bar(above, place, moved, colour)
             if name == "random":
                 draws = number_of_draws(tax, arm)
@@ -69,7 +71,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
     below.set_ylabel("share of lost bits returned;\n◇ of the gain kept", size=9)
     above.set_ylabel("weights\nmoved, %", size=9)
     above.tick_params(labelbottom=False)
-    lower, upper = (mean_of(tax, arms[0], partial(returned, match="opening", weights=name)) for name in HALVES)
+    lower, upper = (median_of(tax, arms[0], partial(returned, match="opening", weights=name)) for name in HALVES)
     title(above, "d", f"{arms[0]}: lower half returns {percent(lower)}, upper {percent(upper)}")
 
 
@@ -94,14 +96,14 @@ def gain_kept(run: Run, weights: str, layer: int | str) -> float:
 
 
 def number_of_draws(tax: Tax, arm: str) -> list[float]:
-    """Share of lost bits that each random half returned, the mean over seeds: one number per draw."""
+    """Share of lost bits that each random half returned, of the median seed: one number per draw."""
     runs = tax.of(tax.load, arm).values()
     found = {one for run in runs for one in put_back(run, "opening", "bits", "random")}
-    return [mean_of(tax, arm, partial(Run.last, column=one)).estimate for one in sorted(found)]
+    return [median_of(tax, arm, partial(Run.last, column=one)).estimate for one in sorted(found)]
 
 
 def bar(ax: Any, x: float, found: Contrast, colour: str) -> None:
-    """Draws a bar with its interval."""
+    """Draws a bar with its seeds, and with its interval if there is one."""
     ax.bar(x, found.estimate, 0.38, color=colour, linewidth=0, alpha=0.85)
     whisker(ax, x, found)
 
@@ -121,7 +123,7 @@ def retention(ax: Any, tax: Tax) -> None:
         return
     arms = list(dict.fromkeys(arm for load in tax.loads for arm in arms_of(tax, load)))
     means: dict[tuple[str, str], dict[float, Contrast]] = {}
-    drawn: list[tuple[dict[float, Contrast], dict[float, Seeds], str, str]] = []
+    drawn: list[tuple[dict[float, Contrast], str, str]] = []
     for arm in arms:
         _, colour, dash = style(tax, arm)
         for name, (_, marker) in parts.items():
@@ -132,13 +134,12 @@ def retention(ax: Any, tax: Tax) -> None:
             if [*seeds] == [tax.load] and len(tax.loads) > 1 and arm not in ("gold", "rlvr", "zipf"):
                 continue
             means[arm, name] = {load: over_seeds(values) for load, values in seeds.items()}
-            drawn.append((means[arm, name], seeds, marker + dash, colour))
-    for number, (its, seeds, line, colour) in enumerate(drawn):  # side by side
+            drawn.append((means[arm, name], marker + dash, colour))
+    for number, (its, line, colour) in enumerate(drawn):  # side by side
         places = {load: load * 1.07 ** (number - (len(drawn) - 1) / 2) for load in its}
         ax.plot([*places.values()], [one.estimate for one in its.values()], line, color=colour, lw=1.6, ms=6)
         for load, one in its.items():
             whisker(ax, places[load], one, colour)
-            ax.plot([places[load]] * one.seeds, [*seeds[load].values()], ".", color=colour, ms=3, alpha=0.6)
     ax.axhline(1, color="0.6", lw=0.8, ls=":")
     ax.set_xscale("log")
     ax.set_xticks(tax.loads, [f"{load:g}" for load in tax.loads])
@@ -186,7 +187,7 @@ def openings(ax: Any, tax: Tax) -> None:
         _, colour, dash = style(tax, arm)
         for run in tax.of(tax.load, arm).values():
             ax.plot(run.of(sampled), run.of(greedy), dash, color=colour, lw=0.9, alpha=0.7)
-        found = mean_of(tax, arm, onset)
+        found = median_of(tax, arm, onset)
         if found.seeds:
             means.append(found.estimate)
             ax.plot(found.estimate, 0.5, "o", color=colour, mec="white", ms=7, zorder=5)

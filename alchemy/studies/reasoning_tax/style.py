@@ -48,6 +48,6 @@ def arms_of(tax: Tax, load: float | None = None) -> list[str]:
     return sorted(tax.arms(load), key=lambda arm: known.index(arm) if arm in known else -1)
 
 
-def mean_of(tax: Tax, arm: str, value: Callable[[Run], float]) -> Contrast:
-    """Mean over seeds of `value` of an arm's runs, at the main load and without preservation."""
+def median_of(tax: Tax, arm: str, value: Callable[[Run], float]) -> Contrast:
+    """Median seed of `value` of an arm's runs, at the main load and without preservation."""
     return over_seeds(tax.by_seed(tax.load, arm, "none", value))
