@@ -189,6 +189,18 @@ def foreseen(configs: Sequence[DictConfig], jobs: int) -> str:
     )
 
 
+def can_show(configs: Sequence[DictConfig]) -> list[str]:
+    """Returns what a sweep can show of its predictions, a sentence each; none where nothing is predicted.
+
+    `configs` are the settings of jobs that together have all seeds.
+    """
+    from alchemy.runs.plan import predicted
+    from alchemy.stats.power import outlook
+    from alchemy.stats.predictions import predictions
+
+    return outlook(predictions(predicted(configs[0])), len({config.seed for config in configs}))
+
+
 def run_one(config: DictConfig) -> None:
     """Runs one job of a sweep as Hydra would, in a process of its own."""
     logging.raiseExceptions = False  # as in alchemy.__main__

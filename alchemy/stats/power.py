@@ -1,11 +1,13 @@
 """What a comparison can show before it is run: how often so many seeds find an effect of a given size."""
 
-from math import inf
+from collections.abc import Sequence
+from math import inf, nan
 
 import numpy as np
 from scipy.special import bdtrc, ndtr
 
 from alchemy.stats.contrasts import LEVEL, at_least
+from alchemy.stats.predictions import Prediction
 
 ENOUGH = 80.0  # of 100 runs: what a comparison should find its smallest effect of interest in
 SIZES = np.arange(0, 10.01, 0.05)  # effects that are tried, in standard deviations of seeds
@@ -41,6 +43,21 @@ def smallest_found(seeds: int, family: int = 1) -> float:
     (1.8, inf)
     """
     return float(next((size for size in SIZES if found_in_100(size, seeds, family) >= ENOUGH), inf))
+
+
+def outlook(predictions: Sequence[Prediction], seeds: int) -> list[str]:
+    """What a run of so many seeds can show of its predictions, a sentence each: of the primary one, and of the others,
+    which are adjusted together.
+    """
+    others = [one for one in predictions if not one.primary]
+    said = [
+        f"primary prediction, {one.name}: {power_line(one.sesoi, one.spread, seeds)}"
+        for one in predictions
+        if one.primary
+    ]
+    if others:
+        said.append(f"{len(others)} other predictions, adjusted together: {power_line(nan, nan, seeds, len(others))}")
+    return said
 
 
 def power_line(sesoi: float, spread: float, seeds: int, family: int = 1) -> str:

@@ -89,7 +89,8 @@ class PackedLauncher(Launcher):
         for config in found.values():
             audit(config)
         if found and found[0].minutes:
-            log.info("%s", sweep.foreseen([*found.values()], len(job_overrides)))
+            for line in (sweep.foreseen([*found.values()], len(job_overrides)), *sweep.can_show([*found.values()])):
+                log.info("%s", line)
         return [found.get(i) or self.compose(job_overrides[i], number) for i, number in enumerate(numbers)]
 
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:

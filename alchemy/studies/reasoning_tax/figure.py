@@ -230,8 +230,8 @@ def components(ax: Any, tax: Tax) -> None:
     for x, arm in enumerate(arms):
         up = down = 0.0
         for part, (_, grey, hatch) in PARTS.items():
-            height = split(tax, arm, matches[arm], part).estimate
-            height = 0.0 if isnan(height) else height
+            known = split(tax, arm, matches[arm], part).values
+            height = float(np.mean(known)) if known else 0.0  # means add up to the mean of the whole, medians do not
             sums[part] += height * (matches[arm] == "opening" or "opening" not in matches.values())
             start = up if height >= 0 else down
             ax.bar(x, height, 0.7, bottom=start, facecolor=grey, edgecolor="black", hatch=hatch, linewidth=0.6)

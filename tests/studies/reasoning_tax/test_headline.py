@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from alchemy.runs.plan import plan
 from alchemy.runs.settings import CONF
-from alchemy.runs.sweep import foreseen, one_of_each
+from alchemy.runs.sweep import can_show, foreseen, one_of_each
 from tests.helpers.command import alchemy
 
 ARMS = sorted(path.stem for path in (CONF / "arm" / "reasoning_tax").glob("*.yaml"))
@@ -58,6 +58,11 @@ def test_a_sweep_says_how_long_it_takes():
     ]
     assert foreseen(configs, 6).startswith("6 jobs on 4 models: some 120 minutes with workers=2")
     assert foreseen(configs, 60).startswith("60 jobs on 4 models: some 11.0 hours")
+    primary, others = can_show(configs)
+    assert primary.startswith(
+        "primary prediction, foreign chains cost more than rewards: 2 seeds can show nothing here"
+    )
+    assert others.startswith("19 other predictions, adjusted together: 2 seeds can show nothing here")
 
 
 def test_jobs_that_differ_in_the_study_alone_share_a_model_before_they_are_composed():
