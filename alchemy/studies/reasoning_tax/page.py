@@ -13,6 +13,7 @@ import pandas as pd
 
 from alchemy.results.files import write_aside
 from alchemy.results.runs import Results
+from alchemy.results.table import seed_values
 from alchemy.studies.reasoning_tax.trajectories import CHANGES, Tax, compared, of
 from alchemy.studies.reasoning_tax.verdicts import text, verdicts
 
@@ -49,7 +50,8 @@ def page(results: Results) -> str:
     lines = [f"<p>{escape(line)}</p>" for line in results.caption[:-1]]
     lines += [f"<p><b>Failed:</b> {escape(line)}</p>" for line in results.failures()]
     lines += [f"<p><b>Left out:</b> {escape(line)}</p>" for line in tax.left_out]
-    judged = verdicts(tax)[["name", "role", "says", "source", "verdict", "sentence"]]
+    judged = verdicts(tax)[["name", "role", "compared", "verdict", "sentence", "power", "says", "source"]]
+    judged = judged.rename(columns={"power": "what the run could show"})
     tables = [("Predictions, fixed before the run, and what was found", judged)]
     tables += [
         (f"Where each arm reaches {match} {at:g}", shown(tax, match)) for match, at in tax.design.matches.items()
@@ -70,11 +72,17 @@ def picture(folder: Path) -> str:
 
 
 def shown(tax: Tax, match: str) -> pd.DataFrame:
-    """Table at one match for readers: each mean with its interval, and the reason why an arm does not get there."""
+    """Table at one match for readers: each median seed with its 95 % interval, or else with the lowest and the highest
+    seed, and the reason why an arm does not get there.
+    """
 
     def number(row: pd.Series, name: str) -> str:
-        mean, low, high = (float(row[f"{name}@{match}{end}"]) for end in ("", "_low", "_high"))
-        return "" if isnan(mean) else f"{mean:.3f}" + ("" if isnan(low) else f" [{low:.3f}, {high:.3f}]")
+        middle, low, high = (float(row[f"{name}@{match}{end}"]) for end in ("", "_low", "_high"))
+        each = seed_values(row[f"{name}@{match}_by_seed"]).values()
+        if isnan(middle):
+            return ""
+        spread = f"({min(each):.3f} to {max(each):.3f})" if len(each) > 1 else ""
+        return f"{middle:.3f} {spread if isnan(low) else f'[{low:.3f}, {high:.3f}]'}".strip()
 
     table = compared(tax)
     found = table[["arm", "keep", "load"]].copy()

@@ -63,7 +63,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
                 draws = number_of_draws(tax, arm)
                 below.plot([place] * len(draws), draws, ".", color="black", ms=4, zorder=6)
     low, high = below.get_ylim()
-    below.set_ylim(max(low, -0.6), min(high, 1.6))  # intervals of two seeds may be far wider
+    below.set_ylim(max(low, -0.6), min(high, 1.6))  # a seed that has lost little may be far off
     below.axhline(0, color="0.3", lw=0.8)
     below.axhline(1, color="0.6", lw=0.8, ls=":")
     under(below, [str(layer) if name == "layer" else name for name, layer in names], WIDE)
