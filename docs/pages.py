@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from measured import shown  # beside this file
+
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "outputs" / "docs" / "pages"
 FROM_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
@@ -24,6 +26,8 @@ def main() -> None:
     shutil.copytree(ROOT / "docs", PAGES, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for name, page in FROM_ROOT.items():
         write(page, LINK.sub(led_to, (ROOT / name).read_text(encoding="utf-8")))
+    for path in PAGES.rglob("*.md"):
+        path.write_text(shown(path.read_text(encoding="utf-8")), encoding="utf-8")
     for name, page in FILES.items():
         (PAGES / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, PAGES / page)

@@ -50,6 +50,8 @@ def test_every_module_has_a_page_of_the_site(tmp_path):
     root = copied(tmp_path)
     subprocess.run([sys.executable, "docs/pages.py"], cwd=root, check=True, timeout=60)
     pages = root / "outputs" / "docs" / "pages"
+    for page in ("index.md", "headline.md", "gallery/README.md"):
+        assert "<!--" not in (pages / page).read_text(encoding="utf-8"), page
     nav = (pages / ".nav.md").read_text(encoding="utf-8")
     for top in ("alchemy", "tasks"):
         for path in (root / top).rglob("*.py"):
