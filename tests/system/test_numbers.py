@@ -15,7 +15,7 @@ STRICT = ("README.md", "docs/headline.md", "docs/gallery/README.md")  # in the o
 OWED = {
     "README.md": 7,
     "docs/headline.md": 194,
-    "docs/gallery/README.md": 16,
+    "docs/gallery/README.md": 0,
 }  # numbers that no table has; only ever fewer
 
 
