@@ -1,8 +1,8 @@
 """Counts what held-out compositions share with training: python -m benchmarks.covered [out=outputs/bench]
 
 For experiment=diversity, by number of training compositions and seed: how many of the held-out compositions have both
-rules in their places somewhere in training, and how many are the same map of elements as a composition of training, such
-as two rotations in the other order. Nothing is trained.
+rules in their places somewhere in training, and how many are the same map of elements as a composition of training (two
+rotations in the other order, for example). Nothing is trained.
 """
 
 import sys

@@ -14,6 +14,7 @@ import pandas as pd
 from alchemy.results.files import write_aside
 from alchemy.results.runs import Results
 from alchemy.results.table import seed_values
+from alchemy.studies.reasoning_tax.numbers import numbers
 from alchemy.studies.reasoning_tax.trajectories import CHANGES, Tax, compared, of
 from alchemy.studies.reasoning_tax.verdicts import text, verdicts
 
@@ -36,10 +37,12 @@ WORDS = {
 
 
 def tables(results: Results) -> str:
-    """Writes table.csv and verdicts.csv into the folder of the results. Returns the verdicts as a short text."""
+    """Writes table.csv, verdicts.csv and numbers.csv into the folder of the results. Returns the verdicts as a short
+    text.
+    """
     tax = of(results)
     judged = verdicts(tax)
-    for name, table in (("table", compared(tax)), ("verdicts", judged)):
+    for name, table in (("table", compared(tax)), ("verdicts", judged), ("numbers", numbers(tax))):
         write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     return "\n".join([text(judged), *(f"left out: {line}" for line in tax.left_out)])
 
