@@ -3,6 +3,9 @@ from .contrasts import contrast as contrast
 from .contrasts import holm as holm
 from .fits import Law as Law
 from .fits import fit_law as fit_law
+from .forecasts import brier as brier
+from .forecasts import compared as compared
+from .forecasts import log_score as log_score
 from .intervals import difference as difference
 from .intervals import interval as interval
 from .predictions import Prediction as Prediction
