@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from alchemy.figures.registered import html, sections
 from alchemy.results.files import write_aside
+from alchemy.results.registrations import account, only
 from alchemy.results.runs import Results
-from alchemy.studies.reasoning_tax.trajectories import CHANGES, Tax, compared, of
+from alchemy.studies.reasoning_tax.trajectories import CHANGES, Tax, arms_compared, of
 from alchemy.studies.reasoning_tax.verdicts import text, verdicts
 
 KINDS = {"png": "image/png", "svg": "image/svg+xml"}
@@ -37,10 +39,32 @@ WORDS = {
 def tables(results: Results) -> str:
     """Writes table.csv and verdicts.csv into the folder of the results. Returns the verdicts as a short text."""
     tax = of(results)
-    judged = verdicts(tax)
-    for name, table in (("table", compared(tax)), ("verdicts", judged)):
+    found = judged(results)
+    for name, table in (("table", arms_compared(tax)), ("verdicts", found[-1][1])):
         write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    return "\n".join([text(judged), *(f"left out: {line}" for line in tax.left_out)])
+    said = [f"{whose}:\n{text(table)}" if whose else text(table) for whose, table in found]
+    return "\n".join([*said, *(f"left out: {line}" for line in tax.left_out)])
+
+
+def judged(results: Results) -> list[tuple[str, pd.DataFrame]]:
+    """Verdicts on the predictions, and of which jobs, in words; the last ones are of all jobs.
+
+    Where some jobs are registered and others are not, those of the registered ones alone come first.
+    """
+    chosen = [one.number for one in account(results).registered()]
+    found = verdicts(of(results))
+    if not 0 < len(chosen) < len(results.good):
+        return [("", found)]
+    both = [(f"all jobs, {len(results.good) - len(chosen)} exploratory ones among them", found)]
+    try:
+        return [("registered jobs alone", verdicts(of(only(results, chosen)))), *both]
+    except ValueError as error:  # such as too few of them for any base to count
+        return [(f"no verdict on registered jobs alone ({error})", found[:0]), *both]
+
+
+def excluded(results: Results) -> tuple[str, ...]:
+    """Seeds that do not count, since their base lacks what study.base demands, each with the reason."""
+    return of(results).left_out
 
 
 def page(results: Results) -> str:
@@ -49,13 +73,15 @@ def page(results: Results) -> str:
     lines = [f"<p>{escape(line)}</p>" for line in results.caption[:-1]]
     lines += [f"<p><b>Failed:</b> {escape(line)}</p>" for line in results.failures()]
     lines += [f"<p><b>Left out:</b> {escape(line)}</p>" for line in tax.left_out]
-    judged = verdicts(tax)[["name", "role", "says", "source", "verdict", "sentence"]]
-    tables = [("Predictions, fixed before the run, and what was found", judged)]
+    columns = ["name", "role", "says", "source", "verdict", "sentence"]
+    title = "Predictions, fixed before the run, and what was found"
+    tables = [(f"{title}: {whose}" if whose else title, table[columns]) for whose, table in judged(results)]
     tables += [
         (f"Where each arm reaches {match} {at:g}", shown(tax, match)) for match, at in tax.design.matches.items()
     ]
     for words, table in tables:
         lines.append(f"<h2>{escape(words)}</h2><div>{table.to_html(index=False, border=0, na_rep='')}</div>")
+    lines.append(html(sections(results)))
     title = "/".join(results.folder.resolve().parts[-2:])
     return PAGE.format(title=escape(title), picture=picture(results.folder), body="\n".join(lines))
 
@@ -76,7 +102,7 @@ def shown(tax: Tax, match: str) -> pd.DataFrame:
         mean, low, high = (float(row[f"{name}@{match}{end}"]) for end in ("", "_low", "_high"))
         return "" if isnan(mean) else f"{mean:.3f}" + ("" if isnan(low) else f" [{low:.3f}, {high:.3f}]")
 
-    table = compared(tax)
+    table = arms_compared(tax)
     found = table[["arm", "keep", "load"]].copy()
     for name in CHANGES:
         found[WORDS[name]] = [number(row, name) for _, row in table.iterrows()]

@@ -216,7 +216,7 @@ def lacks(run: Run, plan: Design) -> str:
     return " and ".join(f"{has[name]:.0%} {BASES[name][1]}" for name in short)
 
 
-def compared(tax: Tax) -> pd.DataFrame:
+def arms_compared(tax: Tax) -> pd.DataFrame:
     """Table with one row per arm, preservation and load.
 
     At each match it has the mean over seeds of each of CHANGES with its 95 % interval, the number of seeds that reach
