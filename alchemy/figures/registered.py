@@ -3,7 +3,7 @@
 Sections are plain data, so that every page shows the same, whichever study it is of.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,18 @@ def sections(results: Results, folder: Path = FOLDER) -> list[Section]:
     What the study's exclusion rule leaves out is what the function `excluded` of its page says, if it has one.
     """
     found = account(results, folder)
-    called = names([*found.words, *(job["words"] for one in found.concerned for job in one.content["jobs"])])
-    lines = [line for one in found.concerned for line in about(found, one, called)]
-    if found.concerned:
-        lines += [f"left out by the exclusion rule: {line}" for line in excluded_from(results)]
-    shown = [section("Registered", lines or ["no job here was registered before it was run"])]
-    shown += [section("Exploratory", exploratory(found, called) or ["every finished job here is registered"])]
-    shown += [who_was_right(results, found, one) for one in found.concerned if one.content["forecasts"]]
+    if not found.concerned:
+        said = f"none of the {len(found.standings)} jobs here was registered before it was run"
+        shown = [section("Exploratory", [said])]
+    else:
+        called = names([*found.words, *(job["words"] for one in found.concerned for job in one.content["jobs"])])
+        without = excluded_from(results)
+        lines = [line for one in found.concerned for line in about(found, one, called)]
+        lines += [f"left out by the exclusion rule: {why}" for why in dict.fromkeys(without.values())]
+        shown = [section("Registered", lines)]
+        shown += [section("Exploratory", exploratory(found, called) or ["every finished job here is registered"])]
+        forecast = [one for one in found.concerned if one.content["forecasts"]]
+        shown += [who_was_right(results, found, one, without) for one in forecast]
     if found.damaged:
         shown.append(section("What counts for nothing", list(found.damaged)))
     return shown
@@ -48,13 +53,13 @@ def names(jobs: Iterable[Iterable[str]]) -> dict[tuple[str, ...], str]:
     }
 
 
-def excluded_from(results: Results) -> list[str]:
-    """What the exclusion rule of the study leaves out, each with the reason; none if its page does not say so."""
+def excluded_from(results: Results) -> dict[int, str]:
+    """Jobs that the exclusion rule of the study leaves out, each with the reason; none if its page does not say so."""
     excluded = getattr(own(results, "page"), "excluded", None)
     try:
-        return list(excluded(results)) if excluded else []
+        return dict(excluded(results)) if excluded else {}
     except ValueError as error:  # such as a rule that leaves out everything
-        return [str(error)]
+        return dict.fromkeys(results.good, str(error))
 
 
 def about(found: Account, by: Registration, called: Mapping[tuple[str, ...], str]) -> list[str]:
@@ -87,14 +92,16 @@ def exploratory(found: Account, called: Mapping[tuple[str, ...], str]) -> list[s
     return lines
 
 
-def who_was_right(results: Results, found: Account, by: Registration) -> Section:
-    """Section on the forecasts of one registration, held against its registered jobs alone."""
-    numbers = [one.number for one in found.registered(by)]
+def who_was_right(results: Results, found: Account, by: Registration, without: Collection[int]) -> Section:
+    """Section on the forecasts of one registration, held against its registered jobs except those in `without`, which
+    the exclusion rule leaves out.
+    """
+    numbers = [one.number for one in found.registered(by) if one.number not in without]
     table, none = outcomes(results, by, numbers)
     title = f"Who was right: {by.content['name']}"
     missed = [f"of no cell that a registered job here has measured: {forecast_named(one)}" for one in none]
     if table.empty:
-        return section(title, missed or ["no registered job is here"])
+        return section(title, missed or ["no registered job is here that counts"])
     try:
         sides = compared(table)
     except ValueError as error:

@@ -9,7 +9,7 @@ from alchemy.results.runs import read_results
 from alchemy.studies.reasoning_tax import page as tax_page
 from tests.helpers.arms import SETTINGS
 from tests.helpers.command import word
-from tests.helpers.made import TAX, change_run, make, make_tax
+from tests.helpers.made import TAX, change_records, change_run, make, make_tax
 from tests.helpers.registered import forecast, keyed, register
 
 EVIL = "</script><img src=x onerror=alert(1)>"
@@ -28,8 +28,7 @@ def lines(folder):
 
 def test_without_registrations_a_page_says_so_and_a_summary_says_nothing(folder):
     found = lines(folder)
-    assert found["Registered"] == ["no job here was registered before it was run"]
-    assert found["Exploratory"] == ["not registered: exploratory: seed=0; seed=1; seed=2"]
+    assert found == {"Exploratory": ["none of the 3 jobs here was registered before it was run"]}
     assert summary_of(read_results(folder)) == []
 
 
@@ -107,24 +106,35 @@ def test_the_page_of_the_reasoning_tax_judges_registered_jobs_alone_first(tax):
     results = read_results(tax)
     text = tax_page.page(results)
     assert re.findall(r"<h2>(Predictions.*?|Registered|Exploratory)</h2>", text) == [
-        "Predictions, fixed before the run, and what was found: registered jobs alone",
-        "Predictions, fixed before the run, and what was found: all jobs, 1 exploratory ones among them",
         "Registered",
         "Exploratory",
+        "Predictions, fixed before the run, and what was found: registered jobs alone",
+        "Predictions, fixed before the run, and what was found: all jobs, 1 of them exploratory",
     ]
     for said in ("3 of 4 jobs are here", "lacking: seed=4 (not in this folder)", "what a base must have is bits 0.5"):
         assert said in text
     told = tax_page.tables(results)
     assert told.startswith("registered jobs alone:\n")
-    assert "\nall jobs, 1 exploratory ones among them:\n" in told
+    assert "\nall jobs, 1 of them exploratory:\n" in told
 
 
-def test_what_the_exclusion_rule_leaves_out_is_told_with_the_registration(tax, monkeypatch):
-    monkeypatch.setattr(tax_page, "excluded", lambda _: ("seed 2 at load 0.1 (its base has 40% of its bits)",))
-    found = lines(tax)["Registered"]
-    assert "left out by the exclusion rule: seed 2 at load 0.1 (its base has 40% of its bits)" in found
-    monkeypatch.undo()
-    assert tax_page.excluded(read_results(tax)) == ()
+def test_what_the_exclusion_rule_leaves_out_is_told_with_the_registration(tax):
+    assert tax_page.excluded(read_results(tax)) == {}
+    assert not [line for line in lines(tax)["Registered"] if line.startswith("left out")]
+    for number in ("0", "2"):
+        change_records(tax / number, lambda text: text.replace('"bits", "value": 5.', '"bits", "value": 2.'))
+    found = read_results(tax)
+    assert set(tax_page.excluded(found)) == {0, 2}
+    told = [line for line in lines(tax)["Registered"] if line.startswith("left out by the exclusion rule: ")]
+    assert [line.split(": ")[1][:18] for line in told] == ["seed 0 at load 0.1", "seed 2 at load 0.1"]
+    assert "of its bits)" in told[0]
+    at = {"part": "procedural", "metric": "slow", "step": "0"}
+    path = tax.parent / "registrations" / "tax.json"
+    register(path, (0, 1, 2), found.good[0]["study"], [forecast("sure", 0.9, **at)],
+             predictions=SETTINGS["predictions"], exclusion={"bits": 0.5})  # fmt: skip
+    [its] = [one for one in sections(read_results(tax)) if one["title"] == "Who was right: tax"]
+    assert its["tables"][0]["head"][-1] == "seed 1", "what is left out counts for no theory"
+    assert its["tables"][0]["rows"][0][2] == 1
 
 
 def test_a_run_with_another_exclusion_rule_than_was_registered_is_exploratory(tax):

@@ -137,7 +137,7 @@ def test_a_registration_that_was_changed_counts_for_nothing_and_is_not_written_o
     text = path.read_text()
     path.write_text(text.replace('"date": "2', '"date": "1'))
     its = shown(copy)
-    assert its["Registered"]["lines"] == ["no job here was registered before it was run"]
+    assert its["Exploratory"]["lines"] == ["none of the 3 jobs here was registered before it was run"]
     assert "registrations/mine.json has changed since it was written" in its["What counts for nothing"]["lines"][0]
     assert "mine.json has changed since it was written" in refused(["mine.yaml"], capsys)
 

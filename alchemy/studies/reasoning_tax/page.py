@@ -15,7 +15,7 @@ from alchemy.figures.registered import html, sections
 from alchemy.results.files import write_aside
 from alchemy.results.registrations import account, only
 from alchemy.results.runs import Results
-from alchemy.studies.reasoning_tax.trajectories import CHANGES, Tax, arms_compared, of
+from alchemy.studies.reasoning_tax.trajectories import CHANGES, RUN, Tax, arms_compared, of, rounded_loads
 from alchemy.studies.reasoning_tax.verdicts import text, verdicts
 
 KINDS = {"png": "image/png", "svg": "image/svg+xml"}
@@ -55,16 +55,20 @@ def judged(results: Results) -> list[tuple[str, pd.DataFrame]]:
     found = verdicts(of(results))
     if not 0 < len(chosen) < len(results.good):
         return [("", found)]
-    both = [(f"all jobs, {len(results.good) - len(chosen)} exploratory ones among them", found)]
+    both = [(f"all jobs, {len(results.good) - len(chosen)} of them exploratory", found)]
     try:
         return [("registered jobs alone", verdicts(of(only(results, chosen)))), *both]
     except ValueError as error:  # such as too few of them for any base to count
         return [(f"no verdict on registered jobs alone ({error})", found[:0]), *both]
 
 
-def excluded(results: Results) -> tuple[str, ...]:
-    """Seeds that do not count, since their base lacks what study.base demands, each with the reason."""
-    return of(results).left_out
+def excluded(results: Results) -> dict[int, str]:
+    """Jobs that do not count, since their base lacks what study.base demands: seed and reason, by job number."""
+    why = of(results).excluded
+    its = results.table[["job", *RUN]].drop_duplicates()
+    its["load"] = rounded_loads(its)
+    keyed = [(int(job), (load, arm, keep, int(seed))) for job, load, arm, keep, seed in its.itertuples(index=False)]
+    return {job: why[key] for job, key in keyed if key in why}
 
 
 def page(results: Results) -> str:
@@ -73,6 +77,7 @@ def page(results: Results) -> str:
     lines = [f"<p>{escape(line)}</p>" for line in results.caption[:-1]]
     lines += [f"<p><b>Failed:</b> {escape(line)}</p>" for line in results.failures()]
     lines += [f"<p><b>Left out:</b> {escape(line)}</p>" for line in tax.left_out]
+    lines.append(html(sections(results)))
     columns = ["name", "role", "says", "source", "verdict", "sentence"]
     title = "Predictions, fixed before the run, and what was found"
     tables = [(f"{title}: {whose}" if whose else title, table[columns]) for whose, table in judged(results)]
@@ -81,7 +86,6 @@ def page(results: Results) -> str:
     ]
     for words, table in tables:
         lines.append(f"<h2>{escape(words)}</h2><div>{table.to_html(index=False, border=0, na_rep='')}</div>")
-    lines.append(html(sections(results)))
     title = "/".join(results.folder.resolve().parts[-2:])
     return PAGE.format(title=escape(title), picture=picture(results.folder), body="\n".join(lines))
 
