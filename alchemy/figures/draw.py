@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from alchemy.errors import Parser, sentence, shortened
 from alchemy.figures import curves as courses
 from alchemy.figures import diagnosis_bars as kinds
-from alchemy.figures import report
+from alchemy.figures import registered, report
 from alchemy.figures import sweep_map as maps
 from alchemy.figures.heatmap import PARTS, draw_heatmap, rows_each
 from alchemy.figures.lettering import portions
@@ -180,7 +180,7 @@ def finish(folder: Path, kind: str = "png") -> int:
                 page = report.write_report(results)  # again, now that the picture in it exists
             if words or not paged:
                 print(words or table_text(results.cells, results.apart))
-            for line in left_out(results):
+            for line in (*registered.summary_of(results), *left_out(results)):
                 print(line)
             print(f"every cell with its interval: {folder / 'cells.csv'}")
             if page:

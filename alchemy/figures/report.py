@@ -21,6 +21,7 @@ import pandas as pd
 from alchemy.errors import COMMAND, Parser
 from alchemy.figures.diagnosis_bars import KINDS
 from alchemy.figures.findings import Rows, breaks, how, moved_cells, rows_of, sentences, settings_of
+from alchemy.figures.registered import sections
 from alchemy.figures.studies import own
 from alchemy.figures.style import AXIS_ROWS, LEVEL_CODES
 from alchemy.results.compare import differences
@@ -55,7 +56,9 @@ def page(data: dict[str, Any]) -> str:
     room = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(default=True))
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     safe = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    return room.get_template("report.html").render(data=data, text=safe.replace("\u2028", "\\u2028"))
+    return room.get_template("report.html").render(
+        data=data, sections=data.get("registered", []), text=safe.replace("\u2028", "\\u2028")
+    )
 
 
 def content(results: Results, before: Results | None, out: Path) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def content(results: Results, before: Results | None, out: Path) -> dict[str, An
         "shown": SHOWN,
         "jobs": jobs,
         "failed": results.failures(),
+        "registered": sections(results) if before is None else [],
         "seeds": sorted({run["seed"] for run in results.good.values()}),
         "rows": shown,
     }

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -15,7 +16,12 @@ HERE = Path(__file__).resolve().parent.parent.parent
 
 def provenance() -> dict[str, Any]:
     """Entries of run.json about the code, the machine and the present time (UTC)."""
-    return {"began_at": datetime.now(UTC).isoformat(timespec="seconds"), **code(), **machine()}
+    return {"began_at": now(), **code(), **machine()}
+
+
+def now() -> str:
+    """Present time (UTC), to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @cache
@@ -42,10 +48,21 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def git(*words: str) -> str | None:
-    """Output of a git command in this checkout; None if the command fails."""
+def unsaved(paths: Iterable[str], at: Path = HERE) -> list[str]:
+    """Files below these paths of the repository at `at` that differ from its commit, or that no commit has.
+
+    Raises ValueError if git cannot tell.
+    """
+    lines = git("status", "--porcelain", "--untracked-files=all", "--", *paths, at=at)
+    if lines is None:
+        raise ValueError(f"git status of {at} fails, so nobody can tell what has changed there: mend that")
+    return [line.split(maxsplit=1)[1] for line in lines.splitlines()]
+
+
+def git(*words: str, at: Path = HERE) -> str | None:
+    """Output of a git command in this checkout, or in the one at `at`; None if the command fails."""
     try:
-        done = subprocess.run(["git", "-C", HERE, *words], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603, S607
+        done = subprocess.run(["git", "-C", at, *words], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603, S607
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -26,7 +26,7 @@ from alchemy.errors import sentence, settings_at
 from alchemy.results.digests import Damaged, read_json, sha256, write_json
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import SWEEP
-from alchemy.results.provenance import provenance
+from alchemy.results.provenance import now, provenance
 from alchemy.results.records import COORDINATES, Record, write_records
 from alchemy.runs.plan import Plan, plan, predicted, study_of
 from alchemy.runs.settings import words_of
@@ -54,7 +54,7 @@ def job(cfg: DictConfig) -> float:
     begun = perf_counter()
     try:
         todo = plan(cfg)
-        facts["began"] = True
+        facts |= {"began": True} | keyed_by(todo)
         facts |= work(cfg, todo, folder, number) | {"status": "ok"}
     except (ValueError, OSError, MemoryError) as error:
         facts["error"] = sentence(error)
@@ -123,18 +123,36 @@ def kept_cells(todo: Plan, record: dict[str, Any], shifts: Iterable[Shift]) -> C
     `record` is that of its model, `shifts` those that the model is studied under.
     """
     from alchemy.results.cells import Cells
-    from alchemy.results.code import code_digest
     from alchemy.results.digests import digest
-    from alchemy.results.store import by_name
 
     cfg = todo.cfg
-    settings: Any = OmegaConf.to_container(cfg.study, resolve=True)
-    unmeasured = getattr(study_of(cfg), "UNMEASURED", ())
-    decides = by_name({name: value for name, value in settings.items() if name not in unmeasured})
-    axes = dict.fromkeys(map(axis_module, shifts))
-    code = code_digest(todo.study.func.__module__, *todo.worlds, *axes)
+    decides, code = deciding(todo, shifts)
     key = digest([decides, cfg.seed, record["sha256"], code], 64)
     return Cells(Path(cfg.output) / "cells" / record["fingerprint"], key, cfg.force)
+
+
+def deciding(todo: Plan, shifts: Iterable[Shift]) -> tuple[dict[str, Any], str]:
+    """Returns the settings of a job's study that decide its numbers, and the digest of the code that measures them."""
+    from alchemy.results.code import code_digest
+    from alchemy.results.store import by_name
+
+    settings: Any = OmegaConf.to_container(todo.cfg.study, resolve=True)
+    unmeasured = getattr(study_of(todo.cfg), "UNMEASURED", ())
+    decides = by_name({name: value for name, value in settings.items() if name not in unmeasured})
+    axes = dict.fromkeys(map(axis_module, shifts))
+    return decides, code_digest(todo.study.func.__module__, *todo.worlds, *axes)
+
+
+def keyed_by(todo: Plan) -> dict[str, Any]:
+    """Returns what decides a job's numbers besides the settings of its model, and the key of both (see
+    alchemy.results.registrations).
+    """
+    from alchemy.results.registrations import key_of
+
+    decides, code = deciding(todo, todo.shifts)
+    shifts = [[shift.axis, shift.kind, shift.domain, list(shift.levels)] for shift in todo.shifts]
+    measured_by = {"seed": todo.cfg.seed, "study": decides, "shifts": shifts, "code": code}
+    return {"measured_by": measured_by, "key": key_of(todo.settings, measured_by)}
 
 
 def last_levels(todo: Plan, records: list[Record]) -> float:
@@ -249,5 +267,5 @@ def train_or_resume(todo: Plan, what: str, row: int, checkpointer: Reporting) ->
     if mark is not None and last.exact_match < mark:
         log.warning("%s, training: train.mark=%s was not reached in train.steps=%s", what, mark, todo.recipe.steps)
     parameters = sum(weights.numel() for weights in todo.model.parameters())
-    facts = {"parameters": parameters, "rows": last.rows, "exact_match": last.exact_match}
+    facts = {"parameters": parameters, "rows": last.rows, "exact_match": last.exact_match, "trained_at": now()}
     return facts | {"checks": [asdict(check) for check in checks]}

@@ -30,6 +30,7 @@ class Word:
 INTEROP = "alchemy.interop.words"
 GOES_ON = "models and measured cells are kept, the same command goes on from there"
 WORDS = {
+    "register": Word("fix a sweep, its predictions and forecasts before it is run", "alchemy.runs.register"),
     "draw": Word("draw a finished run or sweep again", "alchemy.figures.draw", elsewhere="a copy of the folder"),
     "report": Word("write the page of a run or sweep again", "alchemy.figures.report"),
     "compare": Word("write the page of what moved from one sweep to another", "alchemy.figures.report", "compare"),

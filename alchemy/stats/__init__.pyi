@@ -4,6 +4,9 @@ from .contrasts import holm as holm
 from .contrasts import verdict as verdict
 from .fits import Law as Law
 from .fits import fit_law as fit_law
+from .forecasts import brier as brier
+from .forecasts import compared as compared
+from .forecasts import log_score as log_score
 from .intervals import at_one as at_one
 from .intervals import difference as difference
 from .intervals import interval as interval

@@ -6,6 +6,8 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 
 @dataclass
@@ -18,6 +20,16 @@ ConfigStore.instance().store(group="hydra/sweeper", name="packed", node=Settings
 
 class PackedSweeper(BasicSweeper):
     """Sweeps over all combinations of the values given."""
+
+    def planned(self, arguments: list[str]) -> list[DictConfig]:
+        """Returns the settings of all jobs that `sweep` would launch; nothing is run and nothing is written."""
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        words = [job for batch in self.split_arguments(overrides, self.max_batch_size) for job in batch]
+        if not (composed := getattr(self.launcher, "composed", None)):
+            raise ValueError("hydra/launcher is not of the lab: leave it out, or use launcher=local, slurm or ray")
+        return list(composed(words, 0))
 
     @staticmethod
     def split_arguments(overrides: list[Any], max_batch_size: int | None) -> list[list[list[str]]]:

@@ -1,6 +1,7 @@
 """The how-to pages, done as they say, in a copy of the project: the files written, the laws run, the commands typed."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def mistakes(page):
 def follow(page, root):
     """Writes every block where its first line says: `# FILE`, or `# FILE, above: LINE`, or `# FILE, below: LINE`."""
     for language, text in blocks(page):
-        if language not in ("python", "yaml"):
+        if language not in ("python", "yaml", "csv"):
             continue
         first, _, rest = text.partition("\n")
         path, side, line = re.fullmatch(r"# ([\w/.]+)(?:, (above|below): (.+))?", first).groups()
@@ -52,7 +53,7 @@ def follow(page, root):
 
 def type_in(root, command, *more):
     """Runs one command of a page as a process of its own."""
-    words = [*command.split(), *more]
+    words = [*shlex.split(command), *more]
     assert words[:2] == ["python", "-m"], command
     plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "alchemy.testing.plugin,pytest_timeout"}
     known = {**environment(), **plugins, "PYTHONPATH": str(root)}  # the copy's own plugin, whatever is installed
@@ -62,7 +63,12 @@ def type_in(root, command, *more):
 
 
 def test_there_are_pages_and_the_readme_names_each():
-    assert [page.stem for page in PAGES] == ["how_to_add_a_shift", "how_to_add_a_study", "how_to_add_a_world"]
+    assert [page.stem for page in PAGES] == [
+        "how_to_add_a_shift",
+        "how_to_add_a_study",
+        "how_to_add_a_world",
+        "how_to_register",
+    ]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for page in PAGES:
         assert f"(docs/{page.name})" in readme
@@ -74,10 +80,14 @@ def test_a_page_can_be_done_as_it_stands(page, tmp_path):
     for name in COPIED:
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
     follow(page, tmp_path)
-    pictures = 0
+    pictures, registered = 0, page.stem == "how_to_register"
     for command in commands(page):
-        done = type_in(tmp_path, command, *(TINY if "-m alchemy" in command else ()))  # a model as small as can be
+        tiny = TINY if "-m alchemy" in command and not registered else ()  # a model as small as can be
+        done = type_in(tmp_path, command, *tiny)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        if registered and "experiment=" in command:  # is what was registered
+            for line in next(text for language, text in blocks(page) if language == "text").splitlines():
+                assert re.search(re.escape(line).replace("…", ".*"), done.stdout), line
         last = done.stdout.splitlines()[-1]
         pictures += last.endswith(".png") and (tmp_path / last).read_bytes().startswith(b"\x89PNG")
     assert pictures, "no command of the page ends in a picture"

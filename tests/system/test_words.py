@@ -112,6 +112,7 @@ def test_help_comes_within_two_seconds(tmp_path):
         (["paper", "fast=true"], "fast=true is not a setting of the paper"),
         (["figures", "nowhere.csv"], "nowhere.csv cannot be used"),
         (["laws", "nowhere"], "nowhere"),
+        (["register", "nowhere.yaml"], "nowhere.yaml cannot be used"),
     ],
     ids=" ".join,
 )

@@ -9,3 +9,4 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 NEEDS_TRAINING = True  # its arms continue the training
 UNMEASURED = ("base", "label")  # settings that decide no number: changing them needs no new measurement
+COORDINATES = ("load", "arm", "keep", "step", "match", "weights", "layer", "draw")  # of its records, for forecasts

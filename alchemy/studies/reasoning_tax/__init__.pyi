@@ -4,3 +4,4 @@ from .study import run as run
 
 NEEDS_TRAINING: bool
 UNMEASURED: tuple[str, ...]
+COORDINATES: tuple[str, ...]

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from alchemy.figures.registered import html, sections
 from alchemy.results.files import write_aside
+from alchemy.results.registrations import account, only
 from alchemy.results.runs import Results
 from alchemy.results.table import seed_values
 from alchemy.studies.reasoning_tax.numbers import numbers
-from alchemy.studies.reasoning_tax.trajectories import CHANGES, Tax, compared, of
+from alchemy.studies.reasoning_tax.trajectories import CHANGES, RUN, Tax, arms_compared, of, rounded_loads
 from alchemy.studies.reasoning_tax.verdicts import text, verdicts
 
 KINDS = {"png": "image/png", "svg": "image/svg+xml"}
@@ -41,10 +43,36 @@ def tables(results: Results) -> str:
     text.
     """
     tax = of(results)
-    judged = verdicts(tax)
-    for name, table in (("table", compared(tax)), ("verdicts", judged), ("numbers", numbers(tax))):
+    found = judged(results)
+    for name, table in (("table", arms_compared(tax)), ("verdicts", found[-1][1]), ("numbers", numbers(tax))):
         write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    return "\n".join([text(judged), *(f"left out: {line}" for line in tax.left_out)])
+    said = [f"{whose}:\n{text(table)}" if whose else text(table) for whose, table in found]
+    return "\n".join([*said, *(f"left out: {line}" for line in tax.left_out)])
+
+
+def judged(results: Results) -> list[tuple[str, pd.DataFrame]]:
+    """Verdicts on the predictions, and of which jobs, in words; the last ones are of all jobs.
+
+    Where some jobs are registered and others are not, those of the registered ones alone come first.
+    """
+    chosen = [one.number for one in account(results).registered()]
+    found = verdicts(of(results))
+    if not 0 < len(chosen) < len(results.good):
+        return [("", found)]
+    both = [(f"all jobs, {len(results.good) - len(chosen)} of them exploratory", found)]
+    try:
+        return [("registered jobs alone", verdicts(of(only(results, chosen)))), *both]
+    except ValueError as error:  # such as too few of them for any base to count
+        return [(f"no verdict on registered jobs alone ({error})", found[:0]), *both]
+
+
+def excluded(results: Results) -> dict[int, str]:
+    """Jobs that do not count, since their base lacks what study.base demands: seed and reason, by job number."""
+    why = of(results).excluded
+    its = results.table[["job", *RUN]].drop_duplicates()
+    its["load"] = rounded_loads(its)
+    keyed = [(int(job), (load, arm, keep, int(seed))) for job, load, arm, keep, seed in its.itertuples(index=False)]
+    return {job: why[key] for job, key in keyed if key in why}
 
 
 def page(results: Results) -> str:
@@ -53,9 +81,10 @@ def page(results: Results) -> str:
     lines = [f"<p>{escape(line)}</p>" for line in results.caption[:-1]]
     lines += [f"<p><b>Failed:</b> {escape(line)}</p>" for line in results.failures()]
     lines += [f"<p><b>Left out:</b> {escape(line)}</p>" for line in tax.left_out]
-    judged = verdicts(tax)[["name", "role", "compared", "verdict", "sentence", "power", "says", "source"]]
-    judged = judged.rename(columns={"power": "what the run could show"})
-    tables = [("Predictions, fixed before the run, and what was found", judged)]
+    lines.append(html(sections(results)))
+    columns = ["name", "role", "compared", "verdict", "sentence", "power", "says", "source"]
+    title = "Predictions, fixed before the run, and what was found"
+    tables = [(f"{title}: {whose}" if whose else title, table[columns]) for whose, table in judged(results)]
     tables += [
         (f"Where each arm reaches {match} {at:g}", shown(tax, match)) for match, at in tax.design.matches.items()
     ]
@@ -87,7 +116,7 @@ def shown(tax: Tax, match: str) -> pd.DataFrame:
         spread = f"({min(each):.3f} to {max(each):.3f})" if len(each) > 1 else ""
         return f"{middle:.3f} {spread if isnan(low) else f'[{low:.3f}, {high:.3f}]'}".strip()
 
-    table = compared(tax)
+    table = arms_compared(tax)
     found = table[["arm", "keep", "load"]].copy()
     for name in CHANGES:
         found[WORDS[name]] = [number(row, name) for _, row in table.iterrows()]

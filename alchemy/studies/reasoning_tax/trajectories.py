@@ -7,7 +7,7 @@ Shapes: N steps.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isnan, nan
 
@@ -94,13 +94,18 @@ def crossed(x: Array, y: Array, target: float) -> float:
 class Tax:
     """All runs that count, with the design of the study.
 
-    A run counts if it was fine-tuned at all and its base has what the design demands. `left_out` says in words why
-    other seeds do not count.
+    A run counts if it was fine-tuned at all and its base has what the design demands. `excluded` says of the others
+    in words why not.
     """
 
     runs: Mapping[Key, Run]
     design: Design
-    left_out: tuple[str, ...] = ()
+    excluded: Mapping[Key, str] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Why some seeds do not count, a sentence each."""
+        return tuple(sorted(set(self.excluded.values())))
 
     @cached_property
     def rows(self) -> list[tuple[float, str, str]]:
@@ -178,7 +183,7 @@ def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
     table = table.assign(**{name: NONE for name in Part._fields if name not in table})
     keys = [*RUN, "step", *Part._fields, "metric"]
     table = table[[*keys, "value"]].copy()
-    table["load"] = [float(f"{float(load):.2g}") for load in table["load"]]
+    table["load"] = rounded_loads(table)
     table["step"] = table["step"].astype(int)
     wheres = table[list(Part._fields)].itertuples(index=False, name=None)
     columns: dict[Column, int] = {}
@@ -204,8 +209,13 @@ def tax_of(table: pd.DataFrame, plan: Design) -> Tax:
     if len(lacking) == len(trained):
         asked = ", ".join(f"study.base.{name}={least:g}" for name, least in plan.base.items() if least)
         raise ValueError(f"no base has {asked} ({min(lacking.values())}): train longer, or set study.base=null")
-    said = {f"seed {key[3]} at load {key[0]:g} (its base has {why})" for key, why in lacking.items()}
-    return Tax({key: run for key, run in trained.items() if key not in lacking}, plan, tuple(sorted(said)))
+    said = {key: f"seed {key[3]} at load {key[0]:g} (its base has {why})" for key, why in lacking.items()}
+    return Tax({key: run for key, run in trained.items() if key not in lacking}, plan, said)
+
+
+def rounded_loads(table: pd.DataFrame) -> list[float]:
+    """Load of each row of a table of records, in two digits."""
+    return [float(f"{float(load):.2g}") for load in table["load"]]
 
 
 def lacks(run: Run, plan: Design) -> str:
@@ -216,7 +226,7 @@ def lacks(run: Run, plan: Design) -> str:
     return " and ".join(f"{has[name]:.0%} {BASES[name][1]}" for name in short)
 
 
-def compared(tax: Tax) -> pd.DataFrame:
+def arms_compared(tax: Tax) -> pd.DataFrame:
     """Table with one row per arm, preservation and load.
 
     At each match it has the median seed of each of CHANGES with its 95 % interval and the values by seed, the number of

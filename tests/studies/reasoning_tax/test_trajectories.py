@@ -235,7 +235,7 @@ def test_seeds_that_only_one_arm_has_are_left_out():
 
 
 def test_an_arm_that_never_opens_says_how_far_it_came():
-    whole = tax.compared(tax.tax_of(table(arms=("gold", "random")), PLAN)).set_index("arm")
+    whole = tax.arms_compared(tax.tax_of(table(arms=("gold", "random")), PLAN)).set_index("arm")
     assert isnan(whole.loc["random", "lost_bits@opening"])
     assert whole.loc["random", "reason@opening"] == "its opening rate never reached 0.5: highest 0.04"
     assert (whole.loc["random", "seeds@opening"], whole.loc["random", "of@opening"]) == (0, 3)
@@ -259,7 +259,7 @@ def test_a_row_of_the_table_by_hand():
         for step, value in zip((0, 5), ends, strict=True):
             rows.append([0.1, "gold", "none", 0, step, part, metric, value])
     frame = pd.DataFrame(rows, columns=["load", "arm", "keep", "seed", "step", "part", "metric", "value"])
-    row = tax.compared(tax.tax_of(frame, PLAN)).iloc[0]
+    row = tax.arms_compared(tax.tax_of(frame, PLAN)).iloc[0]
     named = {name: row[f"{name}@opening"] for name in tax.CHANGES}
     assert named["change_free"] == pytest.approx(0.8)
     assert named["lost_bits"] == pytest.approx(0.8)
