@@ -8,7 +8,7 @@ where a model or a record of the sweep exists already, and where code or setting
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +33,8 @@ from alchemy.runs.plan import Plan, plan, predicted, study_of
 from alchemy.runs.settings import CONF, words_of
 from alchemy.runs.sweep import check_jobs
 from alchemy.runs.words import misplaced
+from alchemy.stats.power import needed, outlook
+from alchemy.stats.predictions import predictions
 
 ASKED = {"words": tuple[str, ...], "question": str, "forecasts": str}  # what a file may have
 FOUND_IN = ("alchemy", "tasks", "conf", "hydra_plugins")  # of the lab's checkout: what decides numbers and verdicts
@@ -75,6 +77,7 @@ def main(words: list[str]) -> int:
     asked = read_request(chosen.file)
     found = jobs_of(asked.words, chosen.config_dir)
     content = contents(chosen.file.stem, asked, found)
+    refuse_hopeless(content)
     before = registered_before(out, content)
     if before is None:
         content["commit"] = commit_of(found, chosen.config_dir)
@@ -209,6 +212,17 @@ def own_files(found: Iterable[Job], config_dir: Path | None) -> list[Path]:
     return [file for file in files if not any(folder in (file, *file.parents) for folder in lab)]
 
 
+def refuse_hopeless(content: Registered) -> None:
+    """Raises ValueError for predictions that so few seeds can neither support nor refute, whatever comes out."""
+    seeds, family = len(content["seeds"]), sum(not one.get("primary", False) for one in content["predictions"])
+    if content["predictions"] and not needed(seeds):
+        least = next(more for more in range(seeds, 1000) if needed(more))
+        raise ValueError(
+            f"{seeds} seeds can show nothing of {max(family, 1)} predictions, whatever comes out: register {least} "
+            "seeds or more, or predictions=none"
+        )
+
+
 def refuse_known(found: Sequence[Job]) -> None:
     """Raises ValueError if a model of a job exists, finished or begun, or cells or records of one."""
     ran = {output: runs_under(output) for output in {Path(job.cfg.output) for job in found}}
@@ -250,16 +264,5 @@ def told(content: Registered, before: str | None) -> list[str]:
     if rows:
         said += f"; {len(rows)} forecasts by {', '.join(dict.fromkeys(row['theory'] for row in rows))}"
     commit = content["commit"] if content["commit"] == UNKNOWN else f"commit {content['commit']}"
-    return [said, f"registered already, on {before}" if before else f"registered on {content['date']}, {commit}"]
-
-
-def power_line(
-    effect_in_sd: float, seeds: int, family: int, found_in_100: Callable[[float, int, int], float] | None = None
-) -> str:
-    """Returns how often an effect of this size would be found with so many seeds, among `family` predictions tested
-    together; "" without `found_in_100`, the estimate of that.
-    """
-    if found_in_100 is None:
-        return ""
-    found = found_in_100(effect_in_sd, seeds, family)
-    return f"an effect of {effect_in_sd:g} standard deviations would be found in {found:.0f} of 100 such sweeps"
+    registered = f"registered already, on {before}" if before else f"registered on {content['date']}, {commit}"
+    return [said, *outlook(predictions(content["predictions"]), len(content["seeds"])), registered]

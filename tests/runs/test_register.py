@@ -14,7 +14,7 @@ from alchemy.results.digests import read_json, write_json
 from alchemy.results.registrations import UNKNOWN, read_registration
 from alchemy.results.runs import read_results
 from alchemy.runs import register as registering
-from alchemy.runs.register import power_line, runs_under
+from alchemy.runs.register import runs_under
 from tests.helpers.command import TINY, alchemy
 from tests.helpers.worlds import ROOT
 
@@ -274,10 +274,19 @@ def test_what_differs_from_the_commit_is_refused_and_the_commit_is_named(tmp_pat
 # ---- what is to come
 
 
-def test_power_is_told_once_there_is_an_estimate_of_it():
-    assert power_line(1.0, 10, 3) == ""
-    said = power_line(0.8, 10, 3, lambda effect, seeds, family: effect * seeds * family)
-    assert said == "an effect of 0.8 standard deviations would be found in 24 of 100 such sweeps"
+ONE = {"name": "it", "source": "-", "says": "-", "measure": "lost_bits", "arm": "gold", "sesoi": 0.25}
+
+
+def test_what_so_many_seeds_can_show_is_told_and_too_few_are_refused():
+    content = {"seeds": [*range(6)], "predictions": [ONE | {"primary": True}], "jobs": [], "forecasts": None}
+    content |= {"date": "today", "commit": "unknown"}
+    registering.refuse_hopeless(content)
+    assert (
+        "primary prediction, it: with 6 seeds an effect of 1.8 standard deviations" in register.told(content, None)[1]
+    )
+    with pytest.raises(ValueError, match=r"5 seeds can show nothing of 1 predictions.* register 6 seeds or more"):
+        registering.refuse_hopeless(content | {"seeds": [*range(5)]})
+    registering.refuse_hopeless(content | {"seeds": [0], "predictions": []})
 
 
 def test_registering_needs_no_pandas(tmp_path):

@@ -41,7 +41,7 @@ def test_a_base_has_its_numbers_once_and_an_arm_at_each_match_and_last(found):
     before, after, gone = (seed_values(row["by_seed"]) for row in (base, last, lost))
     assert gone == pytest.approx({seed: before[seed] - after[seed] for seed in before}, abs=1e-4)
     opened = one(found, arm="gold", at="opening", part="derived", metric="lost_bits")
-    table_of = tax.compared(tax.tax_of(table(SEEDS, arms=("gold", "rlvr")), PLAN)).set_index("arm")
+    table_of = tax.arms_compared(tax.tax_of(table(SEEDS, arms=("gold", "rlvr")), PLAN)).set_index("arm")
     assert opened["estimate"] == pytest.approx(table_of.loc["gold", "lost_bits@opening"])
     assert opened["by_seed"] == table_of.loc["gold", "lost_bits@opening_by_seed"]
 
