@@ -101,7 +101,7 @@ def unmoved(tax: Tax, one: Prediction) -> str:
 
 def seedwise(tax: Tax, one: Prediction) -> Seeds:
     """Number that a prediction is about, by seed: the value of its arm or, if it names another, less that of the other
-    arm.
+    arm. Where its stake is less than LEAST bits, it is a share of LEAST, so that such a seed is not left out.
     """
     load = load_of(tax, one)
     if one.measure == "added_r2":
@@ -114,7 +114,7 @@ def seedwise(tax: Tax, one: Prediction) -> Seeds:
     if not one.stake:
         return found
     stake = tax.by_seed(load, *keep_of(one.stake), lambda run: lost_bits(tax, run, one.match))
-    return {seed: value / stake[seed] for seed, value in found.items() if stake.get(seed, nan) > 0}
+    return {seed: value / max(stake[seed], LEAST) for seed, value in found.items() if seed in stake}
 
 
 def load_of(tax: Tax, one: Prediction) -> float:
