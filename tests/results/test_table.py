@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alchemy.results.query import select
 from alchemy.results.records import UNITS, Record
 from alchemy.results.table import bracket, from_records, missing, seed_values, summarise
 from alchemy.stats.intervals import interval
@@ -102,3 +103,20 @@ def test_an_interval_is_written_in_its_form_and_nothing_where_there_is_none():
     assert [missing(value) for value in (pd.NA, math.nan, None, 0, 0.0)] == [True, True, True, False, False]
     assert seed_values("") == {}
     assert seed_values("0=1e-05 12=-3.5") == {0: 1e-05, 12: -3.5}
+
+
+def test_seeds_can_be_asked_for_in_the_file(tmp_path):
+    """Those at one are a number, and empty where seeds are not all or nothing; what each seed has stays a text."""
+    summarise(table(*CELLS)).to_csv(tmp_path / "cells.csv", index=False)
+    for where, holds in (
+        ("at_one < seeds", ["a"]),
+        ("at_one is null and seeds = 1", ["c", "g"]),
+        ("by_seed like '% 9=-1 %'", ["b"]),
+        ("by_seed = '0=3'", ["g"]),
+        ("low < 0 and high > 5", ["b"]),
+        ("low is null", ["c", "e", "g"]),
+    ):
+        assert select(tmp_path, where)["metric"].tolist() == holds
+    found = select(tmp_path, "true")
+    assert found["by_seed"].tolist() == summarise(table(*CELLS))["by_seed"].tolist()
+    assert found["at_one"].dropna().tolist() == [2]
