@@ -29,12 +29,12 @@ WIDE = 3.7  # inches for a panel and its title
 
 
 def percent(found: Contrast) -> str:
-    """A mean as a percentage, or "unknown"."""
+    """A median seed as a percentage, or "unknown"."""
     return "unknown" if isnan(found.estimate) else f"{found.estimate:.0%}"
 
 
 def whisker(ax: Any, x: float, found: Contrast, colour: str = "black") -> None:
-    """Draws the interval of a mean, if it has one."""
+    """Draws the interval of a median seed, if it has one."""
     if not isnan(found.low):
         ax.plot([x, x], [found.low, found.high], color=colour, lw=1.1, zorder=4)
 

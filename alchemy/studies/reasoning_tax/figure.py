@@ -1,6 +1,7 @@
 """Headline figure: what reasoning training does to knowledge, in six panels, each with its controls."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import isnan
 from typing import Any
 
@@ -15,10 +16,11 @@ from alchemy.figures.lettering import broken, columns, cut, shown
 from alchemy.figures.style import SMALL, WIDE, title, under
 from alchemy.results.runs import Results
 from alchemy.stats.contrasts import Contrast
+from alchemy.stats.intervals import order
 from alchemy.studies.reasoning_tax.coordinates import Column, column
 from alchemy.studies.reasoning_tax.panels import layers, openings, retention
 from alchemy.studies.reasoning_tax.style import KEEPS, arms_of, mean_of, style
-from alchemy.studies.reasoning_tax.trajectories import Tax, of, over_seeds
+from alchemy.studies.reasoning_tax.trajectories import Run, Tax, of, over_seeds
 from alchemy.studies.reasoning_tax.verdicts import basis, keep_of, lost_bits, points, r2_by_seed
 
 Array = NDArray[np.float64]
@@ -41,9 +43,9 @@ def pictures(results: Results) -> Iterator[tuple[str, Callable[[], Figure]]]:
 def headline(tax: Tax) -> Figure:
     """Figure with all six panels. The trajectories of one arm are enough for it."""
     seeds = len({key[3] for key in tax.runs})
-    drawn = (
-        f"{seeds} seeds, each thin, means thick, 95 % intervals over seeds" if seeds > 1 else "one seed, no intervals"
-    )
+    ends = "with 95 % intervals" if order(seeds) else "too few for intervals"
+    drawn = f"{seeds} seeds, each thin, means thick, bars of d: median seed, {ends}"
+    drawn = drawn if seeds > 1 else "one seed, no intervals"
     words = [f"What reasoning training does to knowledge (load {tax.load:g}; {drawn})"]
     words += [f"left out: {line}" for line in tax.left_out[:SAID]]
     words += [f"left out: {len(tax.left_out) - SAID} more"] * (len(tax.left_out) > SAID)
@@ -206,19 +208,19 @@ def razor(ax: Any, tax: Tax) -> None:
 
 
 def razor_words(tax: Tax, shared: list[str]) -> str:
-    """Title of panel b: R² of the curve, the mean over seeds."""
+    """Title of panel b: R² of the curve, of the median seed."""
     pairs = r2_by_seed(tax, tax.load, shared)
-    alone, whole = (over_seeds({seed: pair[end] for seed, pair in pairs.items()}) for end in (0, 1))
+    alone = over_seeds({seed: pair[0] for seed, pair in pairs.items()})
     if isnan(alone.estimate):
         return "Bits lost over KL, and one curve"
-    more = whole.estimate - alone.estimate
+    more = over_seeds({seed: whole - first for seed, (first, whole) in pairs.items()}).estimate
     adds = f", the arm {f'{more:.0%} more' if more > 0 else 'nothing more'}" * (len(shared) > 1)
     return f"One KL curve explains {alone.estimate:.0%}{adds}"
 
 
 def components(ax: Any, tax: Tax) -> None:
     """Draws panel c: the parts of the loss of free accuracy on facts, stacked for each arm, with the interval of the
-    whole.
+    whole. Parts are means over seeds, since medians do not add up.
 
     They are measured at the first step past the matched opening; in brackets, past the matched KL, for arms that never
     open chains so often.
@@ -232,8 +234,8 @@ def components(ax: Any, tax: Tax) -> None:
     for x, arm in enumerate(arms):
         up = down = 0.0
         for part, (_, grey, hatch) in PARTS.items():
-            height = split(tax, arm, matches[arm], part).estimate
-            height = 0.0 if isnan(height) else height
+            known = tax.by_seed(tax.load, arm, "none", partial(Run.last, column=column("split", part, matches[arm])))
+            height = float(np.mean([*known.values()])) if known else 0.0
             sums[part] += height * (matches[arm] == "opening" or "opening" not in matches.values())
             start = up if height >= 0 else down
             ax.bar(x, height, 0.7, bottom=start, facecolor=grey, edgecolor="black", hatch=hatch, linewidth=0.6)
@@ -271,5 +273,5 @@ def components(ax: Any, tax: Tax) -> None:
 
 
 def split(tax: Tax, arm: str, match: str, part: str) -> Contrast:
-    """One part of the loss at a matched checkpoint, the mean over seeds."""
+    """One part of the loss at a matched checkpoint, of the median seed."""
     return mean_of(tax, arm, lambda run: run.last(column("split", part, match)))

@@ -70,7 +70,7 @@ def picture(folder: Path) -> str:
 
 
 def shown(tax: Tax, match: str) -> pd.DataFrame:
-    """Table at one match for readers: each mean with its interval, and the reason why an arm does not get there."""
+    """Table at one match for readers: each median seed with its interval, and why an arm does not get there."""
 
     def number(row: pd.Series, name: str) -> str:
         mean, low, high = (float(row[f"{name}@{match}{end}"]) for end in ("", "_low", "_high"))

@@ -61,7 +61,7 @@ def layers(above: Any, below: Any, tax: Tax) -> None:
                 draws = number_of_draws(tax, arm)
                 below.plot([place] * len(draws), draws, ".", color="black", ms=4, zorder=6)
     low, high = below.get_ylim()
-    below.set_ylim(max(low, -0.6), min(high, 1.6))  # intervals of two seeds may be far wider
+    below.set_ylim(max(low, -0.6), min(high, 1.6))
     below.axhline(0, color="0.3", lw=0.8)
     below.axhline(1, color="0.6", lw=0.8, ls=":")
     under(below, [str(layer) if name == "layer" else name for name, layer in names], WIDE)
@@ -94,7 +94,7 @@ def gain_kept(run: Run, weights: str, layer: int | str) -> float:
 
 
 def number_of_draws(tax: Tax, arm: str) -> list[float]:
-    """Share of lost bits that each random half returned, the mean over seeds: one number per draw."""
+    """Share of lost bits that each random half returned, of the median seed: one number per draw."""
     runs = tax.of(tax.load, arm).values()
     found = {one for run in runs for one in put_back(run, "opening", "bits", "random")}
     return [mean_of(tax, arm, partial(Run.last, column=one)).estimate for one in sorted(found)]

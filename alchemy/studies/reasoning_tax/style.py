@@ -49,5 +49,5 @@ def arms_of(tax: Tax, load: float | None = None) -> list[str]:
 
 
 def mean_of(tax: Tax, arm: str, value: Callable[[Run], float]) -> Contrast:
-    """Mean over seeds of `value` of an arm's runs, at the main load and without preservation."""
+    """Median seed of `value` of an arm's runs, at the main load and without preservation."""
     return over_seeds(tax.by_seed(tax.load, arm, "none", value))
