@@ -39,12 +39,19 @@ def test_two_seeds_by_hand():
     assert ends(0.4, 0.9, covered=0.5)[1] == pytest.approx(0.4 + (0.75 * 0.5 * 0.6) ** 0.5)  # three quarters are below
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 6, 15])
-@pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
-def test_equal_seeds_by_hand(seeds, value):
-    """The last of so many parts and one is beyond x once in (1 - x) ** -seeds times."""
-    part = 1 - 0.025 ** (1 / seeds)
-    assert ends(*[value] * seeds) == pytest.approx((value * (1 - part), value + (1 - value) * part), abs=1e-6)
+@pytest.mark.parametrize(
+    "seeds",
+    [(0.2, 0.5, 0.8), (0.05, 0.1, 0.1), (0.3, 0.3), (0.9, 0.95, 0.95), (0.25,) * 6, (0.0,) * 15, (0.5, 0.6) * 3],
+)
+def test_an_end_beyond_all_seeds_by_hand(seeds):
+    """Beyond x, above all seeds, the sum is once in the product of (1 - seed) / (1 - x) times; below all, in the
+    mirror.
+    """
+    high = 1 - (0.025 * np.prod([1 - seed for seed in seeds])) ** (1 / len(seeds))
+    low = (0.025 * np.prod(seeds)) ** (1 / len(seeds))
+    found = ends(*seeds)
+    assert found == pytest.approx((low, high), abs=1e-6)
+    assert low <= min(seeds) <= max(seeds) <= high
 
 
 def test_a_level_by_hand():
