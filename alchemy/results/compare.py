@@ -61,8 +61,8 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Moves:
 
 
 def grouped(table: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], list[float]]:
-    """Values of all seeds, by cell."""
-    table = fill_missing_compositions(table.drop_duplicates([*keys, "seed"]), keys)
+    """Values of all seeds, by cell. NaN was not measured."""
+    table = fill_missing_compositions(table[table["value"].notna()].drop_duplicates([*keys, "seed"]), keys)
     found: dict[tuple[Any, ...], list[float]] = {}
     columns = [table[key].tolist() for key in keys]
     for cell, value in zip(zip(*columns, strict=True), table["value"], strict=True):

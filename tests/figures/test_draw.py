@@ -1,6 +1,5 @@
 """Records to table to picture, by hand and without a model."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +32,10 @@ def test_a_cell_is_the_mean_over_seeds_with_its_interval(sweep):
     cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}}))
     cell = cells.query("axis == 'task' and level == 1 and part == 'full' and metric == 'exact_match'").iloc[0]
     assert cell["mean"] == pytest.approx(0.5)
-    wide = 0.3 * math.sqrt(1.5)  # three seeds of .2 .5 .8 about their mean: all three drawn alike one time in 27
-    assert (cell["low"], cell["high"]) == (pytest.approx(0.5 - wide), pytest.approx(0.5 + wide))
+    part = (0.025 * 0.8 * 0.5 * 0.2) ** (1 / 3)  # of three seeds of .2 .5 .8, by hand in tests/stats/test_intervals.py
+    assert (cell["low"], cell["high"]) == (pytest.approx(part), pytest.approx(1 - part))
     assert (cell["seeds"], cell["count"], cell["lowest"], cell["highest"]) == (3, 30, 0.2, 0.8)
+    assert cell["by_seed"] == "0=0.5 1=0.2 2=0.8"
 
 
 def test_a_seed_counts_once_however_often_it_was_measured(sweep):

@@ -1,20 +1,21 @@
 """Tables of made-up trajectories, and the design that they are judged by."""
 
-from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
 from alchemy.studies.reasoning_tax.coordinates import column
 from alchemy.studies.reasoning_tax.design import design
-from tests.helpers.made import tax_records
+from alchemy.studies.reasoning_tax.trajectories import Run
+from tests.helpers.made import MATCH, tax_records
 from tests.helpers.worlds import ROOT
 
 LISTS = [ROOT / "conf" / "predictions" / f"{name}.yaml" for name in ("reasoning_tax", "reasoning_tax_full")]
 NAMED: Any = OmegaConf.to_container(OmegaConf.merge(*map(OmegaConf.load, LISTS)))
 del NAMED["defaults"]
-SETTINGS: Any = {"predictions": [*NAMED.values()], "match": {"opening": 0.5, "kl": 0.5}}
+SETTINGS: Any = {"predictions": [*NAMED.values()], "match": MATCH}
 ALL = ("gold", "direct", "self", "foreign", "rlvr", "gold_rlvr", "random", "unrelated")
 
 
@@ -49,7 +50,13 @@ def words(found):
     return said
 
 
+def trajectory(step=(0, 1), **values):
+    """A run with these values of columns, part__metric."""
+    named = {col(name.replace("__", ".")): np.array(its, dtype=float) for name, its in values.items()}
+    return Run(np.array(step, dtype=float), named)
+
+
 def table(seeds=3, **made):
     """The tidy table of made-up records."""
     found = [one for seed in range(seeds) for one in tax_records(seed, **made)]
-    return pd.DataFrame([{**asdict(one), **one.at} for one in found])
+    return pd.DataFrame([vars(one) | one.at for one in found])

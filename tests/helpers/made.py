@@ -98,7 +98,8 @@ def make(folder, scores=(0.5, 0.2, 0.8), overrides=(), moved=0.0, text=None, row
     return folder
 
 
-TAX = {"_target_": "alchemy.studies.reasoning_tax.run", "match": {"opening": 0.5, "kl": 0.5}}
+MATCH = {"opening": 0.5, "kl": 0.5, "norm": 0.003}
+TAX = {"_target_": "alchemy.studies.reasoning_tax.run", "match": MATCH}
 WORSE = {"foreign": 0.3}  # bits per fact that an arm loses at an opening rate of .5, beyond what its KL says
 EVALUATED = range(0, 44, 4)
 CLOSED = {"direct": 4.0, "random": 0.7, "unrelated": 0.5}  # arms that never open: bits lost per nat
@@ -109,7 +110,7 @@ RESTORED |= {("random", "-", number): share for number, share in enumerate((0.19
 
 def course(arm, keep, seed, load, worse=WORSE):
     """(step, opening, kl, lost) of a run: without `worse`, bits lost are 0.7 KL, and less with preservation."""
-    speed = 1 + 0.05 * seed + {"rlvr": 0.15, "self": -0.1}.get(arm, 0)
+    speed = 1 + 0.05 * (seed % 5) + {"rlvr": 0.15, "self": -0.1}.get(arm, 0)
     for step in EVALUATED:
         gained = 1 - np.exp(-((speed * step / 22) ** 2))
         if arm in CLOSED:

@@ -1,5 +1,6 @@
 """The paper's programme: what it is told, what it runs again, and a real run of one experiment."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -61,9 +62,8 @@ def test_one_experiment_for_real(tmp_path, capsys):
     assert (home / "format_kinds" / "done.json").stat().st_mtime_ns == before
 
 
-def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path, monkeypatch):
+def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path):
     """A sweep whose exact match falls exponentially with novelty, and whose edit distance is noise."""
-    monkeypatch.setattr("alchemy.stats.fits.REPLICATES", 10)  # tests/stats/test_fits.py has the intervals
     for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()
@@ -84,4 +84,6 @@ def test_laws_are_fitted_to_every_cell_of_every_seed(tmp_path, monkeypatch):
     assert "No law fits" in said[1]
     table = pd.read_csv(tmp_path / "laws.csv")
     assert set(table["measure"]) == {"novelty"}
+    kappa = table[(table["parameter"] == "kappa") & (table["success"] == "exact_match")].iloc[0]
+    assert kappa[["value", "lowest", "highest"]].tolist() == pytest.approx([np.log(2)] * 3, rel=1e-3)  # seeds agree
     assert (tmp_path / "laws.png").read_bytes().startswith(b"\x89PNG")

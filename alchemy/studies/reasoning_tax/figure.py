@@ -206,10 +206,10 @@ def razor(ax: Any, tax: Tax) -> None:
 def razor_words(tax: Tax, shared: list[str]) -> str:
     """Title of panel b: R² of the curve, of the median seed."""
     pairs = r2_by_seed(tax, tax.load, shared)
-    alone, whole = (over_seeds({seed: pair[end] for seed, pair in pairs.items()}) for end in (0, 1))
+    alone = over_seeds({seed: pair[0] for seed, pair in pairs.items()})
     if isnan(alone.estimate):
         return "Bits lost over KL, and one curve"
-    more = whole.estimate - alone.estimate
+    more = over_seeds({seed: whole - first for seed, (first, whole) in pairs.items()}).estimate
     adds = f", the arm {f'{more:.0%} more' if more > 0 else 'nothing more'}" * (len(shared) > 1)
     return f"One KL curve explains {alone.estimate:.0%}{adds}"
 

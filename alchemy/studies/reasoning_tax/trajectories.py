@@ -133,9 +133,10 @@ class Tax:
 
     def world(self, value: Callable[[Run], float]) -> Contrast:
         """Median seed of a quantity that all runs of a seed share, such as p*. Uses the main load."""
-        first = dict.fromkeys((key[3] for key in self.runs if key[0] == self.load), nan)
+        first: Seeds = {}
         for (load, _, _, seed), run in self.runs.items():
-            first[seed] = value(run) if load == self.load and isnan(first[seed]) else first[seed]
+            if load == self.load and isnan(first.get(seed, nan)):
+                first[seed] = value(run)
         return over_seeds(first)
 
     def by_seed(self, load: float, arm: str, keep: str, value: Callable[[Run], float]) -> Seeds:

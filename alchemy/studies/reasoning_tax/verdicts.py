@@ -28,7 +28,7 @@ def verdicts(tax: Tax) -> pd.DataFrame:
     """Table with one row per prediction.
 
     Both p of the primary prediction, of no difference and of equivalence, are its own. Those of all others are
-    Holm-adjusted, each kind together. Arms that have hardly lost anything are not compared, and count in neither.
+    Holm-adjusted, each kind together. Arms that have hardly lost anything are not compared: they have neither.
     """
     plan = tax.design.predictions
     values = {one.name: seedwise(tax, one) for one in plan}
@@ -36,13 +36,14 @@ def verdicts(tax: Tax) -> pd.DataFrame:
     found = {one.name: contrast(np.array([*values[one.name].values()]), one.sesoi) for one in plan}
     family = [one.name for one in plan if not one.primary and not still[one.name]]
     adjusted, equivalent = (
-        {name: getattr(its, which) for name, its in found.items()}
+        {one.name: getattr(found[one.name], which) if one.primary and not still[one.name] else nan for one in plan}
         | holm({name: getattr(found[name], which) for name in family})
         for which in ("p", "equivalence")
     )
+    tested = sum(not isnan(found[name].p) for name in family)  # those that p is adjusted by
     rows = [
         judged(tax, one, found[one.name], adjusted[one.name], equivalent[one.name], still[one.name])
-        | {"power": powered(one, found[one.name].seeds, len(family))}
+        | {"power": powered(one, found[one.name].seeds, tested)}
         | {"by_seed": " ".join(f"{seed}={value:.6g}" for seed, value in sorted(values[one.name].items()))}
         for one in plan
     ]
@@ -100,7 +101,7 @@ def unmoved(tax: Tax, one: Prediction) -> str:
 
 def seedwise(tax: Tax, one: Prediction) -> Seeds:
     """Number that a prediction is about, by seed: the value of its arm or, if it names another, less that of the other
-    arm.
+    arm. Where its stake is less than LEAST bits, it is a share of LEAST, so that such a seed is not left out.
     """
     load = load_of(tax, one)
     if one.measure == "added_r2":
@@ -113,7 +114,7 @@ def seedwise(tax: Tax, one: Prediction) -> Seeds:
     if not one.stake:
         return found
     stake = tax.by_seed(load, *keep_of(one.stake), lambda run: lost_bits(tax, run, one.match))
-    return {seed: value / stake[seed] for seed, value in found.items() if stake.get(seed, nan) > 0}
+    return {seed: value / max(stake[seed], LEAST) for seed, value in found.items() if seed in stake}
 
 
 def load_of(tax: Tax, one: Prediction) -> float:
@@ -279,14 +280,17 @@ def sentence(tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivale
     if not its.seeds:
         return f"Not measured: {why(tax, one)}."
     found = f"{comparison(tax, one)}: {its.estimate:+.3f}"
-    if its.seeds < 2:
-        return f"{found} {unit_of(one)}; one seed has no interval, so undecided."
     spread = "" if isnan(its.low) else f" [{its.low:+.3f}, {its.high:+.3f}]"
-    sides = f"{its.above} of {its.seeds} seeds above 0, {its.below} below"
+    sides = f", {its.above} of {its.seeds} seeds above 0, {its.below} below" if its.seeds > 1 else ""
+    found = f"{found}{spread} {unit_of(one)}{sides}"
+    if said.startswith(NOT_MOVED):
+        return f"{found}; {said}."
+    if its.seeds < 2:
+        return f"{found}; one seed has no interval, so undecided."
     against = "no difference" if not SIGNS[one.direction] else f"{one.direction} 0"
     return (
-        f"{found}{spread} {unit_of(one)}, {sides}; adjusted p {adjusted:.2g}, equivalence p {equivalence:.2g} for "
-        f"{one.sesoi:g}; predicted {against}: {said}."
+        f"{found}; adjusted p {adjusted:.2g}, equivalence p {equivalence:.2g} for {one.sesoi:g}; "
+        f"predicted {against}: {said}."
     )
 
 

@@ -10,15 +10,18 @@ from matplotlib.text import Text
 from alchemy.figures.draw import every_picture, finish, styled
 from alchemy.results.records import COORDINATES, write_records
 from alchemy.results.runs import read_results
-from alchemy.results.table import load, summarise
+from alchemy.results.table import load, seed_values, summarise
 from alchemy.studies.reasoning_tax import trajectories as tax
 from alchemy.studies.reasoning_tax.coordinates import Part
 from alchemy.studies.reasoning_tax.figure import headline
 from alchemy.studies.reasoning_tax.style import ARMS, KEEPS
 from alchemy.studies.reasoning_tax.verdicts import verdicts
-from tests.helpers.arms import ALL, PLAN, SETTINGS, table
+from tests.helpers.arms import ALL, PLAN, SETTINGS, planned, table
 from tests.helpers.made import change_run, make_tax, tax_records
 from tests.helpers.pictures import inside_and_apart
+
+FEW = ("gold", "direct", "foreign", "rlvr")
+FIRST = "foreign chains cost more than rewards"  # the primary prediction
 
 
 def drawn(*frames):
@@ -36,7 +39,7 @@ def titles(figure):
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tax")
-    make_tax(folder, predictions=SETTINGS["predictions"], arms=ALL, keeps=("none", "lower"))
+    make_tax(folder, range(6), SETTINGS["predictions"], arms=FEW, keeps=("none", "lower"))
     return folder
 
 
@@ -44,13 +47,20 @@ def test_a_sweep_ends_in_its_figure_tables_and_page(sweep, capsys):
     assert finish(sweep) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == str(sweep / "headline.png")
-    assert any(line.split()[:4] == ["RL", "forgets", "less", "supported"] for line in said)
+    assert any(line.startswith(f"{FIRST} supported ") for line in said)
     judged = pd.read_csv(sweep / "verdicts.csv").set_index("name")
-    assert judged.loc["RL forgets less", "estimate"] == pytest.approx(0.3, abs=0.06)
+    assert judged.loc[FIRST, "estimate"] == pytest.approx(0.3, abs=0.06)
     numbers = ["estimate", "low", "high", "p", "p_adjusted", "equivalence_p"]
-    assert list(judged.columns[:11]) == ["source", "says", *numbers, "verdict", "seeds", "sentence"]
+    more = ["above", "below", "compared", "power", "sentence", "role", "unit", "sesoi", "by_seed"]
+    assert list(judged.columns) == ["source", "says", *numbers, "verdict", "seeds", *more]
+    for row in judged[judged["seeds"] > 0].to_dict("records"):
+        assert list(seed_values(row["by_seed"])) == list(range(6))
     rows = pd.read_csv(sweep / "table.csv").set_index(["arm", "keep", "load"])
-    assert len(rows) == len(ALL) + 2  # the arms, gold with its lower half frozen, and gold at another load
+    assert len(rows) == len(FEW) + 2  # the arms, gold with its lower half frozen, and gold at another load
+    for match in ("opening", "kl", "norm"):
+        for row in rows.to_dict("records"):
+            each = row[f"lost_bits@{match}_by_seed"]
+            assert row[f"seeds@{match}"] == (len(seed_values(each)) if isinstance(each, str) else 0)
     assert rows.loc[("gold", "lower", 0.1), "lost_bits@opening"] < rows.loc[("gold", "none", 0.1), "lost_bits@opening"]
     assert "never reached" in rows.loc[("direct", "none", 0.1), "reason@opening"]
     page = (sweep / "report.html").read_text(encoding="utf-8")
@@ -70,7 +80,7 @@ def test_the_headline_is_the_only_picture(sweep):
 
 
 def test_bits_are_no_share_in_the_table_of_cells(sweep):
-    cells = summarise(load(sweep, {0: {}, 1: {}, 2: {}}))
+    cells = summarise(load(sweep, {number: {} for number in range(6)}))
     bits = cells[(cells["metric"] == "bits") & (cells["step"] == 0) & (cells["load"] == 0.1)]
     assert (bits["low"] > 5).all()
     lost = cells[(cells["part"] == "knowledge") & (cells["metric"] == "free")]
@@ -83,7 +93,7 @@ def test_panels_say_what_is_in_them():
     assert said["a"].endswith("of 5.50 bits lost at opening 0.5")
     assert said["b"].startswith("One KL curve explains 9")
     assert said["c"].endswith("of the loss of free accuracy is latent")
-    assert said["d"].startswith("gold: lower half returns 8")
+    assert said["d"].startswith("gold: lower half returns 9")
     assert said["e"].startswith("Kept by load, gold: 100% at 0.02, 8")
     assert said["f"].startswith("Greedy chains begin at 0.1")
 
@@ -126,6 +136,26 @@ def test_what_is_not_there_is_said_in_words():
     assert figure.get_suptitle().endswith("one seed, no intervals)")
 
 
+def test_the_parts_of_the_loss_add_up_to_the_mean_of_the_whole():
+    """Seeds whose parts differ: no two medians are of one seed."""
+    frame = table(3, arms=("gold",))
+    parts = {"storage": (1, 5, 0), "latent": (5, 0, 1), "overthinking": (0, 1, 5), "format": (0, 0, 0)}
+    parts["o_loss"] = tuple(map(sum, zip(*parts.values(), strict=True)))
+    for name, values in parts.items():
+        rows = (frame["part"] == "split") & (frame["metric"] == name)
+        frame.loc[rows, "value"] = frame.loc[rows, "seed"].map(dict(enumerate(values)))
+    ax = next(ax for ax in drawn(frame).axes if ax.get_title(loc="left").startswith("c"))
+    assert sum(bar.get_height() for bar in ax.patches if bar.get_width() == 0.7) == pytest.approx(6)
+
+
+@pytest.mark.parametrize(("seeds", "words"), [(2, "too few for intervals)"), (6, "with 95 % intervals)")])
+def test_an_interval_is_told_of_where_one_is_drawn(seeds, words):
+    figure = drawn(table(seeds, arms=("gold",)))
+    assert figure.get_suptitle().endswith(words)
+    whole = [line for ax in figure.axes for line in ax.containers if line.__class__.__name__ == "ErrorbarContainer"]
+    assert bool(whole) == (seeds == 6)
+
+
 @pytest.mark.parametrize(
     "kept",
     [["procedural.opening", "knowledge.bits"], ["procedural.opening", "update.kl"], ["procedural.free"]],
@@ -144,13 +174,14 @@ def test_an_arm_only_with_preservation_and_one_without_a_name_here():
 
 
 def test_head_and_tail_have_a_panel_and_a_prediction():
-    frame = table(3)
+    frame = table(6, arms=("gold",))
     bits = frame[(frame["part"] == "knowledge") & (frame["metric"] == "bits")]
     head = bits.assign(metric="bits_head", value=6.0 - 0.1 * (5.5 - bits["value"]))
     tail = bits.assign(metric="bits_tail", value=5.0 - 2.0 * (5.5 - bits["value"]))
     whole = pd.concat([frame, head, tail])
     assert "seen rarely" in [text.get_text() for text in drawn(whole).findobj(Text)]
-    found = verdicts(tax.tax_of(whole, PLAN)).set_index("name").loc["tail goes first"]
+    plan = planned([one for one in SETTINGS["predictions"] if one["name"] == "tail goes first"])
+    found = verdicts(tax.tax_of(whole, plan)).set_index("name").loc["tail goes first"]
     assert (found["verdict"], found["estimate"] > 0.1) == ("supported", True)
 
 
