@@ -40,11 +40,14 @@ def col(text):
 
 
 def words(found):
-    """What was found by part and metric, named in the way of `col`: by part@match, then by metric:weights."""
+    """What was found by part and metric, named in the way of `col`: by part@match, then by metric:weights, or
+    metric:practice_dose.
+    """
     said = {}
     for part, metrics in found.items():
         number = "".join(f"_{one}" for one in (part.layer, part.draw) if one != "-")
         weights = f":{part.weights}{number}" if part.weights != "-" else ""
+        weights += f":{part.practice}_{part.dose}" if part.practice != "-" else ""
         here = said.setdefault(part.part + (f"@{part.match}" if part.match != "-" else ""), {})
         here |= {metric + weights: value for metric, value in metrics.items()}
     return said

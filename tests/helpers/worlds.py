@@ -29,11 +29,16 @@ def page_world():
     return instantiate(OmegaConf.create(settings.group(1)), _convert_="all")
 
 
-def world(path: Path):
-    return instantiate(OmegaConf.load(path), _convert_="all")
+def settings_of(name: str, seed: int = 0):
+    """Settings of the world in conf/task/, as a run with this seed has them."""
+    return OmegaConf.create({"seed": seed, "task": OmegaConf.load(ROOT / "conf" / "task" / f"{name}.yaml")}).task
 
 
-WORLDS = {path.stem: world(path) for path in sorted((ROOT / "conf" / "task").glob("*.yaml"))}
+def world(name: str):
+    return instantiate(settings_of(name), _convert_="all")
+
+
+WORLDS = {path.stem: world(path.stem) for path in sorted((ROOT / "conf" / "task").glob("*.yaml"))}
 
 
 def tiny_model(task, seed=0, positions="learned", context=64, size=None):

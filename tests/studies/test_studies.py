@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from alchemy.data.sampling import draw, in_side
 from alchemy.data.seeds import stream
@@ -18,7 +17,7 @@ from alchemy.studies import recovery, trajectory
 from alchemy.training.fit import Recipe, fit_model
 from tasks.diverse import diverse
 from tests.helpers.recipes import QUICK
-from tests.helpers.worlds import ROOT, tiny_model
+from tests.helpers.worlds import settings_of, tiny_model
 
 SHIFTS = (Shift("composition", (0, 12)),)  # F3F3
 
@@ -96,7 +95,7 @@ def test_a_trajectory_measures_every_snapshot(cipher, tmp_path):
 
 @pytest.mark.parametrize("name", ["cipher", "diverse"])
 def test_the_size_of_a_distribution_is_what_can_be_drawn(name):
-    settings = OmegaConf.load(ROOT / "conf" / "task" / f"{name}.yaml")
+    settings = settings_of(name)
     settings.length = 2
     task = instantiate(settings, _convert_="all")
     elements, which = task.problems(task.train, 200_000, stream(0, "size"))
@@ -104,7 +103,7 @@ def test_the_size_of_a_distribution_is_what_can_be_drawn(name):
 
 
 def test_more_compositions_contain_fewer_and_none_that_is_held_out():
-    settings = dict(OmegaConf.load(ROOT / "conf" / "task" / "diverse.yaml"))
+    settings = dict(settings_of("diverse"))
     del settings["_target_"]
     tasks = [diverse(**{**settings, "compositions": m, "draw": 3}) for m in (4, 16, 56)]
     for fewer, more in pairwise(tasks):

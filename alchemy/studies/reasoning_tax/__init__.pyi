@@ -1,4 +1,5 @@
 from .design import design as design
+from .practice import Practice as Practice
 from .study import Match as Match
 from .study import run as run
 

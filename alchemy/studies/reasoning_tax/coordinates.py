@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 NONE = "-"
-UNITS = {"chain": "nats", "update": "nats", "split": "ratio", "restore": "ratio", "graft": "ratio"}  # all else: shares
+UNITS = {"chain": "nats", "update": "nats", "split": "ratio", "restore": "ratio", "graft": "ratio"}
+UNITS |= {"practice": "bits"}  # all else: shares
+BITS = ("lost", "recovered", "missing", "control", "storage", "latent")  # parts of a loss in bits
 EXCEPT = {  # metrics whose unit is not that of their part
     **dict.fromkeys([("knowledge", f"bits{group}") for group in ("", "_head", "_tail")], "bits"),
-    **dict.fromkeys([("split", f"{name}_bits") for name in ("lost", "latent", "storage", "control")], "bits"),
+    **dict.fromkeys([("split", f"{name}_bits") for name in BITS], "bits"),
     **dict.fromkeys([("knowledge", f"gain{group}") for group in ("", "_c", "_o")], "ratio"),
     ("threshold", "capacity"): "bits",
     ("threshold", "v_eff"): "count",
@@ -29,6 +31,8 @@ class Part(NamedTuple):
     - `weights`: the portion of the weights that it is about, if it is about one, such as layer, lower or random
     - `layer`: the number of the layer
     - `draw`: the number of the random half
+    - `practice`: the practice of other facts after which it was measured, such as usual or gentle
+    - `dose`: the length of that practice, in steps
     """
 
     part: str
@@ -36,6 +40,8 @@ class Part(NamedTuple):
     weights: str = NONE
     layer: int | str = NONE
     draw: int | str = NONE
+    practice: str = NONE
+    dose: int | str = NONE
 
 
 class Column(NamedTuple):
@@ -45,11 +51,13 @@ class Column(NamedTuple):
     metric: str
 
 
-def column(
-    part: str, metric: str, match: str = NONE, weights: str = NONE, layer: int | str = NONE, draw: int | str = NONE
-) -> Column:
-    """Column of a metric. The other arguments are those of Part."""
-    return Column(Part(part, match, weights, layer, draw), metric)
+def column(part: str, metric: str, *where: int | str, **named: int | str) -> Column:
+    """Column of a metric. The other arguments are those of Part.
+
+    >>> column("practice", "recovered_bits", "opening", practice="gentle", dose=20).where.dose
+    20
+    """
+    return Column(Part(part, *where, **named), metric)  # type: ignore[arg-type]
 
 
 def unit(part: str, metric: str) -> str:

@@ -219,20 +219,42 @@ def loss(
 ) -> dict[str, tuple[float, float]]:
     """Parts of the loss of knowledge, on the half of the facts that is not taught again: in accuracy, and in bits.
 
-    `again` is `model` after the other half was taught again, and `control` is the base after the same. What this costs
-    the control (`control_bits`) is not an effect of the arm.
+    `again` is `model` after the other half was taught again, and `control` is the base after the same.
     """
     rest = evaluation.facts[evaluation.second]
     found = split(
         evaluation.known[evaluation.second], *(ask(evaluation.task, one, rest) for one in (model, again, control))
     )
-    before, after, later, other = (  # from all facts, so that they share one number of possible attributes
-        float(stored_bits(evaluation.task, one, evaluation.facts)[evaluation.second].mean())
-        for one in (evaluation.base, model, again, control)
-    )
-    found |= {"lost_bits": before - after, "storage_bits": other - later, "control_bits": before - other}
-    found |= {"latent_bits": found["lost_bits"] - found["storage_bits"]}
-    return {name: (value, 0.0) for name, value in found.items()}
+    bits = [untaught_bits(evaluation, one) for one in (evaluation.base, model, again, control)]
+    return {name: (value, 0.0) for name, value in found.items()} | loss_in_bits(*bits)
+
+
+def untaught_bits(evaluation: EvaluationSet, model: Transformer) -> NDArray[np.float64]:
+    """(B,) bits that `model` stores of each fact of the half that is not taught again."""
+    bits = stored_bits(evaluation.task, model, evaluation.facts)  # of all, which have one number of possible attributes
+    return bits[evaluation.second]
+
+
+def loss_in_bits(
+    before: NDArray[np.float64], after: NDArray[np.float64], again: NDArray[np.float64], control: NDArray[np.float64]
+) -> dict[str, tuple[float, float]]:
+    """Parts of the loss in bits, each with its standard error over facts, given the bits of each fact (B,) in four
+    models: `before` (the base) and `after` the arm, and either after practice of other facts (`control` and `again`).
+
+    - lost: what the arm lost, from before to after
+    - recovered: what practice brings back, from after to again; negative if it costs more than it brings
+    - missing: what is still lost then, from before to again. recovered and missing add up to lost
+    - control: what the same practice costs the base, from before to control
+    - storage: what is still lost then against the control. It is missing less control
+    - latent: lost less storage, which is recovered plus control
+
+    The last two are a difference in differences. They hold practice to cost the model as much as the base; if it did,
+    they would be the same after any practice that brings everything back that can come back.
+    """
+    found = {"lost": before - after, "recovered": again - after, "missing": before - again}
+    found |= {"control": before - control, "storage": control - again}
+    found["latent"] = found["lost"] - found["storage"]
+    return {f"{name}_bits": mean(rows) for name, rows in found.items()}
 
 
 def restoration(evaluation: EvaluationSet, model: Transformer, seed: int, match: str) -> Found:

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from alchemy.data.batch import Batch
 from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
 from alchemy.data.task import SIXTEENTHS, Terse
 from alchemy.errors import settings_at
 from alchemy.measures.bench import Bench
-from alchemy.measures.knowledge import asked, halves, questions, values_of
+from alchemy.measures.knowledge import asked, questions, values_of
 from alchemy.models.trainable import Which, choose_trainable, merge
 from alchemy.models.transformer import Transformer
 from alchemy.results.cells import Cell
@@ -30,11 +29,11 @@ from alchemy.studies.reasoning_tax.evaluation import (
     Found,
     distance_moved,
     evaluation_set,
-    loss,
     measure_model,
     restoration,
     start,
 )
+from alchemy.studies.reasoning_tax.practice import Practice, Practising, first_half, recovery
 from alchemy.training.fit import Objective, Progress, Recipe, Source, fit_model
 from alchemy.training.objectives import anchored, in_turn, reinforced, replayed, supervised
 from alchemy.training.policy_gradient import Policy
@@ -92,18 +91,22 @@ def run(
     policy: Policy,
     anchor: float,
     every: int,
-    relearn: Recipe,
+    doses: tuple[int, ...],
+    split_at: int,
+    practice: dict[str, Practice],
 ) -> Iterator[Record]:
     """Records of one arm: its whole course, and the loss of knowledge in parts at each match.
 
     The course is measured at least at every `every`-th step, and wherever the opening rate has moved by SHOWN. At the
-    first step past each of `match`, the loss of knowledge is split into parts, for which `relearn` teaches half of the
-    facts again; past the opening rate, parts of the weights are also restored. The level of all records is 0, training:
-    it is the model that changes, not the distribution.
+    first step past each of `match`, half of the facts is taught again by each `practice`, and what comes back of the
+    others is measured after so many steps as `doses` has; after `split_at` steps of the usual practice, the loss of
+    knowledge is split into all its parts. Past the opening rate, parts of the weights are also restored. The level of
+    all records is 0, training: it is the model that changes, not the distribution.
     """
     del base  # the analysis decides which seeds count
     what = Arm(arm, keep, recipe, policy, anchor)
-    cell = bench.measured(bench.task.train, lambda: measured(bench, what, match, count, every, relearn))
+    practising = Practising(practice, tuple(doses), split_at)
+    cell = bench.measured(bench.task.train, lambda: measured(bench, what, match, count, every, practising))
     place: dict[str, str | int | float] = {
         "seed": bench.seed,
         "arm": label or arm,
@@ -118,7 +121,7 @@ def run(
                 yield Record(metric, value, error, count, place | at, unit(at["part"], metric))
 
 
-def measured(bench: Bench, arm: Arm, match: Match, count: int, every: int, relearn: Recipe) -> Cell:
+def measured(bench: Bench, arm: Arm, match: Match, count: int, every: int, practising: Practising) -> Cell:
     """Cell with everything that is measured of an arm. Its keys are step and part, written as JSON."""
     task, model, seed = bench.task, bench.model, bench.seed
     questions = evaluation_set(task, model, count, seed)
@@ -127,11 +130,9 @@ def measured(bench: Bench, arm: Arm, match: Match, count: int, every: int, relea
     course = Course(questions, match, every, bench.report, arm.recipe.steps)
     teach(course, arm, seed)
     taught = {step: dict(found) for step, found in course.found.items()}
-    if course.matched:
-        control = relearnt(task, model, relearn, seed)
+    back = recovery(questions, course.matched, practising, seed)
     for name, other in course.matched.items():
-        again = relearnt(task, other, relearn, seed)
-        taught[course.at[name]][Part("split", name)] = loss(questions, other, again, control)
+        taught[course.at[name]] |= back[name]
         if name == "opening":
             taught[course.at[name]] |= restoration(questions, other, seed, name)
     parts = {(step, part): its for step, found in taught.items() for part, its in found.items()}
@@ -147,12 +148,16 @@ def check(
     match: Match,
     anchor: float,
     every: int,
+    doses: tuple[int, ...],
+    split_at: int,
+    practice: dict[str, Practice],
     **_: object,
 ) -> None:
     """Raises ValueError for settings that the study cannot be run with.
 
     They are a world without facts or problems, an unknown arm or way to keep knowledge, and impossible numbers.
     """
+    Practising(practice, tuple(doses), split_at)
     if not all(asked(task)):
         raise ValueError("study=reasoning_tax needs a world that recalls and computes: use task=mixture")
     if arm not in (*SUPERVISED, *REWARDED):
@@ -263,27 +268,6 @@ def replay_share(keep: str) -> float:
     """Share of facts that `keep` replays, such as 0.05 for replay_5; 0 if it is not one of replay_1 to replay_99."""
     word, _, number = keep.partition("_")
     return int(number) / 100 if word == "replay" and number in map(str, range(1, 100)) else 0.0
-
-
-def first_half(task: Terse, rng: np.random.Generator) -> Source:
-    """Source of facts of training, without a chain, about the first half of all entities."""
-    recalled, _ = asked(task)
-
-    def facts(count: int) -> Batch:
-        rows = questions(task, recalled, 3 * count + 16, rng, "train", 0.0)
-        return rows[halves(task, rows)][:count]
-
-    return facts
-
-
-def relearnt(task: Terse, model: Transformer, recipe: Recipe, seed: int) -> Transformer:
-    """Copy of `model` that was taught the first half of all facts again, with all its weights."""
-    again = deepcopy(model).requires_grad_(True)
-    facts = first_half(task, stream(seed, "relearning"))
-    taught = supervised(recipe, facts)
-    with settings_at("study.relearn", vars(recipe)):
-        fit_model(task, again, recipe, seed, lambda _: None, objective=taught, held_out=facts(1))
-    return again
 
 
 def knowledge_load(task: Terse, model: Transformer) -> float:

@@ -14,7 +14,6 @@ from alchemy.data.seeds import stream
 from alchemy.internals.weights import mixed
 from alchemy.measures.bench import Bench
 from alchemy.measures.information import audible, information
-from alchemy.measures.knowledge import halves
 from alchemy.measures.knowledge import questions as ask
 from alchemy.measures.trace import RECALL, trace_steps
 from alchemy.models.decoding import Opening, complete
@@ -30,7 +29,8 @@ from alchemy.studies.reasoning_tax.evaluation import (
     restoration,
     start,
 )
-from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED, Match, first_half, relearnt
+from alchemy.studies.reasoning_tax.practice import Practice, practised
+from alchemy.studies.reasoning_tax.study import KEEPS, REWARDED, SUPERVISED, Match
 from alchemy.training.fit import fit_model
 from alchemy.training.objectives import supervised
 from alchemy.training.policy_gradient import Policy
@@ -39,23 +39,26 @@ from tests.helpers.knowing import CONTEXT, FIRST, RECIPE, STEPS, WORLD, rows, tr
 from tests.helpers.worlds import ROOT, WORLDS, tiny_model
 
 TAUGHT = replace(RECIPE, steps=4, batch=16, check_every=1, check_problems=1, learning_rate=3e-3, warmup=0)
-RELEARN = replace(TAUGHT, steps=5, batch=32, check_every=5)
+USUAL = Practice(learning_rate=3e-3, batch=32)
+PRACTICE = {"usual": USUAL, "gentle": Practice(learning_rate=1e-4, batch=32)}
+DOSES = [2, 5]
 POLICY = Policy(
     group=4, prompts=4, temperature=1.0, clip=0.2, kl=0.001, entropy=0.0, updates_per_rollout=1, reward="exact"
 )
 SOON = Match(opening=0.01, kl=1e-6)  # passed at the first step, whatever was learnt: the base opens more often
 SETTINGS: dict[str, Any] = {"label": "", "base": None, "count": 40, "match": SOON, "recipe": TAUGHT, "policy": POLICY}
-SETTINGS |= {"anchor": 1.0, "every": 2, "relearn": RELEARN}
+SETTINGS |= {"anchor": 1.0, "every": 2, "doses": DOSES, "split_at": 5, "practice": PRACTICE}
 FAR = Match(opening=2.0, kl=1e9)  # never passed
 PROCEDURAL = {"free", "fast", "slow", "opens", "opening", "ood", "deeper"}
 KNOWLEDGE = {"bits", "fast", "free", "slow", "opening", "opens", "invalid"}
 KNOWLEDGE |= {"overthinking", "correction", "gain", "gain_c", "gain_o"}
 CHAIN = {"infogain", "infogain_bounded", "nats", "nats_step", "steps", "ki", "ki_recall"}
 UPDATE = {"kl", "kl_facts", "norm", "changed", "norm:layer_0", "norm:layer_1"}
-SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format", "storage_bits", "latent_bits", "lost_bits"}
-SPLIT |= {"control_bits"}
+BITS = {f"{name}_bits" for name in ("lost", "recovered", "missing", "control", "storage", "latent")}
+SPLIT = {"f_loss", "o_loss", "storage", "latent", "overthinking", "format"} | BITS
 PARTS = ["layer_0", "layer_1", "lower", "upper", "outside", "random_0", "random_1", "random_2", "all"]
 RESTORE = {f"{measure}:{part}" for part in [*PARTS, "halfway"] for measure in ("bits", "gain", "free")}
+CURVE = {f"{name}:{practice}_{dose}" for name in BITS for practice in PRACTICE for dose in DOSES}
 GRAFT = {f"{measure}:{part}" for part in PARTS for measure in ("bits", "gain")}
 
 
@@ -96,7 +99,7 @@ def fluent():
 
 
 def again(model):
-    return relearnt(WORLD, model, replace(RELEARN, steps=40, check_every=40), 0)
+    return practised(WORLD, model, "usual", USUAL, [40], 0)[40]
 
 
 def test_the_base_has_not_moved_from_itself(questions):
@@ -194,19 +197,6 @@ def test_the_threshold_says_what_the_base_was_trained_on(questions):
     assert found["p_star"] == pytest.approx(1 / (1 + found["v_eff"]))
 
 
-def test_relearning_shows_the_first_half_alone_and_teaches_every_weight():
-    batch = first_half(WORLD, stream(0, "half"))(100)
-    assert len(batch) == 100
-    assert halves(WORLD, batch).all()
-    frozen, free = trained().requires_grad_(False), trained()
-    frozen.norm.requires_grad_(True)
-    before = [weights.clone() for weights in free.state_dict().values()]
-    one, other = (relearnt(WORLD, model, RELEARN, 0).state_dict() for model in (frozen, free))
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    assert not any(torch.equal(*pair) for pair in zip(before, one.values(), strict=True))
-    assert all(torch.equal(*pair) for pair in zip(before, free.state_dict().values(), strict=True))
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -266,6 +256,7 @@ def test_the_study_of_a_gold_arm_has_its_parts_and_coordinates():
     for (_, part), metrics in found.items():
         expected = {"procedural": PROCEDURAL, "knowledge": KNOWLEDGE, "chain": CHAIN, "update": UPDATE}
         expected |= {"restore@opening": RESTORE, "graft@opening": GRAFT}
+        expected |= dict.fromkeys(("practice@opening", "practice@kl"), CURVE)
         expected |= {"split@opening": SPLIT, "split@kl": SPLIT, "threshold": {"v_eff", "p_star", "p_cot", "capacity"}}
         may_lack = {"correction", "overthinking"}  # rates of no row are no record
         assert expected[part] - may_lack <= set(metrics) <= expected[part]
@@ -402,8 +393,8 @@ def test_a_loss_that_is_no_number_names_the_setting_that_made_it(monkeypatch):
     wild = {"learning_rate": 1e30, "check_every": 4}
     with pytest.raises(ValueError, match=r"^study\.recipe\.learning_rate=1e\+30 makes the loss nan at step 4: lower"):
         study(trained(), recipe=replace(TAUGHT, **wild))
-    with pytest.raises(ValueError, match=r"^study\.relearn\.learning_rate=1e\+30 makes the loss nan"):
-        relearnt(WORLD, trained(), replace(RELEARN, **wild), 0)
+    with pytest.raises(ValueError, match=r"^study\.practice\.usual\.learning_rate=1e\+30 makes the loss nan"):
+        practised(WORLD, trained(), "usual", replace(USUAL, learning_rate=1e30), [4], 0)
     with pytest.raises(ValueError, match=r"^learning_rate=1e\+30 makes the loss nan"):
         fit_model(WORLD, trained(), replace(TAUGHT, **wild), 0, lambda _: None)
 
@@ -443,35 +434,3 @@ def test_the_study_is_made_from_its_settings():
     assert {"arm", "keep", *SETTINGS} == set(made)
     assert isinstance(made["match"], Match)
     reasoning_tax.check(WORLDS["mixture"], None, **made)
-
-
-def sure(rate):
-    """A model that holds the digit 3 likely at `rate` and the other four digits alike, whatever it reads, and nothing
-    else.
-    """
-    model = trained()
-    likely = torch.full((len(WORLD.vocabulary),), -60.0)
-    likely[FIRST : FIRST + 5] = float(np.log((1 - rate) / 4)) if rate < 1 else -60.0
-    likely[WORLD.vocabulary.ids["3"]] = float(np.log(rate))
-    with torch.no_grad():
-        model.tokens.weight[:, 0] = 1e5  # of the stream this alone is left, as the root of its width
-        model.norm.weight[:] = 1.0
-        model.output.weight.zero_()
-        model.output.weight[:, 0] = likely / 32**0.5
-    return model
-
-
-def test_the_loss_in_bits_of_four_models_by_hand(questions):
-    """Every fact that is not taught again has the attribute 3 3, one of 25. A model that holds 3 likely at r has
-    log2(25 r²) bits of it: with r = 2^0, 2^-2, 2^-1 and 2^-1/4, 4, 2 and 1/2 fewer than all. The base practised as well
-    has half a bit less than the base, so of the 2 bits that are missing in the end, practice costs half a bit.
-    """
-    tokens, second = questions.facts.tokens.copy(), np.arange(120) % 2 > 0
-    tokens[np.ix_(second, [3, 4])] = WORLD.vocabulary.ids["3"]
-    facts = replace(questions.facts, tokens=tokens)
-    by_hand = replace(questions, base=sure(1.0), facts=facts, second=second)
-    found = loss(by_hand, model=sure(1 / 4), again=sure(1 / 2), control=sure(2**-0.25))
-    bits = {name: value for name, (value, _) in found.items() if name.endswith("_bits")}
-    assert bits == pytest.approx(
-        {"lost_bits": 4.0, "control_bits": 0.5, "storage_bits": 2 - 0.5, "latent_bits": 4 - 1.5}, abs=1e-3
-    )

@@ -84,7 +84,8 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
         "study.count=48",
         "study.recipe.steps=4",
         "study.every=2",
-        "study.relearn.steps=2",
+        "study.doses=[1,2]",
+        "study.split_at=2",
         "minutes=null",
         "study.base=null",
         "predictions.rl_forgets_less.match=kl",  # such a base is past the opening rate
@@ -93,8 +94,8 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
     small += [
         "study.match.opening=0.01",
         "study.match.kl=0.001",
-        "study.relearn.check_every=2",
-        "study.relearn.batch=32",
+        "study.practice.usual.batch=32",
+        "study.practice.gentle.batch=32",
     ]
     sweep = [
         "hydra.sweeper.params.arm='reasoning_tax/gold,reasoning_tax/rlvr,reasoning_tax/foreign'",
@@ -113,14 +114,17 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
 
 
 def base_of(folder, seed):
-    """By part and metric, what is measured of a base that the headline experiment trains."""
-    done = alchemy(
-        folder, "experiment=reasoning_tax/headline", "hydra.mode=RUN", f"seed={seed}", "study.recipe.steps=1"
-    )
+    """What is measured of a base that the headline experiment trains, by part and metric; and what practice costs it,
+    in bits of the facts that are not practised, by practice and dose.
+    """
+    once = ("study.recipe.steps=1", "study.match.kl=1e-9")  # matched at once: what practice costs the base is no arm's
+    done = alchemy(folder, "experiment=reasoning_tax/headline", "hydra.mode=RUN", f"seed={seed}", *once)
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "outputs" / "headline").iterdir()
     records = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
-    return {(its["at"]["part"], its["metric"]): its["value"] for its in records if its["at"]["step"] == 0}
+    base = {(its["at"]["part"], its["metric"]): its["value"] for its in records if its["at"]["step"] == 0}
+    costs = [its for its in records if (its["at"]["part"], its["metric"]) == ("practice", "control_bits")]
+    return base, {(its["at"]["practice"], its["at"]["dose"]): its["value"] for its in costs}
 
 
 @pytest.mark.slow
@@ -133,7 +137,7 @@ def test_the_base_knows_and_hides_a_skill(tmp_path):
     """
     for seed in range(3):
         (folder := tmp_path / str(seed)).mkdir()
-        base = base_of(folder, seed)
+        base, costs = base_of(folder, seed)
         if base["procedural", "slow"] > 0.55 and base["knowledge", "bits"] > 0.7 * base["threshold", "capacity"]:
             break
     assert base["knowledge", "bits"] > 0.7 * base["threshold", "capacity"]
@@ -142,6 +146,10 @@ def test_the_base_knows_and_hides_a_skill(tmp_path):
     assert 0.55 < base["procedural", "slow"] < 0.98
     assert 0.4 < base["procedural", "opening"] / base["threshold", "p_cot"] < 1.6
     assert base["procedural", "opening"] < base["threshold", "p_star"]
+    gentle = [abs(cost) for (practice, _), cost in costs.items() if practice == "gentle"]
+    assert len(gentle) == 4
+    assert max(gentle) < 0.015  # seeds 0 and 1: 0.006 and 0.004
+    assert costs["usual", 40] > 0.05  # 0.15 and 0.11
 
 
 @pytest.mark.parametrize(
