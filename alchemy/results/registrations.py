@@ -87,10 +87,9 @@ class Registration:
     sha256: str
     content: Registered
 
-    @property
-    def jobs(self) -> dict[str, RegisteredJob]:
-        """Its jobs by key."""
-        return {job["key"]: job for job in self.content["jobs"]}
+    def jobs(self, key: str) -> list[RegisteredJob]:
+        """Its jobs of this key; several, if they differ in what decides no number, such as the name of an arm."""
+        return [job for job in self.content["jobs"] if job["key"] == key]
 
     @property
     def name(self) -> str:
@@ -197,7 +196,7 @@ def account(results: Results, folder: Path = FOLDER) -> Account:
     standings = tuple(standing(number, run, known) for number, run in results.good.items())
     keys = {key_in(run) for run in results.good.values()}
     failed = [run for run in results.failed.values() if run]
-    concerned = [one for one in known if keys & set(one.jobs) or any(failed_job(one, run) for run in failed)]
+    concerned = [one for one in known if any(map(one.jobs, keys)) or any(failed_job(one, run) for run in failed)]
     lacking = {one.sha256: lacking_of(one, standings, failed) for one in concerned}
     return Account(standings, tuple(concerned), lacking, tuple(damaged))
 
@@ -207,8 +206,9 @@ def standing(number: int, run: Mapping[str, Any], known: Iterable[Registration])
     key = key_in(run)
     reasons = []
     for one in known:
-        if job := one.jobs.get(key):
-            if not (why := too_late(run, one) or otherwise(run, job, one)):
+        if jobs := one.jobs(key):
+            why = too_late(run, one) or ("" if any(as_registered(run, job, one) for job in jobs) else OTHERWISE)
+            if not why:
                 return Standing(number, run, one)
             reasons.append(why)
     return Standing(number, run, None, reasons[0] if reasons else NOT_REGISTERED)
@@ -224,11 +224,10 @@ def too_late(run: Mapping[str, Any], by: Registration) -> str:
     return TRAINED_BEFORE if trained and trained < registered else ""
 
 
-def otherwise(run: Mapping[str, Any], job: RegisteredJob, by: Registration) -> str:
-    """How the analysis of a job differs from that registered; "" if it does not."""
+def as_registered(run: Mapping[str, Any], job: RegisteredJob, by: Registration) -> bool:
+    """Whether a run has the predictions and all the settings of the study that were registered for this job."""
     as_run = [run["study"], run.get("predictions", [])]
-    registered = [job["study"], by.content["predictions"]]
-    return OTHERWISE if digest(by_name(as_run)) != digest(by_name(registered)) else ""
+    return digest(by_name(as_run)) == digest(by_name([job["study"], by.content["predictions"]]))
 
 
 def failed_job(by: Registration, run: Mapping[str, Any]) -> RegisteredJob | None:
@@ -236,21 +235,26 @@ def failed_job(by: Registration, run: Mapping[str, Any]) -> RegisteredJob | None
 
     A job that was killed has no key, and is known by the settings typed.
     """
-    if key := run.get("key"):
-        return by.jobs.get(key)
     typed = list(run.get("overrides") or ())
-    return next((job for job in by.content["jobs"] if typed and [*job["words"]] == typed), None)
+    its = by.jobs(str(run["key"])) if run.get("key") else []
+    alike = [job for job in its or by.content["jobs"] if typed and list(job["words"]) == typed]
+    return next(iter([*alike, *its]), None)
 
 
 def lacking_of(
     by: Registration, standings: Iterable[Standing], failed: Iterable[Mapping[str, Any]]
 ) -> tuple[tuple[RegisteredJob, str], ...]:
     """Jobs of a registration that have no registered result, each with the reason."""
-    good = {key_in(one.run): one for one in standings}
-    errors = {job["key"]: f"failed: {run.get('error')}" for run in failed if (job := failed_job(by, run))}
-    reasons = {key: one.why for key, one in good.items() if not one.by} | {key: "" for key in good if good[key].by}
-    found = [(job, reasons.get(key, errors.get(key, "not in this folder"))) for key, job in by.jobs.items()]
-    return tuple((job, why) for job, why in found if why)
+    found: list[tuple[RegisteredJob, str]] = []
+    errors = {tuple(job["words"]): run.get("error") for run in failed if (job := failed_job(by, run))}
+    for job in by.content["jobs"]:
+        here = [one for one in standings if key_in(one.run) == job["key"]]
+        if any(one.by and as_registered(one.run, job, by) for one in here):
+            continue
+        error = errors.get(tuple(job["words"]))
+        why = next((one.why for one in here if one.why), f"failed: {error}" if error else "not in this folder")
+        found.append((job, why))
+    return tuple(found)
 
 
 def only(results: Results, numbers: Iterable[int]) -> Results:

@@ -64,14 +64,14 @@ def forecast(row: Mapping[str, Any], where: str, seeds: Collection[int]) -> Fore
     cell = {name: value for name, value in plain.items() if value}
     if not theory:
         raise ValueError(f"{where} names no theory: write whose forecast it is")
-    if "seed" in cell and not any(same(seed, cell["seed"]) for seed in seeds):
+    if "seed" in cell and not any(agrees(seed, cell["seed"]) for seed in seeds):
         raise ValueError(
             f"{where} has seed {quoted(cell['seed'])}, which is not swept: use {', '.join(map(str, seeds))}"
         )
     return {"theory": theory, "probability": probability, "cell": cell}
 
 
-def same(value: Any, text: str) -> bool:
+def agrees(value: Any, text: str) -> bool:
     """Whether a coordinate is the one that a text states: the same text, or the same number."""
     if str(value) == text:
         return True
@@ -115,9 +115,9 @@ def typed_settings(words: Collection[str]) -> dict[str, str]:
 def matched(table: pd.DataFrame, cell: Mapping[str, str], typed: Mapping[int, Mapping[str, str]]) -> pd.DataFrame:
     """Rows of the table that have these coordinates, as columns or as settings typed for their job."""
     for name, text in cell.items():
-        jobs = [number for number, its in typed.items() if name in its and same(its[name], text)]
+        jobs = [number for number, its in typed.items() if name in its and agrees(its[name], text)]
         fits = table["job"].isin(jobs)
         if name in table:
-            fits |= table[name].isin([value for value in table[name].unique() if same(value, text)])
+            fits |= table[name].isin([value for value in table[name].unique() if agrees(value, text)])
         table = table[fits]
     return table

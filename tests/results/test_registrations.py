@@ -94,6 +94,20 @@ def test_jobs_that_lack_or_failed_are_named_with_the_reason(folder, known):
     assert [one.run["seed"] for one in found.registered()] == [0, 3]
 
 
+def test_jobs_that_differ_in_what_decides_no_number_are_told_apart(folder, known):
+    path = register(known / "labels.json", (0,))
+    content = read_json(path)
+    [job] = content["jobs"]
+    labelled = job | {"words": ["seed=0", "study.label=x"], "study": job["study"] | {"label": "x"}}
+    write_json(path, content | {"jobs": [job, labelled]})
+    found = account(read_results(folder), known)
+    assert [one.run["seed"] for one in found.registered()] == [0]
+    assert [job["words"] for job, _ in found.lacking[found.concerned[0].sha256]] == [["seed=0", "study.label=x"]]
+    change_run(folder / "0", study=labelled["study"])
+    found = account(read_results(folder), known)
+    assert [job["words"] for job, _ in found.lacking[found.concerned[0].sha256]] == [["seed=0"]]
+
+
 def test_a_registration_of_other_jobs_says_nothing_here(folder, known):
     register(known / "others.json", (7, 8))
     found = account(read_results(folder), known)

@@ -5,7 +5,7 @@ import pytest
 from alchemy.results.digests import sha256
 from alchemy.results.registrations import read_registration
 from alchemy.results.runs import read_results
-from alchemy.results.theories import outcomes, read_forecasts, same
+from alchemy.results.theories import agrees, outcomes, read_forecasts
 from alchemy.stats.forecasts import compared
 from tests.helpers.made import make
 from tests.helpers.registered import forecast, keyed, register
@@ -58,7 +58,7 @@ def test_what_is_no_forecast_is_refused_in_a_sentence(text, said, tmp_path):
     [(1, "1", True), (1, "1.0", True), (0.1, "0.10", True), ("F1", "F1", True), ("F1", "F2", False), (1, "", False)],
 )
 def test_a_coordinate_is_the_same_text_or_the_same_number(value, text, alike):
-    assert same(value, text) == alike
+    assert agrees(value, text) == alike
 
 
 def found_for(tmp_path, *forecasts, numbers=(0, 1, 2), seeds=(0, 1, 2), **made):
