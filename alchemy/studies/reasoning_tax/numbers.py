@@ -17,6 +17,7 @@ DERIVED = {  # units of what follows from other numbers; all else are shares
     **dict.fromkeys(("lost_bits", "storage"), "bits"),
     **dict.fromkeys(("change_infogain", "change_infogain_bounded", "infogain_change", "norm"), "ratio"),
     **dict.fromkeys(("lower_less_upper", "lower_less_random", "lower_less_halfway", "latent_less_storage"), "ratio"),
+    **dict.fromkeys(("recovered_less_missing", "latent_gentle_less_usual"), "ratio"),
     **dict.fromkeys(("kl", "change_nats"), "nats"),
 }
 COLUMNS = ["load", "arm", "keep", "at", *Part._fields, "metric", "unit", "estimate", "low", "high", "seeds", "by_seed"]

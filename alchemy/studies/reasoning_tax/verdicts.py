@@ -167,6 +167,35 @@ def latent_less_storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG00
     return (latent - storage) / lost if lost >= LEAST else nan
 
 
+def recovered_less_missing(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
+    """What practice of other facts brings back, less what is missing after it, as a share of all bits lost; NaN if less
+    than LEAST bits per fact were lost.
+    """
+    back, missing, lost = (
+        run.last(column("split", f"{name}_bits", match)) for name in ("recovered", "missing", "lost")
+    )
+    return (back - missing) / lost if lost >= LEAST else nan
+
+
+def latent_gentle_less_usual(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
+    """Share of lost bits that is latent after the longest gentle practice, less that after the longest usual one; NaN if
+    less than LEAST bits per fact were lost. It is 0 if practice costs the model as much as the base, however strong.
+    """
+    known = {one.where.practice: one for one in sorted(latent_columns(run, match), key=lambda one: int(one.where.dose))}
+    if not {"gentle", "usual"} <= set(known):
+        return nan
+    lost = run.last(column("split", "lost_bits", match))
+    gentle, usual = (run.last(known[name]) for name in ("gentle", "usual"))
+    return (gentle - usual) / lost if lost >= LEAST else nan
+
+
+def latent_columns(run: Run, match: str) -> list[Column]:
+    """Columns of latent bits at a match, one for each practice and dose."""
+    return [
+        one for one in run.values if (one.where.part, one.where.match, one.metric) == ("practice", match, "latent_bits")
+    ]
+
+
 def storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
     """Bits per fact that are lost for good."""
     return run.last(column("split", "storage_bits", match))
@@ -263,7 +292,9 @@ VALUES: dict[str, Callable[[Tax, Run, str], float]] = {
     "lower_less_upper": less("upper"),
     "lower_less_random": less("random"),
     "lower_less_halfway": less("halfway"),
+    "recovered_less_missing": recovered_less_missing,
     "latent_less_storage": latent_less_storage,
+    "latent_gentle_less_usual": latent_gentle_less_usual,
     "storage": storage,
     "overthinking": overthinking,
     "head_less_tail": head_less_tail,
