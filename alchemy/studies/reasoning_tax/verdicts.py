@@ -171,15 +171,16 @@ def recovered_less_missing(tax: Tax, run: Run, match: str) -> float:  # noqa: AR
     """What practice of other facts brings back, less what is missing after it, as a share of all bits lost; NaN if less
     than LEAST bits per fact were lost.
     """
-    back, missing, lost = (
-        run.last(column("split", f"{name}_bits", match)) for name in ("recovered", "missing", "lost")
-    )
+    parts = ("recovered", "missing", "lost")
+    back, missing, lost = (run.last(column("split", f"{name}_bits", match)) for name in parts)
     return (back - missing) / lost if lost >= LEAST else nan
 
 
 def latent_gentle_less_usual(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
-    """Share of lost bits that is latent after the longest gentle practice, less that after the longest usual one; NaN if
-    less than LEAST bits per fact were lost. It is 0 if practice costs the model as much as the base, however strong.
+    """Share of lost bits that is latent after the longest gentle practice, less that after the longest usual one.
+
+    It is 0 if practice costs the model as much as the base, however strong, and NaN if less than LEAST bits per fact
+    were lost.
     """
     known = {one.where.practice: one for one in sorted(latent_columns(run, match), key=lambda one: int(one.where.dose))}
     if not {"gentle", "usual"} <= set(known):
@@ -191,9 +192,7 @@ def latent_gentle_less_usual(tax: Tax, run: Run, match: str) -> float:  # noqa: 
 
 def latent_columns(run: Run, match: str) -> list[Column]:
     """Columns of latent bits at a match, one for each practice and dose."""
-    return [
-        one for one in run.values if (one.where.part, one.where.match, one.metric) == ("practice", match, "latent_bits")
-    ]
+    return [one for one in run.values if one.metric == "latent_bits" and one.where[:2] == ("practice", match)]
 
 
 def storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
