@@ -87,6 +87,11 @@ class Registration:
     sha256: str
     content: Registered
 
+    @property
+    def date(self) -> datetime:
+        """Time at which it was written."""
+        return datetime.fromisoformat(self.content["date"])
+
     def jobs(self, key: str) -> list[RegisteredJob]:
         """Its jobs of this key; several, if they differ in what decides no number, such as the name of an arm."""
         return [job for job in self.content["jobs"] if job["key"] == key]
@@ -187,7 +192,7 @@ def read_registrations(folder: Path = FOLDER) -> tuple[list[Registration], list[
             found.append(read_registration(path))
         except (OSError, ValueError) as error:
             damaged.append(sentence(error))
-    return sorted(found, key=lambda one: str(moment(one.content["date"]))), damaged
+    return sorted(found, key=lambda one: one.date), damaged
 
 
 def account(results: Results, folder: Path = FOLDER) -> Account:
@@ -216,12 +221,10 @@ def standing(number: int, run: Mapping[str, Any], known: Iterable[Registration])
 
 def too_late(run: Mapping[str, Any], by: Registration) -> str:
     """Why a job was not registered in time; "" if it was."""
-    registered, began = moment(by.content["date"]), moment(run.get("began_at"))
-    assert registered
-    if began is None or began < registered:
+    began, trained = moment(run.get("began_at")), moment(run.get("trained_at"))
+    if began is None or began < by.date:
         return LATE
-    trained = moment(run.get("trained_at"))
-    return TRAINED_BEFORE if trained and trained < registered else ""
+    return TRAINED_BEFORE if trained and trained < by.date else ""
 
 
 def as_registered(run: Mapping[str, Any], job: RegisteredJob, by: Registration) -> bool:

@@ -7,6 +7,7 @@ where a model or a record of the sweep exists already, and where code or setting
 """
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -121,11 +122,14 @@ def jobs_of(words: Sequence[str], config_dir: Path | None) -> list[Job]:
     try:
         configs = compose_sweep(words, config_dir)
         check_jobs(configs)
+        logging.getLogger(plan.__module__).disabled = True  # it has told once what the world lacks, as before a run
         return [job_from(cfg) for cfg in configs]
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         raise ValueError(explain(error)) from None
+    finally:
+        logging.getLogger(plan.__module__).disabled = False
 
 
 def job_from(cfg: DictConfig) -> Job:
