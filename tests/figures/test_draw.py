@@ -1,7 +1,5 @@
 """Records to table to picture, by hand and without a model."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,10 +8,10 @@ from matplotlib.figure import Figure
 from alchemy.figures import draw as figures
 from alchemy.figures.curves import draw_curves
 from alchemy.figures.diagnosis_bars import draw_diagnosis
-from alchemy.figures.draw import draw_all, drawings, every_picture, finish, left_out, styled, table_text
+from alchemy.figures.draw import draw_all, drawings, finish, left_out, styled, table_text
 from alchemy.figures.heatmap import draw_heatmap
 from alchemy.figures.lettering import broken, cut, fitted, told_apart, wide
-from alchemy.figures.sweep_map import draw_map, numbers
+from alchemy.figures.sweep_map import draw_map
 from alchemy.results.digests import write_json
 from alchemy.results.jobs import jobs, variants
 from alchemy.results.records import write_records
@@ -182,62 +180,15 @@ def test_the_diagnosis_bars_add_up(sweep):
     assert list(stacks.values()) == [pytest.approx(1), pytest.approx(1)]
 
 
-def grown(rises, numbers=(1, 4, 16, 64), seeds=range(3)):
-    """Records of a sweep over a number, whose exact match rises as told."""
-    rows = []
-    for number in numbers:
-        for seed in seeds:
-            for record in records(seed, [("task", 0, 1.0), ("task", 1, rises(number))]):
-                facts = {
-                    "metric": record.metric,
-                    "unit": record.unit,
-                    "value": record.value,
-                    "error": 0.001,
-                    "count": record.count,
-                }
-                rows.append({"task.compositions": str(number), **record.at, **facts})
-    return pd.DataFrame(rows)
+def test_each_seed_is_a_dash_on_its_bar(sweep):
+    """Of three seeds at .5, .2 and .8, and at 1 in training; one seed alone is its bar."""
 
+    def dashes(*jobs):
+        (ax, *_) = draw_diagnosis(summarise(load(sweep, {job: {} for job in jobs})), []).axes
+        return sorted(tuple(place) for one in ax.collections for place in one.get_offsets())
 
-def test_no_threshold_is_named_where_a_score_falls_or_never_was_low():
-    for rises in (lambda number: float(number < 8), lambda number: 0.8 + number / 640):
-        table = grown(rises)
-        figure = draw_map(summarise(table), table, ["task.compositions"], "task.compositions")
-        assert "half" not in figure.get_suptitle()
-
-
-def test_a_phase_diagram_names_the_threshold():
-    table = grown(lambda number: float(number >= 8))
-    assert numbers(table, ["task.compositions"]) == ["task.compositions"]
-    assert numbers(table, ["axis"]) == []
-    figure = draw_map(summarise(table), table, ["task.compositions"], "task.compositions")
-    assert "new compositions: half are right at 8" in figure.get_suptitle()
-    words = {text.get_text() for text in figure.axes[0].texts}
-    assert any(word.startswith("1.00") for word in words)
-    assert any(word.startswith("0.00") for word in words)
-    never = grown(lambda number: 0.1 / number)
-    assert "half" not in draw_map(summarise(never), never, ["task.compositions"], "task.compositions").get_suptitle()
-
-
-def test_curves_have_a_panel_a_level_and_a_thin_line_a_seed():
-    table = grown(lambda number: number / 64).rename(columns={"task.compositions": "rows"}).astype({"rows": int})
-    figure = draw_curves(summarise(table), table, ["rows"], "rows")
-    assert len(figure.axes) == 2
-    both = table.assign(share=table["rows"] / 64)
-    names = [name for name, _ in every_picture(Results(Path(), {0: RUN}, {}, {}, both))]
-    assert names == ["curves_share"]
-    assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 15
-
-
-def test_a_study_s_own_number_and_parts_are_drawn_unasked():
-    table = grown(lambda number: number / 64).rename(columns={"task.compositions": "edited"}).astype({"edited": int})
-    table = table[table["part"].isin(["full", "answer"]) & (table["metric"] == "exact_match")]
-    table = table.assign(part=table["part"].replace({"full": "follows_chain", "answer": "follows_prompt"}))
-    ((name, figure),) = every_picture(Results(Path(), {0: RUN}, {}, {}, table))
-    assert name == "curves_edited"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["follows chain", "follows prompt"]
-    assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata())] == [[1, 4, 16, 64]] * 8
-    assert "replay" not in figure.get_suptitle()
+    assert dashes(0, 1, 2) == [(0, 1), (0, 1), (0, 1), (1, 0.2), (1, 0.5), (1, 0.8)]
+    assert dashes(0) == []
 
 
 def made_up(axes, seeds=(0, 1, 2), variants=({},), setting=lambda level: f"level {level}", score=None):

@@ -14,8 +14,7 @@ from alchemy.results.digests import write_json
 from alchemy.results.examples import stored
 from alchemy.results.runs import read_results
 from alchemy.results.table import summarise
-from alchemy.stats.intervals import REPLICATES, difference
-from alchemy.stats.rows import row_error
+from alchemy.stats.intervals import difference
 from tests.helpers.command import word
 from tests.helpers.made import change_records, change_run, make
 
@@ -34,9 +33,10 @@ def test_the_page_has_every_cell_with_its_numbers_and_rows(tmp_path, capsys):
     task, noise = data_of(tmp_path / "report.html")["rows"]
     assert [cell["level"] for cell in task["cells"]] == [0, 1]
     shifted = task["cells"][1]
-    mean, low, high, seeds, count = shifted["numbers"]["full.exact_match"]
-    assert (mean, seeds, count) == (0.5, 3, 30)
+    mean, low, high, seeds, count, ones = shifted["numbers"]["full.exact_match"]
+    assert (mean, seeds, count, ones) == (0.5, 3, 30, None)
     assert low < 0.2 < 0.8 < high
+    assert task["cells"][0]["numbers"]["full.exact_match"][5] == 3  # in training each seed is at 1
     assert shifted["seeds"]["full.exact_match"] == {"0": 0.5, "1": 0.2, "2": 0.8}
     assert [row[:2] for row in shifted["rows"][:4]] == [
         [0, "right"],
@@ -130,8 +130,9 @@ def test_what_the_cells_say(tmp_path):
     results = read_results(tmp_path)
     said = sentences(results.cells, results.table)
     assert said[0].endswith(": nowhere, in no seed.")
-    assert "task +1 [level 1], answers execute F1 in 67% [0%, 100%], F2 in 33% [0%, 100%], or one" in said[1]
-    assert "80% [68%, 92%] of completions are, word for word, gold of another composition." in said[1]
+    assert "task +1 [level 1], answers execute F1 in 67% (2 of 3 seeds), F2 in 33% (1 of 3 seeds), or one" in said[1]
+    # of .9 .8 .7 that is from the cube root of .025 × .9 × .8 × .7, to 1 less that of .025 × .1 × .2 × .3
+    assert "80% [23%, 95%] of completions are, word for word, gold of another composition." in said[1]
     assert said[2].endswith("worst first: insert all 0.20 (0.18 of untouched prompts and 0.02 of touched prompts).")
     assert "nan" not in " ".join(said)
     [levels] = [levels for row, levels in rows_of(results.cells, []).items() if row[0] == "task"]
@@ -193,18 +194,35 @@ def test_cells_of_several_studies_do_not_mix(tmp_path):
 
 
 def test_what_moved_beyond_its_interval(tmp_path):
-    before, after = make(tmp_path / "a", (0.50, 0.51, 0.52)), make(tmp_path / "b", (0.50, 0.51, 0.52), moved=0.2)
+    """Nine seeds of each, from which a move of .8 can be told."""
+    few = tuple(0.02 + 0.01 * seed for seed in range(9))
+    before, after = make(tmp_path / "a", few), make(tmp_path / "b", few, moved=0.8)
     assert word("compare")([str(before), str(after)]) == 0
     data = data_of(after / "compare.html")
     cell = data["rows"][0]["cells"][1]
-    moved, low, high = cell["numbers"]["full.exact_match"][5:]
-    assert moved == pytest.approx(0.2)
-    assert 0.15 < low < 0.2 < high < 0.25
-    still = data["rows"][0]["cells"][0]["numbers"]["full.exact_match"][5:]
+    moved, low, high = cell["numbers"]["full.exact_match"][6:]
+    old = np.array([few])
+    (least,), (most,) = difference(old + 0.8, old)
+    assert (moved, low, high) == (pytest.approx(0.8), pytest.approx(least, abs=1e-3), pytest.approx(most, abs=1e-3))
+    assert 0 < low < 0.8 < high
+    still = data["rows"][0]["cells"][0]["numbers"]["full.exact_match"][6:]
     assert still[0] == 0
-    assert still[1] <= 0 <= still[2]
+    assert still[1] < 0 < still[2]
     assert data["findings"][0].startswith("Of 3 cells that both have, 2 moved in exact match")
-    assert data["findings"][1].startswith("task +1 [level 1]: +0.20 [+0.")
+    assert data["findings"][1].startswith("task +1 [level 1]: +0.80 [+0.")
+
+
+def test_three_seeds_of_each_cannot_show_that_a_cell_moved(tmp_path):
+    before, after = make(tmp_path / "a", (0.0, 0.0, 0.0)), make(tmp_path / "b", (1.0, 1.0, 1.0))
+    assert word("compare")([str(before), str(after)]) == 0
+    data = data_of(after / "compare.html")
+    moved, low, high = data["rows"][0]["cells"][1]["numbers"]["full.exact_match"][6:]
+    assert (moved, high) == (1, 1)
+    assert low < 0
+    assert data["findings"][0] == (
+        "Of 3 cells that both have, 0 moved in exact match so that the 95 % interval of the difference leaves zero "
+        "out, which three seeds of each cannot show."
+    )
 
 
 def test_what_is_new_among_the_executed_or_means_another_thing_is_told(tmp_path):
@@ -216,16 +234,16 @@ def test_what_is_new_among_the_executed_or_means_another_thing_is_told(tmp_path)
         )
     assert word("compare")([str(before), str(after)]) == 0
     cell = data_of(after / "compare.html")["rows"][0]["cells"][1]
-    assert cell["numbers"]["executed.F9"][5] == pytest.approx(2 / 3, abs=1e-3)
+    assert cell["numbers"]["executed.F9"][6] == pytest.approx(2 / 3, abs=1e-3)
     assert (cell["was"], cell["setting"]) == ("level 1", "F3F3")
-    assert all(-1 <= end <= 1 for its in cell["numbers"].values() if len(its) > 5 for end in its[6:])
+    assert all(-1 <= end <= 1 for its in cell["numbers"].values() if len(its) > 6 for end in its[7:])
 
 
 def test_one_seed_moves_without_an_interval(tmp_path):
     before, after = make(tmp_path / "a", (0.1,)), make(tmp_path / "b", (0.9,))
     assert word("compare")([str(before), str(after)]) == 0
     said = data_of(after / "compare.html")["findings"]
-    assert said[0].endswith("3 have no interval, as one seed has none.")
+    assert said[0].endswith("3 have no interval, as too few seeds have none.")
     assert said[1] == "task +1 [level 1]: +0.80"
 
 
@@ -248,23 +266,6 @@ def test_a_mistake_is_answered_in_a_sentence(words, capsys):
         code = stop.code
     assert code in (1, 2)
     assert "Traceback" not in capsys.readouterr().err
-
-
-def test_the_interval_of_a_difference_is_that_of_a_slow_bootstrap():
-    rng = np.random.default_rng(1)
-    mine, its = np.array([0.6, 0.7, 0.9, 0.8]), np.array([0.5, 0.4, 0.1])
-    errors = row_error(rng.random(200))
-    low, high = difference(mine[None], np.full((1, 4), errors), its[None], np.full((1, 3), errors))
-    drawn = []
-    for _ in range(REPLICATES * 5):
-        ends = []
-        for seeds in (mine, its):
-            wide = seeds.mean() + (seeds - seeds.mean()) * (len(seeds) / (len(seeds) - 1)) ** 0.5
-            some = rng.integers(0, len(seeds), len(seeds))
-            moves = rng.normal(0, errors, len(seeds))
-            ends.append((wide[some] + moves[some]).mean())
-        drawn.append(ends[0] - ends[1])
-    assert [low[0], high[0]] == pytest.approx(np.percentile(drawn, (2.5, 97.5)), abs=0.02)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from alchemy.data.batch import Role
-from alchemy.data.sampling import draw, problems_of
+from alchemy.data.sampling import draw, in_side, problems_of
 from alchemy.data.seeds import stream
 from alchemy.data.shift import AXES
 from tests.helpers.worlds import WORLDS
@@ -113,9 +113,38 @@ def test_no_held_out_composition_is_ever_in_training():
     assert not asked & set(ARITHMETIC.train.held_out.compositions)
 
 
+@pytest.mark.parametrize("side", ["valid", "test"])
+def test_a_split_by_element_leaves_none_of_another_side_in_training(side):
+    """Of 121 elements. By problem, nearly all of them are in training, with other operations."""
+    for split, shared in (("problem", 121), ("element", 0)):
+        world = replace(ARITHMETIC, length=2, split=split)
+        sides = [draw(world, world.train, 20_000, stream(2, one), one).tokens[:, :2] for one in ("train", side)]
+        there, other = ({tuple(element) for element in its.tolist()} for its in sides)
+        assert len(there & other) == shared
+        assert len(other) == 121 if shared else 2 < len(other) < 40
+
+
+def test_an_element_of_a_split_by_element_is_on_one_side_with_any_operations():
+    world = replace(ARITHMETIC, length=2, split="element")
+    every = np.array([*product(range(11), repeat=2)], dtype=np.int16) + world.vocabulary.first_atom
+    number = len(world.train.compositions)
+    sides = [
+        in_side(world.vocabulary, world.train, every, np.full(121, which), "train") for which in range(0, number, 40)
+    ]
+    assert (np.array(sides) == sides[0]).all()
+    assert 121 * 0.6 < sides[0].sum() < 121 * 0.9
+
+
+def test_every_shift_keeps_the_split():
+    world = replace(ARITHMETIC, split="element")
+    for axis, level in (("task", 1), ("composition", 3), ("length", 1), ("steps", 3), ("format", 2)):
+        assert AXES[axis](world, level).split == "element", axis
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"split": "row"}, "split=row is unknown: use one of problem, element"),
         ({"modulus": 10}, "modulus=10 is no prime"),
         ({"modulus": 1}, "modulus=1 is no prime"),
         ({"operations": ()}, "operations is empty"),

@@ -154,8 +154,9 @@ def test_a_mixture_has_room_for_every_world():
         ((FACTS, SUMS), (1.0, 0.0), "tokens=[1.0, 0.0] must give"),
         ((FACTS, FACTS), (0.5, 0.5), "worlds has two with a rule [r1]"),
         ((FACTS, WORLDS["cipher"]), (0.5, 0.5), "worlds has Cipher, which answers in one mode alone"),
+        ((FACTS, replace(SUMS, split="element")), (0.5, 0.5), "worlds splits Arithmetic by element: a mixture is"),
     ],
-    ids=["none", "short", "zero", "twice", "one mode"],
+    ids=["none", "short", "zero", "twice", "one mode", "another split"],
 )
 def test_a_mixture_that_makes_no_sense_is_refused_in_a_sentence(worlds, tokens, words):
     with pytest.raises(ValueError, match=r"^[a-z_]+( |=)") as refused:
