@@ -160,11 +160,18 @@ def tax_records(seed, arms=("gold", "foreign", "rlvr"), keeps=("none",), load=0.
                 split = {"f_loss": lost / 7, "o_loss": lost / 7 + 0.004 * at[2], "storage": 0.2 * lost / 7}
                 split |= {"latent": 0.8 * lost / 7, "overthinking": 0.004 * at[2] + off / 50, "format": 0.0}
                 split |= {"storage_bits": 0.2 * lost + off / 5, "latent_bits": 0.8 * lost, "lost_bits": lost}
+                split |= {"control_bits": 0.1, "recovered_bits": split["latent_bits"] - 0.1}
+                split |= {"missing_bits": lost - split["recovered_bits"]}
+                practised = {
+                    Part("practice", match, practice=name, dose=dose): {"latent_bits": split["latent_bits"] * share}
+                    for name in ("usual", "gentle")
+                    for dose, share in ((5, 0.5), (20, 1.0))
+                }
                 back = {portion: share + off + spread * rng.normal() for portion, share in RESTORED.items()}
                 its = {Part("restore", match, *portion): {"bits": share} for portion, share in back.items()}
                 for portion, share in RESTORED.items():
                     its[Part("restore", match, *portion)]["gain"] = 1 - 0.4 * share
-                yield from told({Part("split", match): split} | its, place, at[0])
+                yield from told({Part("split", match): split} | practised | its, place, at[0])
 
 
 def told(its, place, step):

@@ -9,6 +9,7 @@ from alchemy.data.seeds import stream
 from alchemy.stats.contrasts import contrast, verdict
 from alchemy.studies.reasoning_tax import trajectories as tax
 from alchemy.studies.reasoning_tax import verdicts
+from alchemy.studies.reasoning_tax.coordinates import column
 from tests.helpers.arms import PLAN, col, trajectory
 
 
@@ -74,6 +75,23 @@ def test_what_was_lost_is_split_by_hand():
         values[col("split@kl.lost_bits")] = np.array([nan, lost])
         told = verdicts.latent_less_storage(of(gold=run), tax.Run(run.step, values), "kl")
         assert told == pytest.approx(share, nan_ok=True)
+
+
+def test_what_comes_back_by_hand():
+    """Of .4 bits, .1 are back and .3 missing; after 40 gentle steps .2 are latent, and after 40 usual ones .3."""
+    split = {"recovered_bits": 0.1, "missing_bits": 0.3, "lost_bits": 0.4}
+    values = {col(f"split@kl.{name}"): np.array([nan, value]) for name, value in split.items()}
+    for practice, dose, latent in (("gentle", 5, 0.4), ("gentle", 40, 0.2), ("usual", 5, 0.0), ("usual", 40, 0.3)):
+        one = column("practice", "latent_bits", "kl", practice=practice, dose=dose)
+        values[one] = np.array([nan, latent])
+    run = tax.Run(np.array([0.0, 4.0]), values)
+    assert verdicts.VALUES["recovered_less_missing"](of(gold=run), run, "kl") == pytest.approx(-0.5)
+    assert verdicts.VALUES["latent_gentle_less_usual"](of(gold=run), run, "kl") == pytest.approx(-0.25)
+    one_practice = {one: its for one, its in values.items() if one.where.practice != "gentle"}
+    assert isnan(verdicts.VALUES["latent_gentle_less_usual"](of(gold=run), tax.Run(run.step, one_practice), "kl"))
+    little = tax.Run(run.step, values | {col("split@kl.lost_bits"): np.array([nan, 0.04])})
+    assert isnan(verdicts.VALUES["recovered_less_missing"](of(gold=run), little, "kl"))
+    assert isnan(verdicts.VALUES["latent_gentle_less_usual"](of(gold=run), little, "kl"))
 
 
 def test_shares_kept_by_hand():

@@ -48,7 +48,7 @@ def test_the_table_has_the_median_of_all_seeds_and_each_of_them():
         for seed, bits in lost.items()
     }
     runs[0.1, "gold", "none", 6] = trajectory(update__kl=(0, 0.4), knowledge__bits=(6, 3))
-    row = tax.compared(tax.Tax(runs, PLAN)).iloc[0]
+    row = tax.arms_compared(tax.Tax(runs, PLAN)).iloc[0]
     ends = [row[f"lost_bits@kl{end}"] for end in ("", "_low", "_high")]
     assert ends == pytest.approx([0.35, 0.1, 0.9])
     assert row["lost_bits@kl_by_seed"] == "0=0.3 3=0.1 4=0.9 5=0.4 8=0.2 12=0.5"
