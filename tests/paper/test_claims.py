@@ -8,7 +8,8 @@ from scipy.stats import binomtest
 
 from alchemy.data.shift import describe
 from alchemy.paper.claims import VERDICTS, claims, judge, perfect, summary, write_claims
-from alchemy.paper.figures import FIGURES, draw_figure
+from alchemy.paper.figures import FIGURES, dots, draw_figure, lines, seeds_of
+from alchemy.paper.figures import main as draw_claims
 from alchemy.paper.replicate import MINUTES
 from alchemy.results.digests import seal, write_json
 from alchemy.results.jobs import proof_of
@@ -293,6 +294,23 @@ def test_every_seed_of_a_measured_claim_is_in_the_table(table):
     others = table[table["ours"].isna()]
     assert set(others["verdict"]) == {"not comparable"}
     assert set(others["by_seed"]) == {""}
+
+
+def test_every_seed_of_a_claim_is_drawn_at_its_place():
+    rows = pd.DataFrame({"by_seed": ["0=0.1 3=0.9", np.nan, "", "1=0.5"]})
+    assert seeds_of(np.array([5, 6, 7, 8]), rows) == [(5, 0.1), (5, 0.9), (8, 0.5)]
+    claims = pd.DataFrame({"series": "a", "x": ["1", "2"], "part": "full", "metric": "exact_match", "published": 0.5})
+    claims = claims.assign(ours=[0.2, 0.4], oracle=0.1, perfect=np.nan, by_seed=["0=0.1 1=0.3", "0=0.4"])
+    for drawing, places in ((lines, [(1, 0.1), (1, 0.3), (2, 0.4)]), (dots, [(0.1, 1), (0.3, 1), (0.4, 0)])):
+        (ax,) = drawing(claims, "title", "x", "exact_match").axes
+        drawn = [tuple(place) for one in ax.collections for place in one.get_offsets()]
+        assert np.array(sorted(drawn)) == pytest.approx(np.array(sorted(places)))
+
+
+def test_a_table_without_its_seeds_is_no_table_of_claims(table, tmp_path):
+    table.drop(columns="by_seed").to_csv(tmp_path / "claims.csv", index=False)
+    with pytest.raises(ValueError, match=r"is no table of claims: it lacks by_seed$"):
+        draw_claims([str(tmp_path / "claims.csv")])
 
 
 @pytest.mark.slow

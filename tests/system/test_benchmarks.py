@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from alchemy.training.fit import Progress
+from benchmarks import intervals
 from benchmarks.__main__ import flat, moved, read, table
 from benchmarks.growth import POINTS, WORKS, exponent, picture
 from benchmarks.ours import WORKS as OURS
@@ -106,6 +107,28 @@ def test_a_point_is_measured_in_a_process_of_its_own():
     found = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
     assert found["seconds"] > 0
     assert 50 < found["MiB"] < 4000
+
+
+def test_intervals_are_simulated_and_drawn(tmp_path, monkeypatch, capsys):
+    """A row for each shape, number of seeds and kind; nothing is counted where an interval is not offered."""
+    monkeypatch.setattr(intervals, "SEEDS", (3, 6))
+    monkeypatch.setattr("sys.argv", ["benchmarks.intervals", f"out={tmp_path / 'new'}", "times=4"])
+    intervals.main()
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "new" / "intervals.png")
+    assert (tmp_path / "new" / "intervals.png").stat().st_size > 10_000
+    found = pd.read_csv(tmp_path / "new" / "intervals.csv")
+    assert len(found) == 2 * len(intervals.KINDS) * sum(map(len, intervals.SHAPES.values()))
+    assert set(found["shape"]) == set(intervals.SHAPES)
+    lacking = found["coverage"].isna()
+    assert (lacking == ((found["kind"] == "median of other numbers") & (found["seeds"] < 6))).all()
+    assert (found["coverage"].dropna() * 4 % 1 == 0).all()
+
+
+@pytest.mark.parametrize("word", ["times=0", "times=many", "shape=normal"])
+def test_intervals_name_a_wrong_setting(word, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmarks.intervals", word])
+    with pytest.raises(SystemExit, match=rf"^benchmarks\.intervals: {word}"):
+        intervals.main()
 
 
 def test_growth_names_a_wrong_setting():

@@ -333,12 +333,14 @@ def test_a_training_is_put_down_every_half_minute(tmp_path, monkeypatch):
     assert written == [None, 31, 31, 62]
 
 
-def test_an_interval_over_three_seeds_holds_the_truth_in_some_81_percent_and_over_ten_in_92():
+def test_an_interval_over_seeds_holds_the_truth_in_95_of_100_runs_from_two_seeds_on_or_from_six():
+    """Of a share, whose mean it is, and of any other number, whose median seed it is; in 400 made-up runs each."""
     rng = stream(5, "cells")
-    for seeds, told in ((3, 0.81), (10, 0.92)):
-        low, high = interval(rng.standard_normal((4000, seeds)), np.full((4000, seeds), 1e-3))
-        assert ((low <= 0) & (high >= 0)).mean() == pytest.approx(told, abs=0.015)
-        assert f"{told:.0%}".replace("%", " %") in README
+    for seeds in (2, 3, 5, 10):
+        low, high = interval((0.7 + 0.15 * rng.standard_normal((400, seeds))).clip(0.4, 1))
+        assert ((low <= 0.7) & (high >= 0.7)).mean() >= 0.95
+        low, high = interval(rng.standard_normal((400, seeds)), "bits")
+        assert np.isnan(low).all() if seeds < 6 else ((low <= 0) & (high >= 0)).mean() >= 0.95
 
 
 # ---- the map
