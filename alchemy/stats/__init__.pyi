@@ -1,5 +1,3 @@
-from .components import Components as Components
-from .components import components as components
 from .contrasts import Contrast as Contrast
 from .contrasts import contrast as contrast
 from .contrasts import holm as holm
