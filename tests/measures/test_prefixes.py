@@ -21,12 +21,8 @@ DRAWN = 60_000
 def batch_of(task, *problems):
     """Rows of these problems, each an element as text and the names of its operations."""
     elements = np.concatenate([task.vocabulary.encode(text)[None] for text, _ in problems])
-    where = replace(
-        task.train,
-        compositions=tuple(tuple(map(task.operations.index, asked)) for _, asked in problems),
-        shares=(),
-        chains=(),
-    )
+    asked = tuple(tuple(map(task.operations.index, names)) for _, names in problems)
+    where = replace(task.train, compositions=asked, shares=(), chains=())
     return render(task, where, elements, np.arange(len(problems)))
 
 
@@ -45,14 +41,15 @@ def test_by_hand():
         element, each = SMALL.vocabulary.encode(text)[None], 0.0
         for composition, share, chain in longer(SMALL, one):
             where = replace(SMALL.train, compositions=(composition,), shares=(), chains=())
-            each += (
-                share * chain / (25 * 0.75) * bool(in_side(SMALL.vocabulary, where, element, np.array([0]), "train"))
-            )
+            (shown,) = in_side(SMALL.vocabulary, where, element, np.array([0]), "train")
+            each += share * chain / (25 * 0.75) * shown
         batch = batch_of(SMALL, (text, asked))
         assert begun(SMALL, batch, 1) == pytest.approx(each)
         assert begun(SMALL, batch, 100) == pytest.approx(1 - (1 - each) ** 100)
         assert begun(SMALL, batch, 0) == 0
-        assert bool(each) == (len(asked) < 3)  # nothing is longer than three
+        assert bool(each) == (len(asked) < 3)
+    every = batch_of(SMALL, *[(f"{a} {b}", ("2x",) * 3) for a in range(5) for b in range(5)])
+    assert (begun(SMALL, every, 1000) == 0).all()  # nothing is longer than three, on either side
 
 
 def read(row):

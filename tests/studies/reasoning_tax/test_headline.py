@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 from hydra import compose, initialize_config_dir
 
+from alchemy.results.table import seed_values
 from alchemy.runs.plan import plan
 from alchemy.runs.settings import CONF
 from alchemy.runs.sweep import can_show, foreseen, one_of_each
@@ -88,8 +89,8 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
         "study.split_at=2",
         "minutes=null",
         "study.base=null",
-        "predictions.rl_forgets_less.match=kl",  # such a base is past the opening rate
-        "predictions.rl_forgets_less.other=gold",  # and is hardly ever rewarded
+        "predictions.foreign_chains_cost_more_than_rewards.match=kl",  # such a base is past the opening rate
+        "predictions.foreign_chains_cost_more_than_rewards.other=gold",  # and is hardly ever rewarded
     ]
     small += [
         "study.match.opening=0.01",
@@ -109,7 +110,11 @@ def test_a_small_headline_ends_in_figure_table_and_verdicts(tmp_path):
         assert (folder / name).stat().st_size > 500, name
     with (folder / "verdicts.csv").open() as file:
         verdicts = {row["name"]: row for row in csv.DictReader(file)}
-    assert verdicts["RL forgets less"]["seeds"] == "2"
+    first = verdicts["foreign chains cost more than rewards"]
+    assert first["seeds"] == "2"
+    assert list(seed_values(first["by_seed"])) == [0, 1]
+    assert first["verdict"] in ("undecided", "not compared")  # two seeds show nothing
+    assert first["power"] == "2 seeds can show nothing here, whatever comes out: 6 or more can"
     assert verdicts["chains cost more than answers"]["verdict"] == "not measured"
 
 
