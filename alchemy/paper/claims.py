@@ -39,7 +39,21 @@ FEWEST = 6  # seeds that can show anything: all on one side of a half are so by 
 ROUNDING = 1e-9
 CUT = 5  # characters that the released inference cuts off a completion for every noise token of its prompt
 PROBLEMS = 10_000
-COLUMNS = ["where", "series", "x", "part", "metric", "published", "kind", "ours", "low", "high", "seeds", "at_one"]
+COLUMNS = [
+    "where",
+    "series",
+    "x",
+    "part",
+    "metric",
+    "published",
+    "kind",
+    "within",
+    "ours",
+    "low",
+    "high",
+    "seeds",
+    "at_one",
+]
 COLUMNS += ["by_seed", "agree", "least", "most", "oracle", "untrained", "perfect", "verdict", "reason"]
 Cells = dict[tuple[str, ...], list[tuple[set[str], dict[str, Any]]]]
 
