@@ -52,7 +52,6 @@ ALLOWED = {
     r"arXiv:\d{4}\.\d{5}": "a paper",
     r"95 % interval": "the level of confidence",
     r"noises 5 % more|at 5 % is noised at 10 %|at 5 % against": "a level of noise",
-    r"some 81 % of cases, with ten in 92 %": "simulated anew in test_promises.py",
     r"to 0\.999 in distribution": "the mark that training goes to",
     r"456,976 problems": "26 letters at four places",
     r"2,000 test rows": "study.count",
@@ -147,19 +146,19 @@ def changed(tmp_path, table, old, new):
 @pytest.mark.parametrize(
     ("page", "table", "old", "new", "said"),
     [
-        ("README.md", "diversity.csv", "0.3905", "0.4905", "0.39  0.00  0.67 should be 0.49  0.00  0.67"),
-        ("README.md", "claims.csv", "Table 4,", "Table 5,", "43  45 should be 42  44"),
-        ("README.md", "faults.csv", "group,28,28", "group,28,29", "59 should be 60"),
-        ("README.md", "speed.csv", ",6057,", ",7057,", "6,057  5,832  6,370 should be 7,057  5,832  6,370"),
+        ("README.md", "diversity.csv", "0.3905", "0.4905", r"0\.39  .* should be 0\.49  .*"),
+        ("README.md", "claims.csv", ",agrees,", ",differs,", r"\d+  48 should be \d+  48"),
+        ("README.md", "faults.csv", "group,28,28", "group,28,29", r"59 should be 60"),
+        ("README.md", "speed.csv", ",6057,", ",7057,", r"6,057  5,832  6,370 should be 7,057  5,832  6,370"),
         ("docs/headline.md", "headline_verdicts.csv", "1.46431", "1.56431", "+0.862  +0.260  +1.464 should be"),
         ("docs/headline.md", "headline_verdicts.csv", ",supported,", ",refuted,", "supported should be refuted"),
-        ("docs/gallery/README.md", "diversity_training.csv", "0.89817", "0.91817", "0.90  0.65  1.00 should be 0.92"),
+        ("docs/gallery/README.md", "diversity_training.csv", "0.89817", "0.91817", r"0\.90  .* should be 0\.92  .*"),
     ],
 )
 def test_a_table_that_changes_is_found(tmp_path, page, table, old, new, said):
     tables = changed(tmp_path, table, old, new)
     found = [*measured.faults(PAGES[page], tables, page)]
-    assert any(re.fullmatch(rf"{page}:\d+: {re.escape(said)}.*", one) for one in found), found
+    assert any(re.fullmatch(rf"{page}:\d+: {said}.*", one) for one in found), found
     right = measured.rewritten(PAGES[page], tables)
     assert [*measured.faults(right, tables, page)] == []
     assert measured.shown(right) != measured.shown(PAGES[page])
