@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 NOT_MEASURED = "not measured"
 NOT_MOVED = "not compared"  # since the arms have hardly lost anything
 NEAR = 0.2  # relative distance within which a load stands for another
-LEAST = 0.05  # bits per fact lost, at least, for shares of the loss to mean anything
+LEAST = 0.05  # bits per fact: of a smaller loss, shares are told as shares of this, so that no seed is left out
 MOVED = 0.1  # bits per fact that the arm of two which lost more has lost, at least, for a comparison of losses
 COLUMNS = ["name", "source", "says", "estimate", "low", "high", "p", "p_adjusted", "equivalence_p", "verdict", "seeds"]
 COLUMNS += ["above", "below", "compared", "power", "sentence", "role", "unit", "sesoi", "by_seed"]
@@ -162,32 +162,30 @@ def less(other: str) -> Callable[[Tax, Run, str], float]:
 
 
 def latent_less_storage(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
-    """Latent less stored loss, as a share of all bits lost; NaN if less than LEAST bits per fact were lost."""
+    """Latent less stored loss, as a share of all bits lost, or of LEAST."""
     latent, storage, lost = (run.last(column("split", f"{name}_bits", match)) for name in ("latent", "storage", "lost"))
-    return (latent - storage) / lost if lost >= LEAST else nan
+    return (latent - storage) / max(lost, LEAST)
 
 
 def recovered_less_missing(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
-    """What practice of other facts brings back, less what is missing after it, as a share of all bits lost; NaN if less
-    than LEAST bits per fact were lost.
+    """What practice of other facts brings back, less what is missing after it, as a share of all bits lost, or of
+    LEAST.
     """
     parts = ("recovered", "missing", "lost")
     back, missing, lost = (run.last(column("split", f"{name}_bits", match)) for name in parts)
-    return (back - missing) / lost if lost >= LEAST else nan
+    return (back - missing) / max(lost, LEAST)
 
 
 def latent_gentle_less_usual(tax: Tax, run: Run, match: str) -> float:  # noqa: ARG001
-    """Share of lost bits that is latent after the longest gentle practice, less that after the longest usual one.
-
-    It is 0 if practice costs the model as much as the base, however strong, and NaN if less than LEAST bits per fact
-    were lost.
+    """Share of lost bits (or of LEAST) that is latent after the longest gentle practice, less that after the longest
+    usual one. It is 0 if practice costs the model as much as the base, however strong.
     """
     known = {one.where.practice: one for one in sorted(latent_columns(run, match), key=lambda one: int(one.where.dose))}
     if not {"gentle", "usual"} <= set(known):
         return nan
     lost = run.last(column("split", "lost_bits", match))
     gentle, usual = (run.last(known[name]) for name in ("gentle", "usual"))
-    return (gentle - usual) / lost if lost >= LEAST else nan
+    return (gentle - usual) / max(lost, LEAST)
 
 
 def latent_columns(run: Run, match: str) -> list[Column]:
