@@ -44,11 +44,16 @@ def section(title: str, lines: list[str], tables: Iterable[dict[str, Any]] = ())
 
 
 def names(jobs: Iterable[Iterable[str]]) -> dict[tuple[str, ...], str]:
-    """Short name of each job by its words: those that not all of them have."""
+    """Short name of each job by its words: those that not all of them have, and that decide a number."""
     known = [tuple(words) for words in jobs]
     shared = set[str]().union(*known).intersection(*known)
     return {
-        words: " ".join(word for word in words if word not in shared or word.startswith("seed=")) or "the defaults"
+        words: " ".join(
+            word
+            for word in words
+            if (word not in shared or word.startswith("seed=")) and not word.startswith(("workers=", "output="))
+        )
+        or "the defaults"
         for words in known
     }
 
