@@ -20,21 +20,21 @@ from alchemy.results.jobs import jobs
 from alchemy.runs.plan import given
 from alchemy.runs.settings import CONF, HERE
 
-MINUTES = {  # measured on two cores with three seeds, to estimate the time left
-    "tasks": 8.0,
-    "reversal": 1.2,
-    "length": 3.4,
-    "atoms": 2.0,
-    "places": 1.9,
-    "format_kinds": 3.0,
-    "format_domains": 1.0,
-    "temperature": 5.0,
-    "steps": 10.0,
+MINUTES = {  # on two cores, to estimate the time left: measured with three seeds, and scaled to the seeds of each
+    "tasks": 27.0,
+    "reversal": 4.0,
+    "length": 6.8,
+    "atoms": 4.0,
+    "places": 3.8,
+    "format_kinds": 6.0,
+    "format_domains": 2.0,
+    "temperature": 10.0,
+    "steps": 20.0,
     "steps_rows": 6.0,
-    "sft": 6.0,
-    "element_sft": 6.0,
-    "sizes": 12.0,
-    "sft_sizes": 6.0,
+    "sft": 12.0,
+    "element_sft": 12.0,
+    "sizes": 24.0,
+    "sft_sizes": 12.0,
     "large": 20.0,
     "sft_large": 9.0,
     "grouped": 8.0,
@@ -72,7 +72,7 @@ def run(names: list[str], quick: bool, workers: int, output: str) -> int:
     for number, name in enumerate(names, 1):
         done = home / name / "done.json"
         if finished(done, quick) is None:
-            pace = taken / spent if spent else (1 / 3 if quick else 1.0) * 2 / workers
+            pace = taken / spent if spent else (1 / 6 if quick else 1.0) * 2 / workers
             left = pace * sum(MINUTES[later] for later in names[number - 1 :])
             print(f"\n== {name} ({number} of {len(names)}, about {left:.0f} minutes left)", flush=True)
             begun = monotonic()
