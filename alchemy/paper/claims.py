@@ -83,7 +83,7 @@ def cells_of(folder: Path) -> Cells:
     unfinished = short_of_mark(folder)
     for cell in rows_of(table):
         shift = f"format {cell['kind']} {cell['domain']}" if cell["axis"] == "format" else cell["axis"]
-        variant = {setting(name, cell[name]) for name in swept}
+        variant = {setting_text(name, cell[name]) for name in swept}
         early = next((said for words, said in unfinished.items() if set(words) <= variant), "")
         place = (shift, cell["setting"], cell["part"], cell["metric"])
         found.setdefault(place, []).append((variant, cell | {"early": early}))
@@ -94,7 +94,8 @@ def short_of_mark(folder: Path) -> dict[tuple[str, ...], str]:
     """Returns, by swept settings, a sentence on the models whose training ended before its mark."""
     runs = jobs(folder)
     swept = {
-        number: tuple(setting(name, value) for name, value in its.items()) for number, its in variants(runs).items()
+        number: tuple(setting_text(name, value) for name, value in its.items())
+        for number, its in variants(runs).items()
     }
     said = {}
     for words in swept.values():
@@ -109,7 +110,7 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def setting(name: str, value: Any) -> str:
+def setting_text(name: str, value: Any) -> str:
     """Returns a swept setting as name=value, with numbers in one form."""
     try:
         return f"{name}={float(value):g}"
@@ -126,7 +127,7 @@ def judge(row: dict[str, Any], cells: dict[str, Cells]) -> dict[str, Any]:
     slicing = row["note"] == "slicing"  # a claim that the fault of the released scorer may affect
     row["note"] = "" if slicing else row["note"]
     known = cells.get(row["experiment"], {})
-    asked = {setting(*word.split("=", 1)) for word in row["variant"].split(";") if word}
+    asked = {setting_text(*word.split("=", 1)) for word in row["variant"].split(";") if word}
 
     def cell(part: str, metric: str) -> dict[str, Any] | None:
         """Returns the first cell with the claim's settings; the sweep may have swept others besides."""

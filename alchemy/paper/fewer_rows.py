@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from alchemy.paper.claims import setting
+from alchemy.paper.claims import setting_text
 from alchemy.results.digests import unsealed
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import proof_of
@@ -34,12 +34,12 @@ def distances(folder: Path) -> pd.DataFrame:
     found = []
     for rows, here in cells.groupby("rows"):
         known = {
-            (frozenset(setting(name, cell[name]) for name in swept), cell["setting"]): cell
+            (frozenset(setting_text(name, cell[name]) for name in swept), cell["setting"]): cell
             for cell in here.to_dict("records")
         }
         gaps = []
         for claim in published.to_dict("records"):
-            asked = frozenset(setting(*word.split("=", 1)) for word in claim["variant"].split(";"))
+            asked = frozenset(setting_text(*word.split("=", 1)) for word in claim["variant"].split(";"))
             if cell := known.get((asked, claim["setting"])):
                 gaps.append([value - claim["published"] for value in seed_values(cell["by_seed"]).values()])
         each = np.sqrt((np.array(gaps) ** 2).mean(axis=0))
@@ -50,7 +50,7 @@ def distances(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def report(folder: Path, out: Path) -> str:
+def write_distances(folder: Path, out: Path) -> str:
     """Writes steps_rows.csv into `out`. Returns a sentence on where the curves come nearest."""
     table = distances(folder)
     write_aside(out / "steps_rows.csv", table.to_csv(index=False, float_format="%.5g"))

@@ -97,7 +97,7 @@ def close(home: Path, quick: bool, failed: list[str]) -> int:
         drawings.draw_figure(table, home)
         graded = [folder for name, folder in folders.items() if name in LAWFUL]
         said = laws.report(graded, home) if graded else []
-        said += [fewer_rows.report(folders["steps_rows"], home)] if "steps_rows" in folders else []
+        said += [fewer_rows.write_distances(folders["steps_rows"], home)] if "steps_rows" in folders else []
         print("\n".join([claims.summary(table).to_string(), "", *said, "", str(page)]), flush=True)
     if failed:
         print(f"alchemy: not finished: {', '.join(failed)}; the same command goes on from there", file=sys.stderr)

@@ -44,7 +44,7 @@ def test_the_distance_is_the_root_of_the_mean_square(folder):
 
 
 def test_the_sentence_names_where_they_are_nearest(folder, tmp_path):
-    said = fewer_rows.report(folder, tmp_path)
+    said = fewer_rows.write_distances(folder, tmp_path)
     assert said.startswith("Figure 8 after fewer rows: 0.00 from the published curves after 100 rows")
     assert said.endswith("0.20 after 200.")
     assert (tmp_path / "steps_rows.csv").is_file()

@@ -24,7 +24,7 @@ COLUMNS = ["load", "arm", "keep", "at", *Part._fields, "metric", "unit", "estima
 Value = Callable[[Run], float]
 
 
-def numbers(tax: Tax) -> pd.DataFrame:
+def all_numbers(tax: Tax) -> pd.DataFrame:
     """Table with one row per number: the median seed as `estimate`, its 95 % interval, and each seed.
 
     `at` is where it was measured: base, a match, or last. A base has its numbers once, under the arm -. The part

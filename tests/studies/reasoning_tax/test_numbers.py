@@ -5,7 +5,7 @@ import pytest
 
 from alchemy.results.table import seed_values
 from alchemy.studies.reasoning_tax import trajectories as tax
-from alchemy.studies.reasoning_tax.numbers import COLUMNS, numbers
+from alchemy.studies.reasoning_tax.numbers import COLUMNS, all_numbers
 from tests.helpers.arms import PLAN, table
 
 SEEDS = 6
@@ -13,7 +13,7 @@ SEEDS = 6
 
 @pytest.fixture(scope="module")
 def found():
-    return numbers(tax.tax_of(table(SEEDS, arms=("gold", "rlvr")), PLAN))
+    return all_numbers(tax.tax_of(table(SEEDS, arms=("gold", "rlvr")), PLAN))
 
 
 def one(found, **where):
@@ -54,7 +54,7 @@ def test_what_was_restored_is_there_by_portion(found):
 
 def test_a_number_that_no_seed_has_has_no_row(found):
     assert found["estimate"].notna().all()
-    short = numbers(tax.tax_of(table(2, arms=("gold", "random")), PLAN))
+    short = all_numbers(tax.tax_of(table(2, arms=("gold", "random")), PLAN))
     never = short[(short["arm"] == "random") & (short["at"] == "opening")]
     assert never.empty
     assert isinstance(short, pd.DataFrame)
