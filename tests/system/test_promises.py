@@ -203,13 +203,14 @@ def test_the_defaults_are_those_that_are_told():
 
 def test_the_experiments_are_as_large_as_they_are_said_to_be():
     sizes = {}
-    for name in ("reasoning_tax/headline", "diversity", "paper/base"):
+    for name in ("reasoning_tax/headline", "diversity", "paper/base", "paper/tasks", "paper/reversal"):
         swept = OmegaConf.load(CONF / "experiment" / f"{name}.yaml").hydra.sweeper.params
         sizes[name] = {key: str(values).split(",") for key, values in swept.items()}
     arms, seeds = sizes["reasoning_tax/headline"]["arm"], sizes["reasoning_tax/headline"]["seed"]
-    assert (len(arms) * len(seeds), 2 * len(seeds)) == (30, 10)  # one arm has a base of its own
-    assert "# 30 jobs on 10 models" in TEXTS[next(path for path in TEXTS if path.name == "headline.md")]
-    assert sizes["paper/base"]["seed"] == ["0", "1", "2"]
+    assert (len(arms) * len(seeds), 2 * len(seeds)) == (60, 20)  # one arm has a base of its own
+    assert "# 60 jobs on 20 models" in TEXTS[next(path for path in TEXTS if path.name == "headline.md")]
+    assert len(sizes["paper/base"]["seed"]) == 6
+    assert len(sizes["paper/tasks"]["seed"]) == len(sizes["paper/reversal"]["seed"]) == 10
     assert sizes["diversity"]["task.compositions"][::6] == ["1", "56"]
     assert set(LARGE) < set(paper.MINUTES) == {path.stem for path in CONF.glob("experiment/paper/*.yaml")} - {"base"}
     base = composed("experiment=reasoning_tax/headline").study.base
