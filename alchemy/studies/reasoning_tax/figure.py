@@ -15,6 +15,7 @@ from alchemy.figures.lettering import broken, columns, cut, shown
 from alchemy.figures.style import SMALL, WIDE, title, under, whisker
 from alchemy.results.runs import Results
 from alchemy.stats.contrasts import Contrast
+from alchemy.stats.intervals import order
 from alchemy.studies.reasoning_tax.coordinates import Column, column
 from alchemy.studies.reasoning_tax.panels import layers, openings, retention
 from alchemy.studies.reasoning_tax.style import KEEPS, arms_of, median_of, style
@@ -41,7 +42,10 @@ def pictures(results: Results) -> Iterator[tuple[str, Callable[[], Figure]]]:
 def headline(tax: Tax) -> Figure:
     """Figure with all six panels. The trajectories of one arm are enough for it."""
     seeds = len({key[3] for key in tax.runs})
-    drawn = f"{seeds} seeds, each a thin line or a dot; medians thick" if seeds > 1 else "one seed"
+    ends = "with 95 % intervals" if order(seeds) else "too few for intervals"
+    drawn = (
+        f"{seeds} seeds, each a thin line or a dot; medians thick, {ends}" if seeds > 1 else "one seed, no intervals"
+    )
     words = [f"What reasoning training does to knowledge (load {tax.load:g}; {drawn})"]
     words += [f"left out: {line}" for line in tax.left_out[:SAID]]
     words += [f"left out: {len(tax.left_out) - SAID} more"] * (len(tax.left_out) > SAID)

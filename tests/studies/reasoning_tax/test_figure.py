@@ -152,8 +152,10 @@ def test_the_parts_of_the_loss_add_up_to_the_mean_of_the_whole():
 def test_an_interval_is_told_of_where_one_is_drawn(seeds, words):
     figure = drawn(table(seeds, arms=("gold",)))
     assert figure.get_suptitle().endswith(words)
-    whole = [line for ax in figure.axes for line in ax.containers if line.__class__.__name__ == "ErrorbarContainer"]
-    assert bool(whole) == (seeds == 6)
+    panel = next(ax for ax in figure.axes if ax.get_title(loc="left").startswith("c"))
+    of_the_whole = [line for line in panel.lines if line.get_color() == "#D55E00"]
+    assert len(of_the_whole[0].get_ydata()) == seeds  # each seed is a dot
+    assert any(line.get_linestyle() == "-" for line in of_the_whole) == (seeds == 6)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_sweep_says_how_long_it_takes():
     assert primary.startswith(
         "primary prediction, foreign chains cost more than rewards: 2 seeds can show nothing here"
     )
-    assert others.startswith("19 other predictions, adjusted together: 2 seeds can show nothing here")
+    assert others.startswith("21 other predictions, adjusted together: 2 seeds can show nothing here")
 
 
 def test_jobs_that_differ_in_the_study_alone_share_a_model_before_they_are_composed():
