@@ -340,9 +340,10 @@ def why(tax: Tax, one: Prediction) -> str:
 def text(table: pd.DataFrame) -> str:
     """Verdicts as a short table in text."""
     lines = ["predictions, the primary one first: median seed [95 % interval], seeds above and below 0, p adjusted"]
+    wide = max([32, *table["name"].str.len()])
     for row in table.sort_values("role", kind="stable").to_dict("records"):
         number = "" if isnan(row["estimate"]) else f"{row['estimate']:+.3f}"
         number += "" if isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
         number += "" if isnan(row["p_adjusted"]) else f"  {row['above']}:{row['below']}  p {row['p_adjusted']:.2g}"
-        lines.append(f"{row['name']:<32} {row['verdict']:<20} {number}".rstrip())
+        lines.append(f"{row['name']:<{wide}} {row['verdict']:<20} {number}".rstrip())
     return "\n".join(lines)
