@@ -24,8 +24,8 @@ from alchemy.studies.reasoning_tax.verdicts import basis, keep_of, lost_bits, po
 
 Array = NDArray[np.float64]
 PARTS = {  # parts of the loss: words, grey and hatch
-    "storage": ("storage: stays lost", "0.15", ""),
-    "latent": ("latent: comes back", "0.6", ""),
+    "storage": ("storage (against the control)", "0.15", ""),
+    "latent": ("latent (the rest of it)", "0.6", ""),
     "overthinking": ("overthinking", "white", "////"),
     "format": ("no valid opening", "0.88", "...."),
 }
