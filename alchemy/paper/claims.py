@@ -30,12 +30,13 @@ from alchemy.results.jobs import jobs, proof_of, variants
 from alchemy.results.table import bracket, seed_values
 from alchemy.runs.settings import CONF
 from alchemy.stats.intervals import interval
+from alchemy.stats.power import fewest
 
 VERDICTS = ("agrees", "differs", "consistent with the fault", "undecided", "not comparable")
 LARGE = ("large", "sft_large", "grouped")  # experiments that take long, and run with large=true only
 CLOSE = 0.05  # difference, at most, of a seed that agrees
 HALF = 0.5
-FEWEST = 6  # seeds that can show anything: all on one side of a half are so by chance once in 32 times
+FEWEST = fewest()  # seeds that can show anything of what most do
 ROUNDING = 1e-9
 CUT = 5  # characters that the released inference cuts off a completion for every noise token of its prompt
 PROBLEMS = 10_000

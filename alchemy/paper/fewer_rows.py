@@ -13,7 +13,7 @@ from alchemy.paper.claims import setting_text
 from alchemy.results.digests import unsealed
 from alchemy.results.files import write_aside
 from alchemy.results.jobs import proof_of
-from alchemy.results.table import seed_values
+from alchemy.results.table import seed_text, seed_values
 from alchemy.runs.settings import CONF
 
 FIGURE = "Figure 8 (steps)"
@@ -44,7 +44,7 @@ def distances(folder: Path) -> pd.DataFrame:
                 gaps.append([value - claim["published"] for value in seed_values(cell["by_seed"]).values()])
         each = np.sqrt((np.array(gaps) ** 2).mean(axis=0))
         apart = float(np.sqrt((np.array(gaps).mean(axis=1) ** 2).mean()))
-        seeds = " ".join(f"{seed}={value:.4g}" for seed, value in enumerate(each))
+        seeds = seed_text(dict(enumerate(each)), ".4g")
         inside = float(here[here["level"] == 0]["mean"].mean())
         found.append({"rows": rows, "inside": inside, "apart": apart, "numbers": len(gaps), "by_seed": seeds})
     return pd.DataFrame(found)

@@ -106,10 +106,13 @@ class Registration:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a finished job stands to the registrations: registered under `by`, or exploratory for the reason `why`."""
+    """How a finished job, with the `key` in its run.json, stands to the registrations: registered under `by`, or
+    exploratory for the reason `why`.
+    """
 
     number: int
     run: Mapping[str, Any]
+    key: str
     by: Registration | None
     why: str = ""
 
@@ -199,7 +202,7 @@ def account(results: Results, folder: Path = FOLDER) -> Account:
     """Account of these results by the registrations in `folder`."""
     known, damaged = read_registrations(folder)
     standings = tuple(standing(number, run, known) for number, run in results.good.items())
-    keys = {key_in(run) for run in results.good.values()}
+    keys = {one.key for one in standings}
     failed = [run for run in results.failed.values() if run]
     concerned = [one for one in known if any(map(one.jobs, keys)) or any(failed_job(one, run) for run in failed)]
     lacking = {one.sha256: lacking_of(one, standings, failed) for one in concerned}
@@ -214,9 +217,9 @@ def standing(number: int, run: Mapping[str, Any], known: Iterable[Registration])
         if jobs := one.jobs(key):
             why = too_late(run, one) or ("" if any(as_registered(run, job, one) for job in jobs) else OTHERWISE)
             if not why:
-                return Standing(number, run, one)
+                return Standing(number, run, key, one)
             reasons.append(why)
-    return Standing(number, run, None, reasons[0] if reasons else NOT_REGISTERED)
+    return Standing(number, run, key, None, reasons[0] if reasons else NOT_REGISTERED)
 
 
 def too_late(run: Mapping[str, Any], by: Registration) -> str:
@@ -251,7 +254,7 @@ def lacking_of(
     found: list[tuple[RegisteredJob, str]] = []
     errors = {tuple(job["words"]): run.get("error") for run in failed if (job := failed_job(by, run))}
     for job in by.content["jobs"]:
-        here = [one for one in standings if key_in(one.run) == job["key"]]
+        here = [one for one in standings if one.key == job["key"]]
         if any(one.by and as_registered(one.run, job, by) for one in here):
             continue
         error = errors.get(tuple(job["words"]))

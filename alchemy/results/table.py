@@ -99,7 +99,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         values = np.zeros((chosen.sum(), seeds))
         values[np.cumsum(chosen)[number[rows]] - 1, place[rows]] = table["value"].to_numpy()[rows]
         cells.loc[chosen, ["low", "high"]] = np.column_stack(interval(values, "share" if share else "other"))
-        cells.loc[chosen, "at_one"] = np.where(at_one(values) < 0, np.nan, at_one(values)) if share else np.nan
+        ones = at_one(values)
+        cells.loc[chosen, "at_one"] = np.where(ones < 0, np.nan, ones) if share else np.nan
     cells["at_one"] = cells["at_one"].astype("Int64")
     text = [f"{seed}={value:.6g}" for seed, value in zip(table["seed"], table["value"], strict=True)]
     cells["by_seed"] = table.assign(text=text).groupby(keys, sort=False, dropna=False)["text"].agg(" ".join).to_numpy()
@@ -131,6 +132,15 @@ def seed_values(text: str) -> dict[int, float]:
     """
     pairs = (word.split("=") for word in text.split())
     return {int(seed): float(value) for seed, value in pairs}
+
+
+def seed_text(values: Mapping[int, float], form: str = ".6g") -> str:
+    """Values by seed as the column `by_seed` has them, in ascending order of seeds.
+
+    >>> seed_text({3: 1.0, 0: 0.25})
+    '0=0.25 3=1'
+    """
+    return " ".join(f"{seed}={value:{form}}" for seed, value in sorted(values.items()))
 
 
 def missing(value: Any) -> bool:

@@ -34,7 +34,7 @@ from alchemy.runs.plan import Plan, plan, predicted, study_of
 from alchemy.runs.settings import CONF, words_of
 from alchemy.runs.sweep import check_jobs
 from alchemy.runs.words import misplaced
-from alchemy.stats.power import needed, outlook
+from alchemy.stats.power import fewest, needed, outlook
 from alchemy.stats.predictions import predictions
 
 ASKED = {"words": tuple[str, ...], "question": str, "forecasts": str}  # what a file may have
@@ -220,9 +220,8 @@ def refuse_hopeless(content: Registered) -> None:
     """Raises ValueError for predictions that so few seeds can neither support nor refute, whatever comes out."""
     seeds, family = len(content["seeds"]), sum(not one.get("primary", False) for one in content["predictions"])
     if content["predictions"] and not needed(seeds):
-        least = next(more for more in range(seeds, 1000) if needed(more))
         raise ValueError(
-            f"{seeds} seeds can show nothing of {max(family, 1)} predictions, whatever comes out: register {least} "
+            f"{seeds} seeds can show nothing of {max(family, 1)} predictions, whatever comes out: register {fewest()} "
             "seeds or more, or predictions=none"
         )
 

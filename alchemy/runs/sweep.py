@@ -195,10 +195,13 @@ def can_show(configs: Sequence[DictConfig]) -> list[str]:
     `configs` are the settings of jobs that together have all seeds.
     """
     from alchemy.runs.plan import predicted
-    from alchemy.stats.power import outlook
+
+    if not (listed := predicted(configs[0])):
+        return []
+    from alchemy.stats.power import outlook  # its import takes time that most sweeps need not spend
     from alchemy.stats.predictions import predictions
 
-    return outlook(predictions(predicted(configs[0])), len({config.seed for config in configs}))
+    return outlook(predictions(listed), len({config.seed for config in configs}))
 
 
 def run_one(config: DictConfig) -> None:

@@ -23,6 +23,15 @@ def needed(seeds: int, family: int = 1) -> int:
     return next((k for k in range(seeds // 2 + 1, seeds + 1) if 2 * at_least(k, seeds) * family < LEVEL), 0)
 
 
+def fewest(family: int = 1) -> int:
+    """The fewest seeds that can show anything of a prediction that is one of a `family`.
+
+    >>> fewest(), fewest(family=21)
+    (6, 10)
+    """
+    return next(seeds for seeds in range(2, 1000) if needed(seeds, family))
+
+
 def found_in_100(effect: float, seeds: int, family: int = 1) -> float:
     """In how many of 100 runs an effect is found, of so many standard deviations of seeds, in the right direction.
 
@@ -65,8 +74,7 @@ def power_line(sesoi: float, spread: float, seeds: int, family: int = 1) -> str:
     deviation over seeds that a pilot had; NaN if there was no pilot.
     """
     if not needed(seeds, family):
-        least = next(more for more in range(2, 1000) if needed(more, family))
-        return f"{seeds} seeds can show nothing here, whatever comes out: {least} or more can"
+        return f"{seeds} seeds can show nothing here, whatever comes out: {fewest(family)} or more can"
     if not spread > 0:
         size = f"{smallest_found(seeds, family):.1f} standard deviations of seeds"
         return f"with {seeds} seeds an effect of {size} is found in {ENOUGH:.0f} of 100 runs"

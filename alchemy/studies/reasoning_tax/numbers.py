@@ -8,6 +8,7 @@ from math import isnan
 
 import pandas as pd
 
+from alchemy.results.table import seed_text
 from alchemy.studies.reasoning_tax.coordinates import NONE, Column, Part, column, unit
 from alchemy.studies.reasoning_tax.trajectories import CHANGES, Run, Seeds, Tax, over_seeds
 from alchemy.studies.reasoning_tax.verdicts import VALUES, kept, onset
@@ -74,7 +75,7 @@ def derived(metric: str) -> Column:
 
 def row(place: tuple[float, str, str, str], one: Column, values: Seeds) -> list[dict[str, str | float]]:
     """Row of a number, as a list; empty if no seed has it."""
-    known = {seed: value for seed, value in sorted(values.items()) if not isnan(value)}
+    known = {seed: value for seed, value in values.items() if not isnan(value)}
     if not known:
         return []
     found = over_seeds(known)
@@ -84,4 +85,4 @@ def row(place: tuple[float, str, str, str], one: Column, values: Seeds) -> list[
     named = DERIVED.get(one.metric, "share") if part == "derived" else unit(part, one.metric)
     its |= {**one.where._asdict(), "metric": one.metric, "unit": named}
     its |= {"estimate": found.estimate, "low": found.low, "high": found.high, "seeds": found.seeds}
-    return [its | {"by_seed": " ".join(f"{seed}={value:.6g}" for seed, value in known.items())}]
+    return [its | {"by_seed": seed_text(known)}]

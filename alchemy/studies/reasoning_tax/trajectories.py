@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from alchemy.results.runs import Results
+from alchemy.results.table import seed_text
 from alchemy.stats.contrasts import Contrast, contrast
 from alchemy.studies.reasoning_tax.coordinates import NONE, Column, Part, column
 from alchemy.studies.reasoning_tax.design import BASES, MATCHES, Design, design_of
@@ -249,7 +250,7 @@ def at_match(tax: Tax, match: str, load: float, arm: str, keep: str) -> dict[str
         seeds = tax.by_seed(load, arm, keep, lambda run, name=name: tax.change(run, match, name))  # type: ignore[misc]
         found = over_seeds(seeds)
         ends: dict[str, str | float] = {"": found.estimate, "_low": found.low, "_high": found.high}
-        ends["_by_seed"] = " ".join(f"{seed}={value:.6g}" for seed, value in sorted(seeds.items()))
+        ends["_by_seed"] = seed_text(seeds)
         row |= {f"{name}@{match}{end}": value for end, value in ends.items()}
     runs = tax.of(load, arm, keep)
     short = {seed: run for seed, run in runs.items() if tax.why_not(run, match)}

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from alchemy.results.table import seed_text
 from alchemy.stats.contrasts import Contrast, contrast, holm, verdict
 from alchemy.stats.power import power_line
 from alchemy.stats.predictions import SIGNS, Prediction
@@ -44,7 +45,7 @@ def verdicts(tax: Tax) -> pd.DataFrame:
     rows = [
         judged(tax, one, found[one.name], adjusted[one.name], equivalent[one.name], still[one.name])
         | {"power": powered(one, found[one.name].seeds, tested)}
-        | {"by_seed": " ".join(f"{seed}={value:.6g}" for seed, value in sorted(values[one.name].items()))}
+        | {"by_seed": seed_text(values[one.name])}
         for one in plan
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
