@@ -4,7 +4,8 @@ Transformer is the GPT form: pre-norm blocks of causal attention and a feed-forw
 biases everywhere, one table for input and output embeddings, and a choice of positions. Llama has RMSNorm, rotary
 positions, SwiGLU, no biases, and two tables. Source: arXiv:2508.01191, Table 8.
 
-Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D width, V symbols.
+Shapes: B rows, T tokens, S tokens in the cache, H heads, E width of a head, D width, V symbols. In a stack of N models
+(see `alchemy.models.stack`) N is in front of B, and attention takes N B rows at once.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -17,6 +18,7 @@ from torch.nn import functional
 
 from alchemy.data.tokenizer import Tokenizer
 from alchemy.models.attention import attend
+from alchemy.models.layers import Embedding, LayerNorm, Linear, RMSNorm, product
 
 SPREAD = 0.02  # the standard deviation of fresh weights
 EPSILON = 1e-6  # of RMSNorm
@@ -63,22 +65,22 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.width, self.heads = width, heads
-        self.attention_norm: nn.Module = nn.LayerNorm(width)
-        self.attention_in = nn.Linear(width, 3 * width)
-        self.attention_out = nn.Linear(width, width)
-        self.feed_norm: nn.Module = nn.LayerNorm(width)
-        self.feed_in = nn.Linear(width, 4 * width)
-        self.feed_out = nn.Linear(4 * width, width)
+        self.attention_norm: nn.Module = LayerNorm(width)
+        self.attention_in = Linear(width, 3 * width)
+        self.attention_out = Linear(width, width)
+        self.feed_norm: nn.Module = LayerNorm(width)
+        self.feed_in = Linear(width, 4 * width)
+        self.feed_out = Linear(4 * width, width)
 
     def forward(self, residual: Tensor, layer: int, angles: Tensor | None, cache: Cache | None) -> Tensor:
-        B, T, D = residual.shape
-        mixed = self.attention_in(self.attention_norm(residual)).view(B, T, 3, self.heads, D // self.heads)
+        T, D = residual.shape[-2:]
+        mixed = self.attention_in(self.attention_norm(residual)).view(-1, T, 3, self.heads, D // self.heads)
         if angles is not None:
             mixed = torch.cat([rotate(mixed[:, :, :2], angles[:, None, None]), mixed[:, :, 2:]], dim=2)
         if cache is not None:
             cache.store(layer, mixed)
         attended = cache.attend(layer, mixed[:, 0, 0]) if cache is not None and cache.length else attend(mixed)
-        residual = residual + self.attention_out(attended.reshape(B, T, D))
+        residual = residual + self.attention_out(attended.reshape(residual.shape))
         return residual + self.feed(self.feed_norm(residual))
 
     def feed(self, residual: Tensor) -> Tensor:
@@ -91,12 +93,12 @@ class LlamaBlock(Block):
     def __init__(self, width: int, heads: int, feed: int) -> None:
         nn.Module.__init__(self)
         self.width, self.heads = width, heads
-        self.attention_norm = nn.RMSNorm(width, eps=EPSILON)
-        self.attention_in = nn.Linear(width, 3 * width, bias=False)
-        self.attention_out = nn.Linear(width, width, bias=False)
-        self.feed_norm = nn.RMSNorm(width, eps=EPSILON)
-        self.feed_in = nn.Linear(width, 2 * feed, bias=False)  # the gate, and what it lets through
-        self.feed_out = nn.Linear(feed, width, bias=False)
+        self.attention_norm = RMSNorm(width, eps=EPSILON)
+        self.attention_in = Linear(width, 3 * width, bias=False)
+        self.attention_out = Linear(width, width, bias=False)
+        self.feed_norm = RMSNorm(width, eps=EPSILON)
+        self.feed_in = Linear(width, 2 * feed, bias=False)  # the gate, and what it lets through
+        self.feed_out = Linear(feed, width, bias=False)
 
     def feed(self, residual: Tensor) -> Tensor:
         gate, value = self.feed_in(residual).chunk(2, dim=-1)
@@ -136,10 +138,10 @@ class Transformer(nn.Module):
         self.tokenizer: Tokenizer | None = None  # for a model that reads subword tokens
         # of the products in the layers; weights, residual stream and logits are always float32
         self.precision: Precision = "float32"
-        self.tokens = nn.Embedding(vocabulary_size, width)
-        self.places = nn.Embedding(context, width) if positions in ("learned", "both") else None
+        self.tokens = Embedding(vocabulary_size, width)
+        self.places = Embedding(context, width) if positions in ("learned", "both") else None
         self.blocks = nn.ModuleList([self.block() for _ in range(layers)])
-        self.norm: nn.Module = nn.LayerNorm(width)
+        self.norm: nn.Module = LayerNorm(width)
         self.angles: Tensor | None
         self.register_buffer(
             "angles",
@@ -165,12 +167,12 @@ class Transformer(nn.Module):
     def hidden(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """The normalised residual stream (B, T, D), which `logits` reads, for ids (B, T)."""
         start = cache.length if cache else 0
-        end = start + tokens.shape[1]
+        end = start + tokens.shape[-1]
         assert end <= self.context, f"{end} tokens do not fit model.context={self.context}"
         assert start == 0 or end == start + 1, "a filled cache takes one token at a time"
         residual = self.tokens(tokens)
         if self.places is not None:
-            residual = residual + self.places.weight[start:end]
+            residual = residual + self.places.between(start, end)
         angles = None if self.angles is None else self.angles[start:end]
         with self.autocast():
             for layer, block in enumerate(self.blocks):
@@ -180,7 +182,7 @@ class Transformer(nn.Module):
         return self.norm(residual)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return functional.linear(hidden, self.tokens.weight)
+        return product(hidden, self.tokens.weight)
 
 
 class Llama(Transformer):
@@ -208,8 +210,8 @@ class Llama(Transformer):
             raise ValueError(f"model.spread={spread} must be above 0, such as {SPREAD}")
         super().__init__(vocabulary_size, context, layers, heads, width, positions)
         self.spread = spread
-        self.norm = nn.RMSNorm(width, eps=EPSILON)
-        self.output = nn.Linear(width, vocabulary_size, bias=False)
+        self.norm = RMSNorm(width, eps=EPSILON)
+        self.output = Linear(width, vocabulary_size, bias=False)
 
     def block(self) -> Block:
         return LlamaBlock(self.width, self.heads, self.ffn)

@@ -45,8 +45,8 @@ class TrainingRecord(TypedDict):
 def fingerprint(settings: Settings) -> str:
     """Fingerprint of a model: 16 hex digits of a digest of everything that decides its weights.
 
-    `settings` hold task, model, recipe, seed, code, device, precision, threads and tokens. A class counts by its name
-    and its code, whichever module it is in.
+    `settings` hold task, model, recipe, seed, code, device, precision, threads, tokens and slots. A class counts by its
+    name and its code, whichever module it is in.
     """
     return digest(by_name(settings), 16)
 
@@ -111,7 +111,7 @@ class Partial:
             return
         self.last = monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
-        content = save({name: value.contiguous() for name, value in state.items()})
+        content = save({name: value.clone() for name, value in state.items()})  # they may share memory
         facts = {"name": self.folder.name, "sha256": hashlib.sha256(content).hexdigest()}
         write_aside(self.folder / "training.safetensors", content)
         write_json(self.folder / "training.json", facts | {"snapshots": self.kept, "checks": checks}, indent=None)
@@ -121,7 +121,7 @@ class Partial:
         from safetensors.torch import save
 
         (self.folder / "snapshots").mkdir(parents=True, exist_ok=True)
-        name, content = f"{rows}.safetensors", save(weights)
+        name, content = f"{rows}.safetensors", save({name: value.clone() for name, value in weights.items()})
         write_aside(self.folder / "snapshots" / name, content)
         self.kept[name] = hashlib.sha256(content).hexdigest()
 

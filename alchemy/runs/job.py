@@ -34,6 +34,7 @@ from alchemy.runs.track import Job, Reporting, Tell, tracking
 
 if TYPE_CHECKING:
     from alchemy.results.cells import Cells
+    from alchemy.training.fit import Progress
 
 log = logging.getLogger(__name__)
 
@@ -241,20 +242,21 @@ def train_or_resume(todo: Plan, what: str, row: int, checkpointer: Reporting) ->
     """Trains `todo.model`, from fresh weights or from its checkpoint, and returns the facts for its record."""
     from alchemy.runs.progress import progress
     from alchemy.training.fit import Unusable, begin, fit_model
+    from alchemy.training.population import fit_among
 
-    seed, mark = todo.settings["seed"], todo.recipe.mark
+    seed, mark, slots = todo.settings["seed"], todo.recipe.mark, todo.settings["slots"]
     with progress(f"{what}, training", row) as show, settings_at("train", vars(todo.recipe)):
 
+        def tell(at: Progress) -> None:
+            show(at.step, todo.recipe.steps, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}")
+
+        how = todo.task, todo.model, todo.recipe, seed, tell, checkpointer
+
         def checked() -> list[Any]:
+            if slots > 1:
+                return fit_among(slots, *how)
             begin(todo.model, seed)
-            return fit_model(
-                todo.task,
-                todo.model,
-                todo.recipe,
-                seed,
-                lambda at: show(at.step, todo.recipe.steps, f"loss {at.loss:.3f}, exact match {at.exact_match:.4f}"),
-                checkpointer,
-            )
+            return fit_model(*how)
 
         try:
             checks = checked()
@@ -266,6 +268,11 @@ def train_or_resume(todo: Plan, what: str, row: int, checkpointer: Reporting) ->
     log.info("%s, training: %d rows in %.0f s, exact match %.4f", what, last.rows, last.seconds, last.exact_match)
     if mark is not None and last.exact_match < mark:
         log.warning("%s, training: train.mark=%s was not reached in train.steps=%s", what, mark, todo.recipe.steps)
-    parameters = sum(weights.numel() for weights in todo.model.parameters())
+    return facts_of(todo, checks)
+
+
+def facts_of(todo: Plan, checks: list[Progress]) -> dict[str, Any]:
+    """Returns the facts for the record of a trained model, from the checks of its training."""
+    parameters, last = sum(weights.numel() for weights in todo.model.parameters()), checks[-1]
     facts = {"parameters": parameters, "rows": last.rows, "exact_match": last.exact_match, "trained_at": now()}
     return facts | {"checks": [asdict(check) for check in checks]}

@@ -39,6 +39,7 @@ BOUNDS: dict[str, tuple[float | None, float]] = {
     "seed": (0, 2**63 - 1),
     "threads": (1, 1024),
     "workers": (1, 10_000),
+    "slots": (1, 65_536),
     "study.count": (None, 10**8),
     "train.steps": (1, 10**9),
     "train.batch": (1, 10**7),
@@ -87,6 +88,7 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
     audit(cfg)
     for name, kind in KINDS_OF_A_RUN.items():
         check(name, cfg.get(name), kind)
+    check("slots", cfg.get("slots"), int | None)
     bounds = [(path, its) for name, its in BOUNDS.items() for path in places_of(cfg, name)]
     for name, (least, most) in bounds:
         value = OmegaConf.select(cfg, name)
@@ -139,7 +141,9 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     worlds = tuple(dict.fromkeys([type(task).__module__, *mentioned, *nested]))
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
-    code = {"code": code_digest("alchemy.training.fit", type(model).__module__, *worlds)}
+    made_by["slots"] = slots(cfg, task, model, recipe)
+    training = "alchemy.training.fit" if made_by["slots"] == 1 else "alchemy.training.population"
+    code = {"code": code_digest(training, type(model).__module__, *worlds)}
     if source := cfg.task.get("source"):
         made_by["source"] = sha256(Path(source))
     settings = groups | made_by | code
@@ -162,6 +166,18 @@ def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: b
 
     with torch.device("meta"), Unfilled():
         return build_model(task, cfg.model, cfg.tokens, cfg.precision, known)
+
+
+def slots(cfg: DictConfig, task: Task, model: Any, recipe: Any) -> int:
+    """Returns the slots of the stack that a model is trained in; 1 if it is trained by itself, as those are that cannot
+    share a stack.
+    """
+    asked = cfg.get("slots") or 1
+    if asked == 1 or hasattr(model, "made_of"):
+        return 1
+    from alchemy.training.population import form
+
+    return asked if form(task, model, recipe) else 1
 
 
 def study_of(cfg: DictConfig) -> ModuleType:
@@ -199,7 +215,7 @@ def from_elsewhere(
         raise ValueError(f"study={name} needs a model that is trained here, and model=hf is not: use study=degradation")
     if settings["tokens"] != "symbols":
         raise ValueError("tokens=pieces is for models that are trained here, and model=hf is not: leave tokens out")
-    kept = {key: value for key, value in settings.items() if key not in ("train", "seed", "tokens")}
+    kept = {key: value for key, value in settings.items() if key not in ("train", "seed", "tokens", "slots")}
     where = {key: value for key, value in settings["model"].items() if key != "path"}
     return kept | {"model": where, "files": files, "library": version("transformers"), "code": code_digest(*code)}
 

@@ -31,7 +31,8 @@ from alchemy.runs.settings import VERSION, audit, resolved, words_of
 
 log = logging.getLogger(__name__)
 
-MADE_BY = ("task", "model", "train", "seed", "device", "precision", "threads", "tokens")  # these decide a model
+# what decides a model
+MADE_BY = ("task", "model", "train", "seed", "device", "precision", "threads", "tokens", "slots")
 
 
 class Finish(Callback):

@@ -71,6 +71,10 @@ class Recipe:
         cosine = 0.5 * (1 + cos(pi * min(step / self.steps, 1)))
         return self.learning_rate * min((step + 1) / (self.warmup + 1), cosine)
 
+    def ends(self, check: "Progress") -> bool:
+        """Whether the training ends with a check."""
+        return check.step >= self.steps or (self.mark is not None and check.exact_match >= self.mark)
+
     def keeps(self, step: int) -> bool:
         """Whether a snapshot is kept after the check that ends at `step`. One is kept after the first check at or past
         each of `snapshots` numbers of steps, which grow by a constant factor.
@@ -184,7 +188,7 @@ def fit_model(
     source = fresh(task, seed, len(checks), recipe.check_every * recipe.batch)
     before = checks[-1].seconds if checks else 0.0
     begun = perf_counter()
-    while not checks or not ended(recipe, checks[-1]):
+    while not checks or not recipe.ends(checks[-1]):
         done = checks[-1].step if checks else 0
         steps = min(recipe.check_every, recipe.steps - done)
         losses: list[torch.Tensor] = []  # read once, at the end: every reading makes a GPU wait
@@ -210,11 +214,6 @@ def fit_model(
             checkpointer.save(state_of(model, optimizer), [asdict(check) for check in checks])
         report(checks[-1])
     return checks
-
-
-def ended(recipe: Recipe, last: Progress) -> bool:
-    """Whether the training ends with the check `last`."""
-    return last.step >= recipe.steps or (recipe.mark is not None and last.exact_match >= recipe.mark)
 
 
 def state_of(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

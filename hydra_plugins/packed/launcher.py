@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 log = logging.getLogger(__name__)
 
+SLOTS = 64  # of the stack that the models of a sweep train in on a GPU
+
 
 @dataclass
 class Settings:
@@ -65,10 +67,13 @@ class PackedLauncher(Launcher):
 
     def spread(self, configs: list[DictConfig], folder: Path) -> Generator[tuple[int, Any, str], None, None]:
         """Runs the jobs once all are checked, and yields as alchemy.runs.workers.spread. Raises ValueError as that."""
-        from alchemy.runs import cluster, sweep, workers
+        from alchemy.runs import cluster, stacks, sweep, workers
 
         if self.engine == "local":
-            yield from workers.spread(sweep.run_one, configs, self.workers, sweep.check_jobs)
+            if any(stacks.slots_asked(config) > 1 for config in configs):
+                yield from stacks.spread_stacked(sweep.run_one, configs, self.workers, sweep.check_jobs)
+            else:
+                yield from workers.spread(sweep.run_one, configs, self.workers, sweep.check_jobs)
             return
         for _, _, wrong in workers.spread(sweep.check_jobs, [configs], 1):
             if wrong:
@@ -99,6 +104,8 @@ class PackedLauncher(Launcher):
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
             config.hydra.sweep.dir = self.config.hydra.sweep.dir  # named by the time of the sweep, not of the job
+            if config.get("slots") is None and self.engine == "local" and str(config.device).startswith("cuda"):
+                config.slots = SLOTS
         return config
 
 

@@ -16,6 +16,7 @@ from alchemy.models.decoding import complete, follows_gold, to_tensor
 from alchemy.models.transformer import initialise
 from alchemy.training.fit import Recipe, fit_model, next_token
 from alchemy.training.packing import IGNORED, counted, lay_out, loss_of, targets
+from tests.helpers.checkpoints import Checkpointer
 from tests.helpers.recipes import QUICK
 from tests.helpers.worlds import ROOT, tiny_model
 
@@ -34,24 +35,6 @@ def test_one_seed_gives_the_same_bits(cipher):
     np.random.default_rng().random()
     assert torch.equal(first, bits(cipher, 0))
     assert not torch.equal(first, bits(cipher, 1))
-
-
-class Checkpointer:
-    """A checkpointer that is interrupted when `until` checks lie on it."""
-
-    def __init__(self, until=None):
-        self.until, self.kept, self.taken = until, None, {}
-
-    def resume(self):
-        return self.kept
-
-    def save(self, state, checks):
-        self.kept = ({name: value.clone() for name, value in state.items()}, checks)
-        if len(checks) == self.until:
-            raise KeyboardInterrupt
-
-    def snapshot(self, rows, weights):
-        self.taken[rows] = {name: value.clone() for name, value in weights.items()}
 
 
 @pytest.mark.parametrize("padding", ["none", "group"])

@@ -1,0 +1,213 @@
+"""Trains the models of a sweep in stacks, those of one form together, and stores each as if it had been trained alone.
+
+The jobs of the sweep find them stored. A model that another process trains meanwhile is left to that process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import configure_log, setup_globals
+from omegaconf import DictConfig
+
+from alchemy.errors import sentence, settings_at
+from alchemy.runs.job import facts_of
+from alchemy.runs.plan import Plan, plan
+from alchemy.runs.workers import Work, spread
+
+if TYPE_CHECKING:
+    from alchemy.results.store import Partial
+    from alchemy.training.fit import Progress
+    from alchemy.training.population import Form, Member
+
+log = logging.getLogger(__name__)
+
+ROOM = 0.9  # the share of the memory that a stack may fill
+
+
+@dataclass
+class Waiting:
+    """A model that is to be trained, the jobs of the sweep that need it, and where it is kept while it is trained."""
+
+    plan: Plan
+    jobs: list[int]
+    home: Path
+    partial: Partial
+    step: int = 0  # steps trained so far
+
+    def member(self, tell: Callable[[Progress], None]) -> Member:
+        """The training itself; `tell` is called with each of its checks."""
+        from alchemy.training.population import Member
+
+        def told(check: Progress) -> None:
+            self.step = check.step
+            tell(check)
+
+        its = self.plan
+        return Member(its.task, its.model, its.recipe, its.cfg.seed, told, self.partial)
+
+
+def slots_asked(config: DictConfig) -> int:
+    """The slots that the settings of a job ask for."""
+    return config.get("slots") or 1
+
+
+def spread_stacked(
+    work: Work, configs: Sequence[DictConfig], workers: int, check: Work
+) -> Generator[tuple[int, Any, str], None, None]:
+    """Checks all jobs of a sweep, trains what is to be trained in stacks, and then runs the jobs; it yields as
+    alchemy.runs.workers.spread. A job whose model could not be trained is not run. Raises ValueError as `check` and
+    `train_stacks`.
+    """
+    lost: dict[int, str] = {}
+    for first in (check, train_in_worker):
+        for _, found, wrong in spread(first, [configs], 1):
+            if wrong:
+                raise ValueError(wrong)
+            lost |= found or {}
+    yield from ((number, None, why) for number, why in lost.items())
+    left = [number for number in range(len(configs)) if number not in lost]
+    for number, value, wrong in spread(work, [configs[number] for number in left], workers):
+        yield left[number], value, wrong
+
+
+def train_in_worker(configs: Sequence[DictConfig]) -> dict[int, str]:
+    """`train_stacks` in a process of its own."""
+    import torch
+
+    setup_globals()
+    configure_log(configs[0].hydra.hydra_logging, configs[0].hydra.verbose)
+    torch.set_num_threads(configs[0].threads)
+    return train_stacks(configs)
+
+
+def train_stacks(configs: Sequence[DictConfig]) -> dict[int, str]:
+    """Trains all models of a sweep that ask for a stack and are not stored yet. Returns why a job has no model, by its
+    number, where a training failed. Raises ValueError for a stack that does not fit in memory, before it is trained.
+    """
+    lost: dict[int, str] = {}
+    groups = grouped(configs)
+    for number, ((form, slots), waiting) in enumerate(groups.items(), 1):
+        fits(waiting[0].plan, form, slots)
+        what = f"stack {number} of {len(groups)}: {len(waiting)} models in {slots} slots, training"
+        for one, error in trained(waiting, slots, what):
+            lost |= dict.fromkeys(one.jobs, error)
+    return lost
+
+
+def grouped(configs: Sequence[DictConfig]) -> dict[tuple[Form, int], list[Waiting]]:
+    """Models of a sweep that are to be trained in stacks and are not stored, by what those of one stack share."""
+    from alchemy.results.store import Partial, fingerprint
+    from alchemy.training.population import form
+
+    found: dict[str, Waiting] = {}
+    groups: dict[tuple[Form, int], list[Waiting]] = {}
+    for number, config in enumerate(configs):
+        if slots_asked(config) == 1:
+            continue
+        HydraConfig.instance().set_config(config)
+        todo = plan(config)
+        home = Path(config.output) / "models" / fingerprint(todo.settings)
+        if todo.settings["slots"] == 1 or home.exists():
+            continue
+        if home.name in found:
+            found[home.name].jobs.append(number)
+            continue
+        found[home.name] = Waiting(todo, [number], home, Partial(home.with_name(f".{home.name}.partial")))
+        shared = form(todo.task, todo.model, todo.recipe)
+        assert shared, "plan gives such a model no slots"
+        groups.setdefault((shared, todo.settings["slots"]), []).append(found[home.name])
+    return groups
+
+
+def fits(todo: Plan, form: Form, slots: int) -> None:
+    """Raises ValueError if a stack does not fit in the memory of its device, saying how many slots would."""
+    import torch
+
+    from alchemy.training.population import memory
+
+    device = todo.model.tokens.weight.device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else physical()
+    one = memory(todo.model, form, 1)
+    if slots * one > ROOM * free:
+        most = int(ROOM * free // one)
+        raise ValueError(
+            f"slots={slots} of this model need about {slots * one / 2**30:.1f} GiB, and {device} has "
+            f"{free / 2**30:.1f}: set slots={most}" + ("" if most else ", or lower train.batch")
+        )
+
+
+def physical() -> float:
+    """The bytes of this machine's memory; infinity where the system does not tell."""
+    import os
+
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def trained(waiting: list[Waiting], slots: int, what: str) -> Iterator[tuple[Waiting, str]]:
+    """Trains models in one stack and stores each when it is done. Yields those that could not be trained, and why."""
+    from alchemy.runs.progress import progress
+    from alchemy.training.fit import Unusable
+    from alchemy.training.population import fit_population
+
+    with ExitStack() as locks, progress(what, 0) as show:
+        mine = [one for one in waiting if locked(one, locks, what)]
+        begun, steps, done = monotonic(), sum(one.plan.recipe.steps for one in mine), 0
+
+        def tell(_: Progress) -> None:
+            rows = sum(one.step * one.plan.recipe.batch for one in waiting)
+            rate = rows / (monotonic() - begun) / 1000
+            show(sum(one.step for one in waiting), steps, f"{done} of {len(waiting)} done, {rate:.1f} K rows/s")
+
+        left = {id(member): (member, one) for one in mine if (member := one.member(tell))}
+        while left:
+            again = {}
+            for member, checks in fit_population([member for member, _ in left.values()], slots):
+                one = left[id(member)][1]
+                if isinstance(checks, Unusable):
+                    log.warning("%s: %s; %s is begun anew", what, checks, one.home.name)
+                    one.partial.clear()
+                    again[id(member)] = (member, one)
+                elif isinstance(checks, ValueError):
+                    yield one, said(one, checks)
+                else:
+                    one.partial.close(one.home, one.plan.model, one.plan.settings, facts_of(one.plan, checks))
+                    done += 1
+            left = again
+    log.info("%s: done in %.0f s", what, monotonic() - begun)
+
+
+def locked(one: Waiting, locks: ExitStack, what: str) -> bool:
+    """Whether a model is to be trained here: it is neither stored nor trained by another process. Its lock is then held
+    until `locks` are released.
+    """
+    from filelock import FileLock, Timeout
+
+    one.home.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(one.home.with_name(f".{one.home.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("%s: another process trains %s, and it is left to that", what, one.home.name)
+        return False
+    locks.callback(lock.release)
+    return not one.home.exists()
+
+
+def said(one: Waiting, error: ValueError) -> str:
+    """Why a model could not be trained, in one sentence, as its own job would say it."""
+    try:
+        with settings_at("train", vars(one.plan.recipe)):
+            raise error
+    except ValueError as named:
+        return sentence(named)
