@@ -21,13 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemy.data.batch import Batch
+from alchemy.data.kinds import quoted
 from alchemy.data.layouts import layout
 from alchemy.data.sampling import choose
 from alchemy.data.task import Composition, Distribution, Holdout, Side
 from alchemy.data.vocabulary import Vocabulary
 from tasks.published import Problems, check_sides, read, sides
 
-RULE = re.compile(r"rotate (-?\d+)|roll (-?\d+)|(reverse)")
+RULE = re.compile(r"rotate (-?\d+)|roll (-?\d+)|(reverse)|permute (\d+(?: \d+)*)|substitute ([A-Z]{26})")
+SPELLED = "'rotate 13', 'roll 1' (any number), 'reverse', 'permute 1 0 2 3' or 'substitute' and 26 letters"
 
 
 class UnknownRule(ValueError, KeyError):
@@ -39,8 +41,9 @@ class UnknownRule(ValueError, KeyError):
 @dataclass(frozen=True)
 class Cipher:
     """`rules` are [F1], [F2], ... in order, each `rotate n` (every letter moves n on in the alphabet), `roll n` (the
-    element moves n to the left, cyclically) or `reverse`. Training draws the compositions `training`, in `shares`
-    (empty: equally often; otherwise scaled to add up to 1), on elements of `length` letters.
+    element moves n to the left, cyclically), `reverse`, `permute` with the place (from 0) that each letter comes from,
+    or `substitute` with what each letter of the alphabet becomes. Training draws the compositions `training`, in
+    `shares` (empty: equally often; otherwise scaled to add up to 1), on elements of `length` letters.
 
     Training never has the letters of `unseen_atoms`. With `unseen_places` n above 0, it never has a letter at a place
     whose number equals the letter's modulo n; with `seen_places` n above 0, it has each letter only at such places.
@@ -71,7 +74,8 @@ class Cipher:
             raise ValueError("rules is empty: name at least one, such as ['rotate 13']")
         for rule in self.rules:
             if not RULE.fullmatch(rule):
-                raise ValueError(f"rules names {rule!r}: write 'rotate 13', 'roll 1' (any number) or 'reverse'")
+                raise ValueError(f"rules names {quoted(rule)}: write {SPELLED}")
+            self.check_order(rule)
         if self.length < 1:
             raise ValueError(f"length={self.length} leaves no letters: set it to 1 or more")
         if not self.training:
@@ -86,6 +90,18 @@ class Cipher:
         self.check_held_out()
         if self.source:
             self.take(read(self.source, replace(self, source="")))
+
+    def check_order(self, rule: str) -> None:
+        """Raises ValueError for a rule that does not have each place, or each letter, once."""
+        *_, places, letters = RULE.fullmatch(rule).groups()  # type: ignore[union-attr]
+        if places and sorted(map(int, places.split())) != [*range(len(places.split()))]:
+            raise ValueError(
+                f"rules names {quoted(rule)}: write each place once, counted from 0, as in permute 1 0 2 3"
+            )
+        if places and len(places.split()) > self.length:
+            raise ValueError(f"rules names {quoted(rule)}, for more places than length={self.length}: raise length")
+        if letters and len(set(letters)) < 26:
+            raise ValueError(f"rules names {quoted(rule)}: write each letter of the alphabet once")
 
     def check_held_out(self) -> None:
         """Raises ValueError for letters or places that cannot be kept out of training."""
@@ -154,19 +170,26 @@ class Cipher:
         return "".join(self.vocabulary.rules[rule].strip("[]") for rule in composition)
 
     def apply(self, rule: int, elements: NDArray[np.int16]) -> NDArray[np.int16]:
-        """The token ids of elements (..., l) after one rule. `rotate` leaves anything that is not a letter as it is."""
-        rotation, shift, _ = RULE.fullmatch(self.rules[rule]).groups()  # type: ignore[union-attr]
+        """The token ids of elements (..., l) after one rule. `rotate` and `substitute` leave anything that is not a
+        letter as it is; `permute` leaves places behind those that it names, and skips those that a short element lacks.
+        """
+        rotation, shift, _, places, letters = RULE.fullmatch(self.rules[rule]).groups()  # type: ignore[union-attr]
         if rotation:
-            return self.rotated(int(rotation) % 26)[elements]
+            return self.letters((np.arange(26) + int(rotation)) % 26)[elements]
+        if letters:
+            return self.letters(np.frombuffer(letters.encode(), dtype=np.uint8) - ord("A"))[elements]
         if shift:
             return np.roll(elements, -(int(shift) % elements.shape[-1]), axis=-1)
+        if places:
+            order = [place for place in map(int, places.split()) if place < elements.shape[-1]]
+            return elements[..., [*order, *range(len(order), elements.shape[-1])]]
         return elements[..., ::-1]
 
-    def rotated(self, n: int) -> NDArray[np.int16]:
-        """The token id of the letter n on, for each token id (V,). Other symbols stay as they are."""
+    def letters(self, become: NDArray[np.integer]) -> NDArray[np.int16]:
+        """What each token id becomes (V,), if letters become those of these numbers (26,). Other symbols stay."""
         ids = np.arange(len(self.vocabulary), dtype=np.int16)
         first = self.vocabulary.first_atom
-        ids[first:] = first + (np.arange(26) + n) % 26
+        ids[first:] = first + become
         return ids
 
     def atoms_at(self, place: int) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:

@@ -4,13 +4,12 @@ The page is one file that loads nothing from elsewhere, as all pages of the lab;
 verdicts.csv.
 """
 
-from base64 import b64encode
 from html import escape
 from math import isnan
-from pathlib import Path
 
 import pandas as pd
 
+from alchemy.figures.plain_page import plain_page
 from alchemy.figures.registered import html, sections
 from alchemy.results.files import write_aside
 from alchemy.results.registrations import account, only
@@ -20,7 +19,6 @@ from alchemy.studies.reasoning_tax.numbers import all_numbers
 from alchemy.studies.reasoning_tax.trajectories import CHANGES, RUN, Tax, arms_compared, of, rounded_loads
 from alchemy.studies.reasoning_tax.verdicts import text, verdicts
 
-KINDS = {"png": "image/png", "svg": "image/svg+xml"}
 WORDS = {
     "change_free": "free accuracy gained",
     "change_ood": "on held-out compositions",
@@ -90,17 +88,8 @@ def page(results: Results) -> str:
     ]
     for words, table in tables:
         lines.append(f"<h2>{escape(words)}</h2><div>{table.to_html(index=False, border=0, na_rep='')}</div>")
-    title = "/".join(results.folder.resolve().parts[-2:])
-    return PAGE.format(title=escape(title), picture=picture(results.folder), body="\n".join(lines))
-
-
-def picture(folder: Path) -> str:
-    """HTML element with the headline figure; empty if the folder has none."""
-    for kind, name in KINDS.items():
-        if (path := folder / f"headline.{kind}").is_file():
-            data = b64encode(path.read_bytes()).decode()
-            return f'<img alt="The six panels of the headline figure" src="data:{name};base64,{data}">'
-    return ""
+    alt = "The six panels of the headline figure"
+    return plain_page(results, "What reasoning training does to knowledge", "headline", alt, "\n".join(lines))
 
 
 def shown(tax: Tax, match: str) -> pd.DataFrame:
@@ -123,17 +112,3 @@ def shown(tax: Tax, match: str) -> pd.DataFrame:
     found["seeds"] = table[f"seeds@{match}"].astype(str) + " of " + table[f"of@{match}"].astype(str)
     found["if not"] = table[f"reason@{match}"]
     return found
-
-
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>body{{font:15px/1.45 system-ui,sans-serif;margin:1.5rem;color-scheme:light dark}}
-img{{max-width:100%;background:#fff}}table{{border-collapse:collapse}}div{{overflow-x:auto}}
-td,th{{padding:.2rem .6rem;border-bottom:1px solid #8884;text-align:left;vertical-align:top}}</style></head><body>
-<h1>What reasoning training does to knowledge: {title}</h1>
-{picture}
-{body}
-</body></html>
-"""

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from alchemy.results.table import seed_text
-from alchemy.stats.contrasts import Contrast, contrast, holm, verdict
+from alchemy.stats.contrasts import Contrast
+from alchemy.stats.families import Judgement, judge
 from alchemy.stats.power import power_line
 from alchemy.stats.predictions import SIGNS, Prediction
 from alchemy.studies.reasoning_tax.coordinates import NONE, Column, column
@@ -34,29 +35,20 @@ def verdicts(tax: Tax) -> pd.DataFrame:
     plan = tax.design.predictions
     values = {one.name: seedwise(tax, one) for one in plan}
     still = {one.name: unmoved(tax, one) for one in plan}
-    found = {one.name: contrast(np.array([*values[one.name].values()]), one.sesoi) for one in plan}
-    family = [one.name for one in plan if not one.primary and not still[one.name]]
-    adjusted, equivalent = (
-        {one.name: getattr(found[one.name], which) if one.primary and not still[one.name] else nan for one in plan}
-        | holm({name: getattr(found[name], which) for name in family})
-        for which in ("p", "equivalence")
-    )
-    tested = sum(not isnan(found[name].p) for name in family)  # those that p is adjusted by
+    found = judge(plan, values, [name for name, why in still.items() if why])
     rows = [
-        judged(tax, one, found[one.name], adjusted[one.name], equivalent[one.name], still[one.name])
-        | {"power": powered(one, found[one.name].seeds, tested)}
+        judged(tax, one, found[one.name], still[one.name])
+        | {"power": powered(one, found[one.name])}
         | {"by_seed": seed_text(values[one.name])}
         for one in plan
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def judged(
-    tax: Tax, one: Prediction, its: Contrast, adjusted: float, equivalence: float, still: str
-) -> dict[str, str | float]:
+def judged(tax: Tax, one: Prediction, found: Judgement, still: str) -> dict[str, str | float]:
     """Row of one prediction in the table. `still` is why its arms are not compared; empty if they are."""
-    said = verdict(its, adjusted, one.direction, one.sesoi, equivalence) if its.seeds else NOT_MEASURED
-    said = NOT_MOVED if its.seeds and still else said
+    its, adjusted, equivalence = found.found, found.adjusted, found.equivalence
+    said = NOT_MOVED if its.seeds and still else found.verdict or NOT_MEASURED
     row: dict[str, str | float] = {"name": one.name, "source": one.source, "says": one.says}
     row |= {"estimate": its.estimate, "low": its.low, "high": its.high, "p": its.p, "p_adjusted": adjusted}
     row |= {"equivalence_p": equivalence, "verdict": said, "seeds": its.seeds, "above": its.above, "below": its.below}
@@ -66,9 +58,9 @@ def judged(
     return row | {"role": role, "unit": unit_of(one), "sesoi": one.sesoi}
 
 
-def powered(one: Prediction, seeds: int, family: int) -> str:
+def powered(one: Prediction, its: Judgement) -> str:
     """What the run could show of a prediction, as a sentence; empty without seeds."""
-    return power_line(one.sesoi, one.spread, seeds, 1 if one.primary else max(family, 1)) if seeds else ""
+    return power_line(one.sesoi, one.spread, its.found.seeds, its.family) if its.found.seeds else ""
 
 
 def unit_of(one: Prediction) -> str:

@@ -1,0 +1,112 @@
+"""Tables of this study: what every kind of held-out composition came to, the laws, and the verdicts."""
+
+from html import escape
+from math import isnan
+
+import numpy as np
+import pandas as pd
+
+from alchemy.figures.plain_page import plain_page
+from alchemy.figures.registered import html, sections
+from alchemy.results.files import write_aside
+from alchemy.results.runs import Results
+from alchemy.results.table import seed_text
+from alchemy.stats.contrasts import contrast
+from alchemy.stats.families import judge
+from alchemy.stats.power import power_line
+from alchemy.stats.predictions import Prediction
+from alchemy.studies.coverage.design import FORMS, MEASURES, design
+from alchemy.studies.coverage.laws import VALUES, by_number, exponent, exponents, halves, outcomes, score_by_seed
+from alchemy.studies.coverage.theories import THEORIES
+
+COLUMNS = ["name", "verdict", "estimate", "low", "high", "p_adjusted", "equivalence_p", "seeds", "above", "below"]
+COLUMNS += ["unit", "sesoi", "role", "power", "says", "source", "by_seed"]
+
+
+def settings(results: Results) -> tuple[float, tuple[Prediction, ...]]:
+    """The probability of a sure theory and the predictions, which all jobs must share. Raises ValueError if not."""
+    told = [(run["study"]["sure"], run["predictions"]) for run in results.good.values()]
+    if any(one != told[0] for one in told):
+        raise ValueError("the jobs have different predictions: run them as one sweep")
+    sure, listed = told[0]
+    return sure, design(listed, {"sure": sure})
+
+
+def verdicts(results: Results) -> pd.DataFrame:
+    """Table with a row for each prediction."""
+    table, (sure, plan) = outcomes(results), settings(results)
+    values = {one.name: by_seed(table, one, sure) for one in plan}
+    rows = []
+    for one in plan:
+        its = judge(plan, values)[one.name]
+        found = its.found
+        power = power_line(one.sesoi, one.spread, found.seeds, its.family) if found.seeds else ""
+        row = {"name": one.name, "verdict": its.verdict or "not measured", "estimate": found.estimate}
+        row |= {"low": found.low, "high": found.high, "p_adjusted": its.adjusted, "equivalence_p": its.equivalence}
+        row |= {"seeds": found.seeds, "above": found.above, "below": found.below, "unit": MEASURES[one.measure]}
+        row |= {"sesoi": one.sesoi, "role": "primary" if one.primary else "secondary", "power": power}
+        rows.append(row | {"says": one.says, "source": one.source, "by_seed": seed_text(values[one.name])})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def by_seed(table: pd.DataFrame, one: Prediction, sure: float) -> dict[int, float]:
+    """The number that a prediction is about, by seed."""
+
+    def number(of: str) -> dict[int, float]:
+        if one.measure == "log_score":
+            return score_by_seed(table, of, sure, one.match)
+        return VALUES[one.measure](exponent(table, of))
+
+    mine = number(one.arm)
+    its = number(one.other) if one.other else dict.fromkeys(mine, 0.0)
+    return {seed: value - its[seed] for seed, value in mine.items() if seed in its}
+
+
+def laws(results: Results) -> pd.DataFrame:
+    """Table of the laws: log scores of theories, compositions for half of the held-out ones, and exponents, measured
+    and as each theory has them; the median seed with its interval, and every seed.
+    """
+    table, (sure, _) = outcomes(results), settings(results)
+    rows = []
+
+    def add(what: str, form: str, whose: str, rules: int | str, values: dict[int, float]) -> None:
+        found = contrast(np.array([*values.values()], dtype=float))
+        row = {"what": what, "form": form, "whose": whose, "rules": rules, "median": found.estimate, "low": found.low}
+        rows.append(row | {"high": found.high, "seeds": found.seeds, "by_seed": seed_text(values)})
+
+    for form in [form for form in FORMS if form in set(table["form"])]:
+        for theory in THEORIES:
+            add("log score", form, theory, "all", score_by_seed(table, theory, sure, form))
+        for whose in ("measured", *THEORIES):
+            its = halves(table, table["right"], form) if whose == "measured" else by_number(table, whose, form)
+            for rules, values in its.items():
+                add("half right at", form, whose, rules, values)
+            add("exponent", form, whose, "all", exponents(its))
+    return pd.DataFrame(rows)
+
+
+def tables(results: Results) -> str:
+    """Writes outcomes.csv, laws.csv and verdicts.csv into the folder of the results. Returns the verdicts as a short
+    text.
+    """
+    found = verdicts(results)
+    for name, table in (("outcomes", outcomes(results)), ("laws", laws(results)), ("verdicts", found)):
+        write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+    lines = ["predictions: median seed [95 % interval], seeds above and below 0, p adjusted"]
+    for row in found.to_dict("records"):
+        number = "" if isnan(row["estimate"]) else f"{row['estimate']:+.3f}"
+        number += "" if isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+        number += "" if isnan(row["p_adjusted"]) else f"  {row['above']}:{row['below']}  p {row['p_adjusted']:.2g}"
+        lines.append(f"{row['name']:<44} {row['verdict']:<18} {number}".rstrip())
+    return "\n".join(lines)
+
+
+def page(results: Results) -> str:
+    """HTML of the page: captions, what was registered, verdicts, and laws."""
+    lines = [f"<p>{escape(line)}</p>" for line in results.caption[:-1]]
+    lines += [f"<p><b>Failed:</b> {escape(line)}</p>" for line in results.failures()]
+    lines.append(html(sections(results)))
+    for words, table in (("Predictions", verdicts(results)), ("Laws", laws(results))):
+        lines.append(f"<h2>{words}</h2><div>{table.to_html(index=False, border=0, na_rep='')}</div>")
+    alt = "Held-out compositions that come right, by what they share with training"
+    return plain_page(results, "What makes a new composition come right", "coverage", alt, "\n".join(lines))
