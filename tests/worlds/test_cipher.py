@@ -29,6 +29,33 @@ def test_apple(cipher):
     assert cipher.vocabulary.decode(cipher.apply(2, turned)) == "R Y C C N"
 
 
+def test_places_are_permuted_and_letters_substituted_by_hand():
+    rules = ("permute 2 0 1", "substitute BADCFEHGJILKNMPORQTSVUXWZY")
+    world = Cipher(rules, ("F1F2",), 4, "", 0, 0, (), cot=True)
+    assert world.vocabulary.decode(world.apply(0, word(world, "ABCD"))) == "C A B D"
+    assert world.vocabulary.decode(world.apply(0, word(world, "ABCDE"))) == "C A B D E"
+    assert world.vocabulary.decode(world.apply(0, word(world, "AB"))) == "A B"
+    assert world.vocabulary.decode(world.apply(1, word(world, "ABYZ"))) == "B A Z Y"
+    row = world.render(word(world, "ABCD")[None], (0, 1))
+    assert world.vocabulary.decode(row.tokens[0]) == "A B C D [F1] [F2] <think> C A B D [F2] <answer> D B A C </s>"
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("permute 0 0 1 2", "write each place once"),
+        ("permute 1 2 3 4", "write each place once"),
+        ("permute 1 0 2 3 4", "for more places than length=4"),
+        ("permute", "write 'rotate 13'"),
+        ("substitute ABC", "write 'rotate 13'"),
+        ("substitute AACDEFGHIJKLMNOPQRSTUVWXYZ", "write each letter of the alphabet once"),
+    ],
+)
+def test_a_rule_that_is_no_permutation_is_refused(rule, said):
+    with pytest.raises(ValueError, match=said):
+        Cipher((rule,), ("F1F1",), 4, "", 0, 0, (), cot=True)
+
+
 def test_a_chain_writes_each_step_and_the_rules_still_to_do(cipher):
     row = cipher.render(word(cipher, "ABCD")[None], cipher.parse("F1F2F1"))
     assert cipher.vocabulary.decode(row.tokens[0]) == (
