@@ -15,6 +15,7 @@ from benchmarks.growth import POINTS, WORKS, exponent, picture
 from benchmarks.ours import WORKS as OURS
 from benchmarks.recipes import CANDIDATES, line
 from benchmarks.rows import default, steps
+from benchmarks.worlds import table as split
 from tests.helpers.worlds import ROOT
 
 FACTS = {
@@ -150,3 +151,20 @@ def test_a_recipe_is_searched_by_rows_and_a_failure_is_no_number():
 @pytest.mark.parametrize("words", CANDIDATES)
 def test_every_recipe_searched_can_be_built(words):
     assert default(seed=20, words=tuple(words.split())).recipe.batch in (32, 64, 128)
+
+
+def test_worlds_are_split_by_hand():
+    """One world differs by 0.4, seeds by 0.2 each, and nothing is left; without that world only seeds differ."""
+    text = ["0=0.1 1=0.3 2=0.5", "0=0.5 1=0.7 2=0.9", "0=0.5 1=0.7 2=0.9"]
+    cells = pd.DataFrame({"task.draw": ["0", "1", "2"], "by_seed": text, "level": 1})
+    found = split(cells.assign(axis="task", part="full", metric="exact_match"), 1).set_index("component")
+    assert found["share"].to_dict() == pytest.approx({"worlds": 4 / 7, "seeds": 3 / 7, "rest": 0.0}, abs=1e-9)
+    assert found.loc["worlds", "least"] == pytest.approx(0)
+    assert found["mean"].iloc[0] == pytest.approx(1.7 / 3)
+
+
+def test_what_is_no_sweep_of_worlds_is_refused(tmp_path):
+    words = [sys.executable, "-m", "benchmarks.worlds", f"runs={tmp_path}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("benchmarks.worlds: ")

@@ -12,8 +12,8 @@ from alchemy.studies.coverage import laws
 from alchemy.studies.coverage.design import design
 from alchemy.studies.coverage.theories import THEORIES, Facts, forecast
 
-ONE = {"name": "it", "source": "-", "says": "-", "measure": "log_score", "arm": "seen twice", "other": "seen once"}
-ONE |= {"match": "chain", "sesoi": 0.1}
+ONE: dict[str, object] = {"name": "it", "source": "-", "says": "-", "measure": "log_score", "match": "chain"}
+ONE |= {"arm": "seen twice", "other": "seen once", "sesoi": 0.1}
 
 
 def made(truth, rules=(8, 16, 32), each=(0.5, 1, 1.5, 2, 3, 4), seeds=3, form="chain"):
