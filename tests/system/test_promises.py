@@ -258,10 +258,11 @@ def test_the_table_of_the_readme_has_every_axis_kind_and_domain():
     assert sorted(re.findall(r"`(\w+)`", " ".join(first))) == sorted(AXES)
     for name in (*NOISE_KINDS, *NOISE_DOMAINS):
         assert re.search(rf"\b{name}\b", table), name
-    for group, number in (("study", "Four studies"), ("task", "Four worlds")):
-        section = README.partition(f"**{number}**")[2].partition("\n\n")[0]
+    for group, words, number in (("study", "Five studies", 5), ("task", "Four worlds", 4)):
+        section = README.partition(f"**{words}**")[2].partition("\n\n")[0]
         options = {path.stem for path in (CONF / group).glob("*.yaml")}
-        assert len(options - {"diverse"}) == 4
+        variants = {"diverse", "coverage"} if group == "task" else set()
+        assert len(options - variants) == number
         assert all(f"`{name}`" in section for name in options)
 
 

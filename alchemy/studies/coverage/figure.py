@@ -30,8 +30,8 @@ from alchemy.studies.coverage.laws import (
     by_job,
     by_number,
     exponent,
-    halves,
-    outcomes,
+    half_at,
+    held_out_rows,
     said,
     score_by_seed,
 )
@@ -54,7 +54,7 @@ BROAD = 13.0  # inches
 
 def pictures(results: Results) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """Name and drawing function of each picture of this study's results."""
-    yield "coverage", lambda: coverage_figure(outcomes(results), settings(results)[0])
+    yield "coverage", lambda: coverage_figure(held_out_rows(results), settings(results)[0])
 
 
 def coverage_figure(table: pd.DataFrame, sure: float) -> Figure:
@@ -129,7 +129,7 @@ def over_compositions(ax: Any, table: pd.DataFrame) -> None:
 def half(ax: Any, table: pd.DataFrame) -> None:
     """Draws panel c: compositions at which half come right over the number of rules, and the theories' own."""
     forms = [form for form in ("chain", "direct") if form in set(table["form"])]
-    measured = {form: halves(table, table["right"], form) for form in forms}
+    measured = {form: half_at(table, table["right"], form) for form in forms}
     if not any(measured.values()):
         says(ax, "no seed goes from below one half to above it")
         return

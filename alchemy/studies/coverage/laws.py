@@ -18,7 +18,7 @@ HALF = 0.5
 Seeds = dict[int, float]
 
 
-def outcomes(results: Results) -> pd.DataFrame:
+def held_out_rows(results: Results) -> pd.DataFrame:
     """Table with a row for each job and kind of held-out compositions: JOB, FACTS, the share that is `right`, and the
     number of `problems`.
 
@@ -35,13 +35,13 @@ def outcomes(results: Results) -> pd.DataFrame:
 
 
 def by_job(table: pd.DataFrame, value: pd.Series) -> pd.Series:
-    """Mean over problems of a value of each row of `outcomes`, for each job."""
+    """Mean over problems of a value of each row of `held_out_rows`, for each job."""
     keys = [table[name] for name in JOB]
     return (value * table["problems"]).groupby(keys).sum() / table["problems"].groupby(keys).sum()
 
 
 def said(table: pd.DataFrame, theory: str) -> pd.Series:
-    """Whether a theory says that each row of `outcomes` comes right, as 0 or 1."""
+    """Whether a theory says that each row of `held_out_rows` comes right, as 0 or 1."""
     says = THEORIES[theory][1]
     return pd.Series([float(says(facts(row))) for row in table[FACTS].itertuples(index=False)], index=table.index)
 
@@ -64,7 +64,7 @@ def score_by_seed(table: pd.DataFrame, theory: str, sure: float, form: str) -> S
     return {int(str(seed)): float(value) for seed, value in found.groupby("seed").mean().items()}
 
 
-def halves(table: pd.DataFrame, value: pd.Series, form: str) -> dict[int, dict[int, float]]:
+def half_at(table: pd.DataFrame, value: pd.Series, form: str) -> dict[int, dict[int, float]]:
     """The number of compositions at which `value` of held-out ones first reaches one half, by number of rules and seed.
 
     It is interpolated in the logarithm of the number, over jobs of the design random (or of all, if none is); a seed
@@ -96,7 +96,7 @@ def crossed_half(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def exponents(found: dict[int, dict[int, float]]) -> Seeds:
-    """By seed, the power of the number of rules that `halves` grow with: the slope of a straight line through the
+    """By seed, the power of the number of rules that `half_at` grow with: the slope of a straight line through the
     logarithms of both, for seeds that have two or more.
     """
     seeds = sorted({seed for its in found.values() for seed in its})
@@ -111,12 +111,12 @@ def exponents(found: dict[int, dict[int, float]]) -> Seeds:
 
 def exponent(table: pd.DataFrame, form: str) -> Seeds:
     """The measured exponent of one form of answers, by seed."""
-    return exponents(halves(table, table["right"], form))
+    return exponents(half_at(table, table["right"], form))
 
 
 def by_number(table: pd.DataFrame, theory: str, form: str) -> dict[int, dict[int, float]]:
-    """`halves` as a theory has them, on the very same jobs."""
-    return halves(table, said(table, theory), form)
+    """`half_at` as a theory has them, on the very same jobs."""
+    return half_at(table, said(table, theory), form)
 
 
 VALUES: dict[str, Callable[[Seeds], Seeds]] = {

@@ -16,7 +16,7 @@ from alchemy.stats.families import judge
 from alchemy.stats.power import power_line
 from alchemy.stats.predictions import Prediction
 from alchemy.studies.coverage.design import FORMS, MEASURES, design
-from alchemy.studies.coverage.laws import VALUES, by_number, exponent, exponents, halves, outcomes, score_by_seed
+from alchemy.studies.coverage.laws import VALUES, by_number, exponent, exponents, half_at, held_out_rows, score_by_seed
 from alchemy.studies.coverage.theories import THEORIES
 
 COLUMNS = ["name", "verdict", "estimate", "low", "high", "p_adjusted", "equivalence_p", "seeds", "above", "below"]
@@ -34,7 +34,7 @@ def settings(results: Results) -> tuple[float, tuple[Prediction, ...]]:
 
 def verdicts(results: Results) -> pd.DataFrame:
     """Table with a row for each prediction."""
-    table, (sure, plan) = outcomes(results), settings(results)
+    table, (sure, plan) = held_out_rows(results), settings(results)
     values = {one.name: by_seed(table, one, sure) for one in plan}
     rows = []
     for one in plan:
@@ -66,7 +66,7 @@ def laws(results: Results) -> pd.DataFrame:
     """Table of the laws: log scores of theories, compositions for half of the held-out ones, and exponents, measured
     and as each theory has them; the median seed with its interval, and every seed.
     """
-    table, (sure, _) = outcomes(results), settings(results)
+    table, (sure, _) = held_out_rows(results), settings(results)
     rows = []
 
     def add(what: str, form: str, whose: str, rules: int | str, values: dict[int, float]) -> None:
@@ -78,7 +78,7 @@ def laws(results: Results) -> pd.DataFrame:
         for theory in THEORIES:
             add("log score", form, theory, "all", score_by_seed(table, theory, sure, form))
         for whose in ("measured", *THEORIES):
-            its = halves(table, table["right"], form) if whose == "measured" else by_number(table, whose, form)
+            its = half_at(table, table["right"], form) if whose == "measured" else by_number(table, whose, form)
             for rules, values in its.items():
                 add("half right at", form, whose, rules, values)
             add("exponent", form, whose, "all", exponents(its))
@@ -90,7 +90,7 @@ def tables(results: Results) -> str:
     text.
     """
     found = verdicts(results)
-    for name, table in (("outcomes", outcomes(results)), ("laws", laws(results)), ("verdicts", found)):
+    for name, table in (("outcomes", held_out_rows(results)), ("laws", laws(results)), ("verdicts", found)):
         write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     lines = ["predictions: median seed [95 % interval], seeds above and below 0, p adjusted"]
     for row in found.to_dict("records"):

@@ -76,7 +76,7 @@ def test_a_sweep_ends_with_its_tables_its_picture_and_its_page(tmp_path):
     for name in ("coverage.png", "outcomes.csv", "laws.csv", "verdicts.csv", "report.html"):
         assert (folder / name).stat().st_size > 100, name
     results = read_results(folder)
-    table = page.outcomes(results)
+    table = page.held_out_rows(results)
     assert set(table["design"]) == {"random", "latin"}
     assert table["problems"].sum() == 20 * 3 * (4 + 8)
     assert set(page.verdicts(results)["verdict"]) <= {"undecided", "not measured"}

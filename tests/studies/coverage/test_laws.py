@@ -69,8 +69,8 @@ def test_where_half_is_crossed_by_hand(x, y, at):
 
 def test_answers_without_chains_are_kept_apart():
     both = pd.concat([made(lambda its: its.times >= 1), made(lambda its: False, form="direct")], ignore_index=True)
-    assert laws.halves(both, both["right"], "direct") == {}
-    assert laws.halves(both, both["right"], "chain")
+    assert laws.half_at(both, both["right"], "direct") == {}
+    assert laws.half_at(both, both["right"], "chain")
     assert laws.score_by_seed(both, "seen once", 0.95, "direct") != laws.score_by_seed(both, "seen once", 0.95, "chain")
 
 
