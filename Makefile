@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: heatmap headline paper bench docs test plain slow ray clean
+.PHONY: heatmap headline paper bench bench-gpu docs test plain slow ray clean
 
 heatmap: .venv/.ready
 	@.venv/bin/python -m alchemy experiment=mirage
@@ -16,6 +16,9 @@ paper: .venv/.ready
 
 bench: .venv/.bench
 	@.venv/bin/python -m benchmarks $(if $(rounds),rounds=$(rounds)) $(if $(compare),compare=$(compare)) $(if $(only),only="$(only)")
+
+bench-gpu: .venv/.bench
+	@.venv/bin/python -m benchmarks.gpu $(if $(slots),slots=$(slots)) $(if $(device),device=$(device))
 
 docs: .venv/.docs
 	@.venv/bin/python docs/pages.py

@@ -253,7 +253,7 @@ def train_or_resume(todo: Plan, what: str, row: int, checkpointer: Reporting) ->
         how = todo.task, todo.model, todo.recipe, seed, tell, checkpointer
 
         def checked() -> list[Any]:
-            if slots > 1:
+            if slots:
                 return fit_among(slots, *how)
             begin(todo.model, seed)
             return fit_model(*how)

@@ -142,7 +142,7 @@ def plan(cfg: DictConfig, known: Iterable[str] | None = None, sketch: bool = Fal
     groups = {name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("task", "model", "train")}
     made_by = {name: cfg[name] for name in ("seed", "device", "precision", "threads", "tokens")}
     made_by["slots"] = slots(cfg, task, model, recipe)
-    training = "alchemy.training.fit" if made_by["slots"] == 1 else "alchemy.training.population"
+    training = "alchemy.training.population" if made_by["slots"] else "alchemy.training.fit"
     code = {"code": code_digest(training, type(model).__module__, *worlds)}
     if source := cfg.task.get("source"):
         made_by["source"] = sha256(Path(source))
@@ -168,16 +168,16 @@ def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: b
         return build_model(task, cfg.model, cfg.tokens, cfg.precision, known)
 
 
-def slots(cfg: DictConfig, task: Task, model: Any, recipe: Any) -> int:
-    """Returns the slots of the stack that a model is trained in; 1 if it is trained by itself, as those are that cannot
-    share a stack.
+def slots(cfg: DictConfig, task: Task, model: Any, recipe: Any) -> int | None:
+    """Returns the slots of the stack that a model is trained in; None if it is in no stack, as those are that cannot
+    share one. On a GPU a single model is a stack of one, whose step is one CUDA graph.
     """
-    asked = cfg.get("slots") or 1
-    if asked == 1 or hasattr(model, "made_of"):
-        return 1
+    asked = cfg.get("slots") or (1 if str(cfg.device).startswith("cuda") else None)
+    if asked is None or hasattr(model, "made_of"):
+        return None
     from alchemy.training.population import form
 
-    return asked if form(task, model, recipe) else 1
+    return asked if form(task, model, recipe) else None
 
 
 def study_of(cfg: DictConfig) -> ModuleType:

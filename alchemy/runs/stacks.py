@@ -54,11 +54,6 @@ class Waiting:
         return Member(its.task, its.model, its.recipe, its.cfg.seed, told, self.partial)
 
 
-def slots_asked(config: DictConfig) -> int:
-    """The slots that the settings of a job ask for."""
-    return config.get("slots") or 1
-
-
 def spread_stacked(
     work: Work, configs: Sequence[DictConfig], workers: int, check: Work
 ) -> Generator[tuple[int, Any, str], None, None]:
@@ -110,12 +105,12 @@ def grouped(configs: Sequence[DictConfig]) -> dict[tuple[Form, int], list[Waitin
     found: dict[str, Waiting] = {}
     groups: dict[tuple[Form, int], list[Waiting]] = {}
     for number, config in enumerate(configs):
-        if slots_asked(config) == 1:
+        if (config.get("slots") or 1) == 1:  # a stack of one is the job's own
             continue
         HydraConfig.instance().set_config(config)
         todo = plan(config)
         home = Path(config.output) / "models" / fingerprint(todo.settings)
-        if todo.settings["slots"] == 1 or home.exists():
+        if todo.settings["slots"] is None or home.exists():
             continue
         if home.name in found:
             found[home.name].jobs.append(number)

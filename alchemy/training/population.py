@@ -10,7 +10,9 @@ Shapes: N slots, B rows a step, T tokens, S steps between two checks, P weights 
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from math import isfinite, prod
 from time import perf_counter
 from typing import Any
@@ -166,7 +168,7 @@ class Stacked:
 
     def captured(self) -> Callable[[], None]:
         """A step as one CUDA graph, compiled. Called while all slots are empty, for it moves no weight then."""
-        self.losses = torch.compile(losses)
+        self.losses = torch.compile(losses) if find_spec("triton") else losses
         other, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
         other.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(other):
@@ -372,7 +374,7 @@ def memory(model: Transformer, form: Form, slots: int) -> int:
         kept[storage.data_ptr()] = storage.nbytes()
         return saved
 
-    one = Stack(model.to("cpu"), 1)
+    one = Stack(deepcopy(model).to("cpu"), 1)
     tokens = torch.zeros(1, form.batch, form.longest - 1, dtype=torch.int64)
     wanted = torch.zeros(1, form.batch, form.longest - form.first, dtype=torch.int64)
     with torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved):

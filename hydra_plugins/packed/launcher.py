@@ -70,7 +70,7 @@ class PackedLauncher(Launcher):
         from alchemy.runs import cluster, stacks, sweep, workers
 
         if self.engine == "local":
-            if any(stacks.slots_asked(config) > 1 for config in configs):
+            if any((config.get("slots") or 1) > 1 for config in configs):
                 yield from stacks.spread_stacked(sweep.run_one, configs, self.workers, sweep.check_jobs)
             else:
                 yield from workers.spread(sweep.run_one, configs, self.workers, sweep.check_jobs)

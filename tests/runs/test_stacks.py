@@ -59,12 +59,12 @@ def test_a_stack_stores_each_model_with_the_bits_that_its_own_job_stores(setting
     assert stacks.train_stacks(configs) == {}
 
 
-def test_slots_are_part_of_what_made_a_model_and_one_that_is_trained_apart_has_one(settings):
+def test_slots_are_part_of_what_made_a_model_and_one_that_is_trained_apart_has_none(settings):
     two, four, apart = (
         plan(settings("seed=0,1", *words)[0])
         for words in (["slots=2"], ["slots=4"], ["slots=4", "train.padding=group", "model.context=64"])
     )
-    assert (two.settings["slots"], four.settings["slots"], apart.settings["slots"]) == (2, 4, 1)
+    assert (two.settings["slots"], four.settings["slots"], apart.settings["slots"]) == (2, 4, None)
     assert two.settings["code"] == four.settings["code"] != apart.settings["code"]
 
 

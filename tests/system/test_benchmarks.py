@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from alchemy.training.fit import Progress
-from benchmarks import intervals
+from benchmarks import gpu, intervals
 from benchmarks.__main__ import flat, moved, read, table
 from benchmarks.growth import POINTS, WORKS, exponent, picture
 from benchmarks.ours import WORKS as OURS
@@ -168,3 +168,25 @@ def test_what_is_no_sweep_of_worlds_is_refused(tmp_path):
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("benchmarks.worlds: ")
+
+
+def test_the_benchmark_of_a_gpu_runs_on_a_cpu(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks.gpu", "device=cpu", "slots=2", "seconds=0.01", f"out={tmp_path}"])
+    monkeypatch.setattr(gpu, "COPIED", 1 << 16)
+    monkeypatch.setattr(gpu, "find_spec", lambda _: None)
+    gpu.main()
+    found = pd.read_csv(tmp_path / "gpu.csv")
+    assert list(zip(found["work"], found["slots"], found["precision"], strict=True)) == [
+        ("one eager model", 1, "float32"),
+        *(("stack", slots, precision) for slots in (1, 2) for precision in ("float32", "bfloat16")),
+    ]
+    assert (found["rows_a_second"] > 0).all()
+    assert (found["limit"] > 0).all()
+    assert "rows/s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["slots=0", "slots=many", "seconds=-1", "device=tpu", "speed=1"])
+def test_the_benchmark_of_a_gpu_refuses(word, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmarks.gpu", word])
+    with pytest.raises(SystemExit, match=r"^benchmarks.gpu: "):
+        gpu.main()

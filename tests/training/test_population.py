@@ -11,7 +11,18 @@ from alchemy.data.seeds import stream
 from alchemy.models.decoding import follows_gold
 from alchemy.models.stack import Stack
 from alchemy.training.fit import Recipe, Unusable, begin, fit_model
-from alchemy.training.population import Form, Member, Seat, Stacked, adamw, fit_among, fit_population, form, memory
+from alchemy.training.population import (
+    Form,
+    Member,
+    Seat,
+    Stacked,
+    adamw,
+    fit_among,
+    fit_population,
+    form,
+    losses,
+    memory,
+)
 from tests.helpers.checkpoints import Checkpointer
 from tests.helpers.models import half_trained
 from tests.helpers.recipes import QUICK
@@ -192,3 +203,39 @@ def test_a_stack_needs_at_least_its_weights_four_times_and_grows_with_its_slots(
     assert one > 4 * Stack(model, 1).weights.numel() * 4
     more = form(cipher, model, Recipe(**{**SHORT, "batch": 2 * recipe.batch}))
     assert memory(model, more, 1) > one
+
+
+def test_half_the_bits_train_in_a_stack_as_well(cipher):
+    """Products in bfloat16 have eight bits of mantissa: losses agree to a hundredth."""
+    models = [tiny_model(cipher) for _ in range(2)]
+    models[1].precision = "bfloat16"
+    found = [fit_among(2, cipher, model, Recipe(**SHORT), 3, lambda _: None)[-1].loss for model in models]
+    assert found[0] != found[1]
+    assert found[0] == pytest.approx(found[1], abs=0.02)
+    assert models[1].tokens.weight.dtype == torch.float32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("positions", ["learned", "rotary", "llama"])
+def test_a_compiler_sees_all_of_a_step_at_once(cipher, positions):
+    """Without a break, so that a GPU can be given a step as one graph; and its plain attention is the kernel's."""
+    stack = Stack(tiny_model(cipher, 0, positions), 3)
+    for slot in range(3):
+        stack.put(slot, tiny_model(cipher, slot, positions))
+    tokens, wanted = (torch.randint(1, 30, (3, 8, n), generator=torch.Generator().manual_seed(n)) for n in (12, 7))
+    traced = torch.compile(losses, fullgraph=True, backend="eager")
+    assert torch.allclose(traced(stack.model, tokens, wanted), losses(stack.model, tokens, wanted), atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_the_same_population(cipher):
+    """One CUDA graph of a compiled step: the same bits in any company, and losses near those of the CPU."""
+    found = {}
+    for where, seeds in (("cpu", (5,)), ("cuda", (5,)), ("cuda", (1, 2, 5, 3))):
+        members = [Member(cipher, tiny_model(cipher).to(where), Recipe(**SHORT), seed) for seed in seeds]
+        for its, checks in fit_population(members, 3):
+            if its.seed == 5:
+                found[where, len(seeds)] = checks, bits(its.model).cpu()
+    assert told(found["cuda", 1][0]) == told(found["cuda", 4][0])
+    assert torch.equal(found["cuda", 1][1], found["cuda", 4][1])
+    assert found["cuda", 1][0][-1].loss == pytest.approx(found["cpu", 1][0][-1].loss, abs=1e-3)
