@@ -1,10 +1,10 @@
 """Training steps on a GPU, side by side in one run: python -m benchmarks.gpu [slots=16,64,256,1024] [seconds=3]
 
-One eager model, Hugging Face's GPT-2 of the same size, one model as a stack of one (on a GPU one CUDA graph), and stacks
-of more, with products in float32, tf32 and bfloat16. Rows are random tokens of the default world's length, 64 a model
-and step. Beside each stands the most that the card's memory traffic would allow: what a step keeps for the backward pass
-is written and read twice, weights and AdamW's memory eleven times; the bandwidth is that of a large copy. It also runs
-on a CPU, with device=cpu, where it shows nothing but that it runs. The table is written to out/gpu.csv.
+One eager model, Hugging Face's GPT-2 of the same size, one model as a stack of one (on a GPU one CUDA graph), and
+stacks of more, with products in float32, tf32 and bfloat16. Rows are random tokens of the default world's length, 64 a
+model and step. Beside each stands the most that the card's memory traffic would allow: what a step keeps for the
+backward pass is written and read twice, weights and AdamW's memory eleven times; the bandwidth is that of a large copy.
+It also runs on a CPU, with device=cpu, where it shows nothing but that it runs. The table is written to out/gpu.csv.
 """
 
 import sys

@@ -48,9 +48,9 @@ class Cipher:
     Training never has the letters of `unseen_atoms`. With `unseen_places` n above 0, it never has a letter at a place
     whose number equals the letter's modulo n; with `seen_places` n above 0, it has each letter only at such places.
     Letters and places are numbered from 0. `unseen` are compositions kept out of training, which stand for all new
-    ones. `cot` writes chains; without it, prompts ask for the answer at once. With `source`, a file of the published
-    schema, the problems of training are those of the file, and no letters or places are kept out. Raises ValueError for
-    settings that do not fit.
+    ones; `also` are Distributions that training has beside its own. `cot` writes chains; without it, prompts ask for
+    the answer at once. With `source`, a file of the published schema, the problems of training are those of the file,
+    and no letters or places are kept out. Raises ValueError for settings that do not fit.
     """
 
     rules: tuple[str, ...]
@@ -63,6 +63,7 @@ class Cipher:
     cot: bool
     source: str = ""
     unseen: tuple[Composition, ...] = ()
+    also: tuple[Distribution, ...] = ()
     problems_read: Problems = field(default_factory=dict, init=False, repr=False, compare=False)
     sides_read: dict[Composition, set[Side]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -148,7 +149,8 @@ class Cipher:
         mixed = [(self.parse(name), share) for name, share in zip(self.training, shares, strict=True) if share]
         total = sum(share for _, share in mixed)
         named = tuple(share / total for _, share in mixed) if len(set(shares)) > 1 and len(mixed) > 1 else ()
-        return Distribution(tuple(composition for composition, _ in mixed), self.length, held_out, shares=named)
+        compositions = tuple(composition for composition, _ in mixed)
+        return Distribution(compositions, self.length, held_out, shares=named, also=self.also)
 
     def parse(self, name: str) -> Composition:
         """The rule ids of a composition written F1F2, or [F1] [F2]. Raises UnknownRule for a rule that the task lacks,
@@ -217,6 +219,8 @@ class Cipher:
         return {pattern: prod(sizes[i][kind] for i, kind in enumerate(pattern)) for pattern in patterns}
 
     def size(self, where: Distribution) -> int:
+        if where.also:
+            return sum(map(self.size, where.parts()))
         if self.read_from(where):
             return sum(len(np.unique(self.problems_read[composition], axis=0)) for composition in where.compositions)
         return len(where.compositions) * sum(self.patterns(where).values())

@@ -1,6 +1,6 @@
 """Rows of a Distribution: problems are drawn, kept to one side of the split, and written as rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,12 +79,31 @@ def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) ->
     >>> span(task, task.train)
     (7, 11)
     """
+    if where.also:
+        prompts, completions = zip(*(span(task, part, tokenizer) for part in where.parts()), strict=True)
+        return max(prompts), max(completions)
     number = len(where.compositions)
     elements = np.full((number, where.length), task.vocabulary.first_atom, dtype=np.int16)
     rows = render(task, where, elements, np.arange(number))
     rows = tokenizer.encode(rows) if tokenizer else rows
     whole = np.count_nonzero(rows.role != Role.PAD, axis=1)
     return int(rows.prompt_length.max()), int((whole - rows.prompt_length).max())
+
+
+def mixed(
+    task: Task,
+    parts: Sequence[Distribution],
+    count: int,
+    choosing: np.random.Generator,
+    rng: np.random.Generator,
+    side: Side,
+) -> Batch:
+    """`count` rows, each of one of the Distributions `parts`, which are as likely. The stream `choosing` decides which
+    one it is, and the rows come from `rng`.
+    """
+    which = choosing.integers(0, len(parts), count)
+    drawn = [(part, some) for number, part in enumerate(parts) if len(some := np.flatnonzero(which == number))]
+    return interleave([draw(task, part, len(some), rng, side) for part, some in drawn], [some for _, some in drawn])
 
 
 def problems_of(
@@ -145,6 +164,8 @@ def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, 
     (100, '[F1] [F2] <think>')
     """
     problems, noise = rng.spawn(2)
+    if where.also:
+        return mixed(task, where.parts(), count, problems, noise, side)
     share = len(SIXTEENTHS[side]) / 16
     found: list[tuple[NDArray[np.int16], NDArray[np.intp]]] = []
     missing, tries = count, 0

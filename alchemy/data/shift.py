@@ -248,11 +248,11 @@ class Shift:
         function of the axis returns something else.
         """
         if self.axis == "format":
-            return corrupt(task, level, self.kind, self.domain)
+            return alone(task, corrupt(task, level, self.kind, self.domain))
         where = moving(self)(task, level)
         if not isinstance(where, Distribution):
             raise TypeError(f"shift.axis={self.axis} level {level} gives {where!r}, and must give a Distribution")
-        return where
+        return alone(task, where)
 
     def describe(self, task: Task, level: int) -> str:
         """How a level differs from training, in a few words for a cell of a heatmap; empty for training itself. The
@@ -260,6 +260,11 @@ class Shift:
         """
         where = self.at(task, level)
         return str(vars(sys.modules[axis_module(self)]).get("describe", describe)(task, where))
+
+
+def alone(task: Task, where: Distribution) -> Distribution:
+    """A level of a shift without the other Distributions that training has beside its own; training itself has them."""
+    return where if where == task.train or where.also != task.train.also else replace(where, also=())
 
 
 def moving(axis: str | Move | Shift) -> Move:

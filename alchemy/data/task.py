@@ -1,6 +1,6 @@
 """What a task is: the protocol `Task`, the `Distribution` that it draws rows from, and the sides of the split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
@@ -42,7 +42,8 @@ class Distribution:
     rows that is written with a chain, while the others have the answer alone (empty: the task decides). `noise` is put
     on the prompts. With `split` problem, the side of a problem is decided by its element and its rules, so the chain of
     a test problem can begin that of a longer one in training; with element, no element is on two sides, so it cannot.
-    Source: after arXiv:2508.01191, section 4.1, and its T(C).
+    With other Distributions in `also`, a problem is of one of these or of this one, each as likely. Source: after
+    arXiv:2508.01191, section 4.1, and its T(C).
     """
 
     compositions: tuple[Composition, ...]
@@ -54,6 +55,15 @@ class Distribution:
     shares: tuple[float, ...] = ()
     chains: tuple[float, ...] = ()
     split: Split = "problem"
+    also: "tuple[Distribution, ...]" = ()
+
+    def parts(self) -> "tuple[Distribution, ...]":
+        """This Distribution without the others, and then these."""
+        return (replace(self, also=()), *self.also)
+
+    def clean(self) -> "Distribution":
+        """The same without noise, in all parts."""
+        return replace(self, noise=None, also=tuple(part.clean() for part in self.also))
 
     def __post_init__(self) -> None:
         for given in (self.shares, self.chains):

@@ -1,7 +1,6 @@
 """Measurement of one cell: how right a model is on one Distribution, why it is wrong, and what replay would score."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +61,7 @@ def measure(
     (0.0, 1.0)
     """
     batch = draw(task, where, count, stream(seed, "test"))
-    clean = draw(task, replace(where, noise=None), count, stream(seed, "test"))
+    clean = draw(task, where.clean(), count, stream(seed, "test"))
     completion = complete(model, batch, temperature, stream(seed, "sampling"))
     gold, replayed = batch.completion(), replay_oracle(task, clean)
     has_chain = (batch.role == Role.CHAIN).any()

@@ -200,6 +200,10 @@ def diagnose(task: Task, clean: Batch, completion: NDArray[np.int16]) -> Diagnos
             told.follows[some] = valid[:, -1]
             if whole:
                 execute(task, told, some, states, maps)
+                reached = (states[-1] == follow(task, states[0], asked)).all(axis=1)
+                unnamed = some[reached & (told.compositions[some] == 0)]  # beyond those that were searched
+                told.compositions[unnamed] = 1
+                told.executes[unnamed] = maps.setdefault(asked, len(maps)) if len(unnamed) else -1
     return replace(told, maps=tuple(maps))
 
 

@@ -42,10 +42,15 @@ def sets(task: Task, where: Distribution) -> Sets:
 
     Prompts within a set are equally likely. Elements with different numbers of atoms, or of atoms at new places, are in
     sets that have nothing in common. Noise leaves in a set those prompts that it did not touch; by deleting rules, it
-    moves some prompts to other compositions. Elements that lose an atom have another length, which no Distribution
-    mixes with its own.
+    moves some prompts to other compositions. Elements that lose an atom have another length, and count as no prompt of
+    the elements that have that length anyway.
     """
     found: Sets = {}
+    if where.also:
+        for part in where.parts():
+            for cell, share in sets(task, part).items():
+                found[cell] = found.get(cell, 0.0) + share / len(where.parts())
+        return found
     kind = (where.length, where.novel_places, where.novel_atoms)
     forms: dict[int, Form] = {}
     for composition, share in zip(where.compositions, shares(where), strict=True):
@@ -102,9 +107,13 @@ def novelty(train: Distribution, where: Distribution) -> float:
     It counts the atoms not seen at their place, the rules not seen, and 1 for a composition not seen. Source:
     arXiv:2508.01191, section 7.
     """
-    known = {rule for composition in train.compositions for rule in composition}
-    atoms = where.novel_places + where.novel_atoms + max(where.length - train.length, 0)
-    rules = [sum(rule not in known for rule in c) + (c not in train.compositions) for c in where.compositions]
+    if where.also:
+        return float(np.mean([novelty(train, part) for part in where.parts()]))
+    shown = {composition for part in train.parts() for composition in part.compositions}
+    known = {rule for composition in shown for rule in composition}
+    longest = max(part.length for part in train.parts())
+    atoms = where.novel_places + where.novel_atoms + max(where.length - longest, 0)
+    rules = [sum(rule not in known for rule in c) + (c not in shown) for c in where.compositions]
     return atoms + float(np.dot(shares(where), rules))
 
 
@@ -124,8 +133,9 @@ def alignment(task: Task, batch: Batch) -> NDArray[np.float64]:
     """
     prompts = left_justify(batch.tokens, batch.role <= Role.INSTRUCTION)
     nearest = np.zeros(len(batch))
-    for group in groups(task.train.compositions):
-        where = replace(task.train, compositions=group, shares=(), chains=())
+    trained = [part.clean() for part in task.train.parts()]
+    for whole, group in [(part, group) for part in trained for group in groups(part.compositions)]:
+        where = replace(whole, compositions=group, shares=(), chains=())
         shown = sample(task, where, ROWS, stream(0, "alignment"))
         atoms = int((shown.role[0] == Role.ELEMENT).sum())
         width = max(int(shown.prompt_length.max()), prompts.shape[1])

@@ -47,9 +47,9 @@ def nearest(trained: Sequence[Composition], asked: Composition) -> tuple[Composi
 def replay_oracle(task: Task, clean: Batch) -> NDArray[np.int16]:
     """(B, C) completions that the oracle writes after the prompts of `clean`, padded on the right.
 
-    `clean` has no noise. The oracle's elements have training's length: a longer element loses its last atoms, and a
-    shorter one goes on from its first. If a world answers both with and without a chain, the oracle writes one where
-    gold has one.
+    `clean` has no noise. The oracle's elements have training's length, or the nearest one of training: a longer element
+    loses its last atoms, and a shorter one goes on from its first. If a world answers both with and without a chain,
+    the oracle writes one where gold has one.
 
     >>> import alchemy as al
     >>> task = al.compose("task=cipher").task
@@ -59,12 +59,14 @@ def replay_oracle(task: Task, clean: Batch) -> NDArray[np.int16]:
     """
     completion = np.full((len(clean), 0), PAD, dtype=np.int16)
     chained = (clean.role == Role.CHAIN).any(axis=1) if terse(task) else np.ones(len(clean), dtype=bool)
-    lengths: dict[int, int] = {}  # atoms of training's elements, by first rule
+    trained = tuple(dict.fromkeys(composition for part in task.train.parts() for composition in part.compositions))
+    lengths: dict[int, set[int]] = {}  # atoms of training's elements, by first rule
     for rows, elements, asked in problems_of(clean, task.vocabulary):
-        named, executed = nearest(task.train.compositions, asked)
+        named, executed = nearest(trained, asked)
         if executed[0] not in lengths:
-            lengths[executed[0]] = length_of(task, executed[0])
-        places = np.arange(lengths[executed[0]]) % elements.shape[1]
+            lengths[executed[0]] = lengths_of(task, executed[0])
+        length = min(lengths[executed[0]], key=lambda known: (abs(known - elements.shape[1]), known))
+        places = np.arange(length) % elements.shape[1]
         for some, chain in ((chained[rows], True), (~chained[rows], False)):
             if some.any():
                 own = elements[some][:, places]
@@ -76,9 +78,9 @@ def replay_oracle(task: Task, clean: Batch) -> NDArray[np.int16]:
     return completion
 
 
-def length_of(task: Task, rule: int) -> int:
+def lengths_of(task: Task, rule: int) -> set[int]:
     """Atoms that elements have in training, in compositions that open with this rule."""
     if not terse(task):
-        return task.train.length
+        return {part.length for part in task.train.parts()}
     elements, _ = task.problems(Distribution(((rule,),), task.train.length), 1, stream(0, "length"))
-    return int((elements != PAD).sum())
+    return {int((elements != PAD).sum())}

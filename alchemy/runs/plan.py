@@ -353,6 +353,10 @@ def listed(value: Any) -> list[Any]:
 
 def needs_room(task: Task, model: Any, setting: str, what: str, where: Any) -> None:
     """Raises ValueError if the longest row of `where` does not fit the model's context."""
+    if where.also:
+        for part in where.parts():
+            needs_room(task, model, setting, what, part)
+        return
     prompt, completion = span(task, where, model.tokenizer)
     grows = where.noise is not None and where.noise.kind in ("insert", "hybrid")
     inserted = getattr(model.tokenizer, "noise", 2) if model.tokenizer else 1  # tokens of one noise token

@@ -63,7 +63,7 @@ def form(task: Task, model: Transformer, recipe: Recipe) -> Form | None:
     if recipe.padding == "group" or not all(weight.requires_grad for weight in model.parameters()):
         return None
     longest, first = model.context, 1
-    if recipe.padding == "none" and not model.tokenizer and not isinstance(task, Staged):
+    if recipe.padding == "none" and not model.tokenizer and not isinstance(task, Staged) and not task.train.also:
         longest = sum(span(task, task.train))
         first = shortest_prompt(task) if recipe.loss == "completion" else 1
     return Form(form_of(model), longest, first, recipe.batch, recipe.check_every, recipe.check_problems, recipe.betas)

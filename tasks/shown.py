@@ -1,0 +1,34 @@
+"""Shown: the cipher task with several levels of one shift in training, so that a level beyond them is the next one.
+
+Does training on more lengths, numbers of steps or kinds of noise end the mirage on that axis, as training on more
+compositions ends it on the axis of tasks?
+"""
+
+from dataclasses import replace
+
+from alchemy.data.shift import AXES, Shift
+from tasks.cipher import Cipher
+
+
+def shown(
+    rules: tuple[str, ...],
+    training: tuple[str, ...],
+    length: int,
+    axis: str,
+    levels: tuple[int, ...],
+    kinds: tuple[str, ...],
+    unseen_places: int,
+    seen_places: int,
+) -> Cipher:
+    """A Cipher whose training has each of the `levels` of a shift as often, level 0 among them. On the format axis it
+    has each of the `kinds` of noise at each level. Raises ValueError for levels that the world does not have.
+    """
+    world = Cipher(rules, training, length, "", unseen_places, seen_places, (), cot=True)
+    if axis not in AXES:
+        raise ValueError(f"axis={axis} is not an axis: use one of {', '.join(AXES)}")
+    if 0 not in levels or len(set(levels)) < len(levels):
+        raise ValueError(f"levels={list(levels)} must name each level once, and 0 among them")
+    names = kinds if axis == "format" else ("-",)
+    domain = "all" if axis == "format" else "-"
+    moved = [Shift(axis, (level,), kind, domain).at(world, level) for kind in names for level in levels if level]
+    return replace(world, also=tuple(moved))
