@@ -9,6 +9,8 @@ from dataclasses import replace
 from alchemy.data.shift import AXES, Shift
 from tasks.cipher import Cipher
 
+PLACES = {1: (0, 4), 2: (0, 2), 3: (4, 0), 4: (0, 0)}  # unseen_places and seen_places of a Cipher
+
 
 def shown(
     rules: tuple[str, ...],
@@ -17,13 +19,15 @@ def shown(
     axis: str,
     levels: tuple[int, ...],
     kinds: tuple[str, ...],
-    unseen_places: int,
-    seen_places: int,
+    places: int,
 ) -> Cipher:
     """A Cipher whose training has each of the `levels` of a shift as often, level 0 among them. On the format axis it
-    has each of the `kinds` of noise at each level. Raises ValueError for levels that the world does not have.
+    has each of the `kinds` of noise at each level. Each letter stands at `places` of every four places: one, two, three
+    or all. Raises ValueError for levels that the world does not have.
     """
-    world = Cipher(rules, training, length, "", unseen_places, seen_places, (), cot=True)
+    if places not in PLACES:
+        raise ValueError(f"places={places} is no number of places in four: set it from 1 to 4")
+    world = Cipher(rules, training, length, "", *PLACES[places], (), cot=True)
     if axis not in AXES:
         raise ValueError(f"axis={axis} is not an axis: use one of {', '.join(AXES)}")
     if 0 not in levels or len(set(levels)) < len(levels):

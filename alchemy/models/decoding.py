@@ -13,6 +13,7 @@ from torch import Tensor
 
 from alchemy.data.batch import Batch, Role
 from alchemy.data.vocabulary import END, PAD
+from alchemy.models.static_decoding import decoder_of
 from alchemy.models.transformer import Cache, Transformer
 
 ROWS = 1024  # rows decoded at a time: bounds the memory of keys and values
@@ -156,7 +157,11 @@ def decode(
                 completion[some, 0] = first
                 completion[some, 1 : 1 + rest.shape[1]] = rest[:, : completion.shape[1] - 1]
                 continue
-            written = go_on(model, to_tensor(prompts, model), choose, opening.first_atom if opening else 0)
+            first_atom = opening.first_atom if opening else 0
+            if model.tokens.weight.device.type == "cuda" and not choose.temperature:
+                written = decoder_of(model, ROWS).decode(to_tensor(prompts, model), first_atom)
+            else:
+                written = go_on(model, to_tensor(prompts, model), choose, first_atom)
             completion[some, : written.shape[1]] = written
 
 

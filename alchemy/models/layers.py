@@ -56,7 +56,7 @@ class Embedding(nn.Embedding):
         first = torch.arange(0, N * V, V, device=input.device).view(N, *(1,) * (input.dim() - 1))
         return functional.embedding(input + first, self.weight.flatten(0, 1))
 
-    def between(self, start: int, end: int) -> Tensor:
-        """The entries from `start` to before `end` (T, D); of a stack (N, 1, T, D)."""
-        entries = self.weight[..., start:end, :]
+    def at(self, places: slice | Tensor) -> Tensor:
+        """The entries at `places`, a slice or ids (T,), as (T, D); of a stack as (N, 1, T, D)."""
+        entries = self.weight[..., places, :]
         return entries if entries.dim() == 2 else entries[:, None]

@@ -38,6 +38,15 @@ class Cache:
         self.states = torch.empty(shape, device=model.tokens.weight.device, dtype=model.tokens.weight.dtype)
         self.length = 0
 
+    def here(self, tokens: int) -> slice | Tensor:
+        """The places of so many tokens more."""
+        assert self.length == 0 or tokens == 1, "a filled cache takes one token at a time"
+        return slice(self.length, self.length + tokens)
+
+    def advance(self, tokens: int) -> None:
+        """Counts so many tokens as stored."""
+        self.length += tokens
+
     def store(self, layer: int, mixed: Tensor) -> None:
         """Stores the keys and values of the newest tokens for `layer`, from `mixed` (B, T, 3, H, E)."""
         new = slice(self.length, self.length + mixed.shape[1])
@@ -166,19 +175,19 @@ class Transformer(nn.Module):
 
     def hidden(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """The normalised residual stream (B, T, D), which `logits` reads, for ids (B, T)."""
-        start = cache.length if cache else 0
-        end = start + tokens.shape[-1]
+        T = tokens.shape[-1]
+        here = cache.here(T) if cache is not None else slice(0, T)
+        end = here.stop if isinstance(here, slice) else T
         assert end <= self.context, f"{end} tokens do not fit model.context={self.context}"
-        assert start == 0 or end == start + 1, "a filled cache takes one token at a time"
         residual = self.tokens(tokens)
         if self.places is not None:
-            residual = residual + self.places.between(start, end)
-        angles = None if self.angles is None else self.angles[start:end]
+            residual = residual + self.places.at(here)
+        angles = None if self.angles is None else self.angles[here]
         with self.autocast():
             for layer, block in enumerate(self.blocks):
                 residual = block(residual, layer, angles, cache)
-        if cache:
-            cache.length = end
+        if cache is not None:
+            cache.advance(T)
         return self.norm(residual)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ RULES = ("rotate 13", "roll 1", "reverse")
 
 
 def made(axis="length", levels=(0, 1), kinds=("insert",), **more):
-    settings = {"length": 4, "unseen_places": 0, "seen_places": 0} | more
+    settings = {"length": 4, "places": 4} | more
     return shown(RULES, ("F1F1", "F1F2", "F2F1"), axis=axis, levels=levels, kinds=kinds, **settings)
 
 
@@ -108,6 +108,14 @@ def test_discrepancy_is_from_all_that_training_has():
     assert discrepancies(task, task.train, rows(task, 100))["total_variation"][0] == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize("places", [1, 2, 3, 4])
+def test_each_letter_stands_at_so_many_of_four_places(places):
+    task = made(levels=(0,), places=places)
+    tokens = rows(task, 4000).tokens[:, :4]
+    seen = [{int(place) for place in np.argwhere(tokens == letter)[:, 1]} for letter in np.unique(tokens)]
+    assert {len(its) for its in seen} == {places}
+
+
 def test_a_cell_of_mixed_training_is_measured():
     task = made(levels=(0, 1))
     found = measure(task, tiny_model(task), task.train, 40, 0).values
@@ -128,6 +136,7 @@ def test_such_a_training_pads_to_the_context_in_a_stack():
         ({"levels": (0, 1, 1)}, "must name each level once"),
         ({"levels": (0, -4)}, "leaves 0 atoms"),
         ({"axis": "places", "levels": (0, 1)}, "needs atoms kept from some places"),
+        ({"places": 5}, "places=5 is no number of places in four"),
         ({"axis": "format", "kinds": ("melt",), "levels": (0, 1)}, "shift.kind=melt is unknown"),
     ],
 )
