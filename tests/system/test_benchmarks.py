@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from alchemy.training.fit import Progress
-from benchmarks import gpu, intervals
+from benchmarks import axes, gpu, intervals
 from benchmarks.__main__ import flat, moved, read, table
 from benchmarks.growth import POINTS, WORKS, exponent, picture
 from benchmarks.ours import WORKS as OURS
@@ -190,3 +190,63 @@ def test_the_benchmark_of_a_gpu_refuses(word, monkeypatch):
     monkeypatch.setattr("sys.argv", ["benchmarks.gpu", word])
     with pytest.raises(SystemExit, match=r"^benchmarks.gpu: "):
         gpu.main()
+
+
+def cells_of(axis, swept, levels, kind="-"):
+    """Made-up cells of a sweep over an axis: the exact match is a tenth of the level, and its seeds are two."""
+    rows = []
+    for settings in swept:
+        for level in levels:
+            row = {**settings, "model.positions": "rotary", "axis": axis, "kind": kind, "level": level}
+            row |= {"part": "full", "metric": "exact_match", "mean": level / 10, "low": 0, "high": 1, "seeds": 2}
+            rows.append(row | {"by_seed": f"0={level / 10} 1={level / 10}"})
+    return pd.DataFrame(rows)
+
+
+def test_axes_take_the_next_value_that_training_never_had():
+    swept = [{"task.levels": "[0]"}, {"task.levels": "[-1, 0, 1]"}]
+    found = [*axes.rows_of(cells_of("length", swept, (-2, -1, 0, 1, 2, 3)))]
+    said = {(row["seen"], row["level"]): row["where"] for row in found}
+    assert said == {
+        (1, -1): "below",
+        (1, 0): "inside",
+        (1, 1): "above",
+        (3, -2): "below",
+        (3, -1): "inside",
+        (3, 0): "inside",
+        (3, 1): "inside",
+        (3, 2): "above",
+    }
+
+
+def test_axes_of_places_and_of_noise():
+    places = [*axes.rows_of(cells_of("places", [{"task.places": "2"}], (0, 1, 2)))]
+    assert [(row["seen"], row["level"], row["where"]) for row in places if row["where"]] == [
+        (2, 0, "inside"),
+        (2, 1, "above"),
+    ]
+    kinds = [{"task.kinds": "[]"}, {"task.kinds": "[insert,delete]"}]
+    found = {
+        kind: [
+            (row["seen"], row["level"], row["where"]) for row in axes.rows_of(cells_of("format", kinds, (0, 3), kind))
+        ]
+        for kind in ("insert", "modify", "hybrid")
+    }
+    assert found["insert"] == [(2, 3, "inside")]
+    assert found["modify"] == [(0, 0, "inside"), (0, 3, "above"), (2, 0, "inside"), (2, 3, "above")]
+    assert found["hybrid"] == []
+
+
+def test_axes_are_drawn(tmp_path):
+    swept = [{"task.levels": "[0]"}, {"task.levels": "[0,1]"}]
+    table = pd.DataFrame([*axes.rows_of(cells_of("length", swept, (-1, 0, 1, 2)))])
+    assert axes.picture(table).axes[0].get_xlabel() == "lengths of elements in training"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.axes", f"runs={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("benchmarks.axes: ")
