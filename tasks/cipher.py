@@ -220,7 +220,7 @@ class Cipher:
 
     def size(self, where: Distribution) -> int:
         if where.also:
-            return sum(map(self.size, where.parts()))
+            return sum(map(self.size, {part.clean() for part in where.parts()}))
         if self.read_from(where):
             return sum(len(np.unique(self.problems_read[composition], axis=0)) for composition in where.compositions)
         return len(where.compositions) * sum(self.patterns(where).values())

@@ -6,9 +6,12 @@ compositions ends it on the axis of tasks?
 
 from dataclasses import replace
 
-from alchemy.data.shift import AXES, Shift
+from alchemy.data.kinds import quoted
+from alchemy.data.noise import NOISE_KINDS
+from alchemy.data.shift import Shift
 from tasks.cipher import Cipher
 
+KNOWN = ("length", "steps", "format", "places", "atoms", "element")  # axes that move more than compositions
 PLACES = {1: (0, 4), 2: (0, 2), 3: (4, 0), 4: (0, 0)}  # unseen_places and seen_places of a Cipher
 
 
@@ -28,11 +31,15 @@ def shown(
     if places not in PLACES:
         raise ValueError(f"places={places} is no number of places in four: set it from 1 to 4")
     world = Cipher(rules, training, length, "", *PLACES[places], (), cot=True)
-    if axis not in AXES:
-        raise ValueError(f"axis={axis} is not an axis: use one of {', '.join(AXES)}")
+    if axis not in KNOWN:
+        raise ValueError(f"axis={axis} cannot be shown in training: use one of {', '.join(KNOWN)}")
     if 0 not in levels or len(set(levels)) < len(levels):
         raise ValueError(f"levels={list(levels)} must name each level once, and 0 among them")
-    names = kinds if axis == "format" else ("-",)
-    domain = "all" if axis == "format" else "-"
-    moved = [Shift(axis, (level,), kind, domain).at(world, level) for kind in names for level in levels if level]
+    if wrong := set(kinds) - set(NOISE_KINDS):
+        raise ValueError(f"kinds names {quoted(min(wrong))}: use {', '.join(NOISE_KINDS)}")
+    names, domain = (kinds, "all") if axis == "format" else (("-",), "-")
+    try:
+        moved = [Shift(axis, (level,), kind, domain).at(world, level) for kind in names for level in levels if level]
+    except ValueError as error:
+        raise ValueError(f"levels={list(levels)} has one that the world lacks ({error})") from None
     return replace(world, also=tuple(moved))

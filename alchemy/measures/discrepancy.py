@@ -27,12 +27,16 @@ def total_variation(task: Task, one: Distribution, other: Distribution) -> float
 
     It is 1 less the sum, over prompts, of the smaller of their two probabilities.
     """
+    if one == other:  # also where noise leaves prompts that are in no set
+        return 0.0
     mine, theirs = sets(task, one), sets(task, other)
     return 1.0 - min(sum(min(share, theirs.get(cell, 0.0)) for cell, share in mine.items()), 1.0)
 
 
 def overlap(task: Task, train: Distribution, where: Distribution) -> float:
     """Share of the prompts of `where` that `train` can draw too, from 0 to 1."""
+    if where in (train, *train.parts()):
+        return 1.0
     asked = sets(task, train)
     return min(sum((share for cell, share in sets(task, where).items() if cell in asked), 0.0), 1.0)
 
@@ -111,8 +115,9 @@ def novelty(train: Distribution, where: Distribution) -> float:
         return float(np.mean([novelty(train, part) for part in where.parts()]))
     shown = {composition for part in train.parts() for composition in part.compositions}
     known = {rule for composition in shown for rule in composition}
-    longest = max(part.length for part in train.parts())
-    atoms = where.novel_places + where.novel_atoms + max(where.length - longest, 0)
+    least = [max(getattr(part, name) for part in train.parts()) for name in ("length", "novel_places", "novel_atoms")]
+    given = where.length, where.novel_places, where.novel_atoms
+    atoms = sum(max(mine - known, 0) for mine, known in zip(given, least, strict=True))
     rules = [sum(rule not in known for rule in c) + (c not in shown) for c in where.compositions]
     return atoms + float(np.dot(shares(where), rules))
 

@@ -5,8 +5,8 @@ finished rows.
 Shapes: B rows, P tokens of a prompt, T tokens, S tokens of the context, H heads, E width of a head.
 """
 
-from collections.abc import Callable
-from weakref import WeakKeyDictionary
+from typing import Any
+from weakref import WeakKeyDictionary, proxy
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alchemy.data.vocabulary import END, PAD
+from alchemy.models.captured import captured
 from alchemy.models.transformer import Cache, Transformer
 
 EVERY = 8  # steps between two looks at whether all rows have ended: a look makes a GPU wait
-WARM = 3  # steps before a CUDA graph is captured
 
 
 class StaticCache(Cache):
@@ -60,28 +60,21 @@ class Decoder:
     """Greedy decoding of `rows` rows at a time by one model. Raises ValueError for more rows."""
 
     def __init__(self, model: Transformer, rows: int) -> None:
-        self.model, self.rows, self.weights = model, rows, model.tokens.weight.data_ptr()
+        self.model: Any = proxy(model)  # a decoder must not keep a model alive
+        self.rows, self.made_for = rows, memory_of(model)
         device = model.tokens.weight.device
         self.cache = StaticCache(model, rows)
         self.tokens = torch.zeros(rows, 1, dtype=torch.int64, device=device)
         self.written = torch.zeros(rows, model.context + 1, dtype=torch.int64, device=device)
         self.place = torch.zeros(1, dtype=torch.int64, device=device)
         self.going = torch.ones(rows, dtype=torch.bool, device=device)
-        self.run = self.step if device.type == "cpu" else self.captured()
+        self.prepare()
 
     @torch.inference_mode()
-    def captured(self) -> Callable[[], None]:
-        """A step as one CUDA graph."""
-        self.cache.length = 1
-        other, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
-        other.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(other):
-            for _ in range(WARM):
-                self.step()
-        torch.cuda.current_stream().wait_stream(other)
-        with torch.cuda.graph(graph):
-            self.step()
-        return graph.replay
+    def prepare(self) -> None:
+        """Makes a step one CUDA graph, on a GPU."""
+        self.cache.length = 1  # as if prompts had been read
+        self.run = captured(self.step, self.tokens.device)
 
     def step(self) -> None:
         """Reads the newest token of each row, and writes the likeliest next one."""
@@ -122,11 +115,14 @@ class Decoder:
 DECODERS: "WeakKeyDictionary[Transformer, Decoder]" = WeakKeyDictionary()
 
 
+def memory_of(model: Transformer) -> tuple[object, ...]:
+    """Where all weights of a model are, and its number format: what a CUDA graph of it hangs on."""
+    return (model.precision, *((name, weight.data_ptr()) for name, weight in model.named_parameters()))
+
+
 def decoder_of(model: Transformer, rows: int) -> Decoder:
-    """The decoder of a model for so many rows at a time: the one made before, while the model's weights are where they
-    were.
-    """
+    """The decoder of a model for so many rows at a time: the one made before, while all weights are where they were."""
     made = DECODERS.get(model)
-    if made is None or made.rows != rows or made.weights != model.tokens.weight.data_ptr():
+    if made is None or (made.rows, made.made_for) != (rows, memory_of(model)):
         made = DECODERS[model] = Decoder(model, rows)
     return made

@@ -122,6 +122,7 @@ def caption_of(runs: list[dict[str, Any]]) -> list[str]:
 
     seeds = sorted({run["seed"] for run in runs})
     trained = sorted({", ".join(run["training"]) for run in runs})
+    lengths = [length for run in runs for length in run.get("lengths", [run["length"]])]
     if max(map(len, trained)) > NAMED:
         trained = [f"{span_of([len(run['training']) for run in runs])} compositions"]
     kept = sorted({kept_out(run["held_out"]) for run in runs})
@@ -130,7 +131,7 @@ def caption_of(runs: list[dict[str, Any]]) -> list[str]:
     how = f"Trained elsewhere ({', '.join(elsewhere)}); level 0 is" if elsewhere else "Trained on"
     seen = "" if elsewhere else f", {span('rows')} rows"
     return [
-        f"{how} {' | '.join(trained)} with {span('length')} atoms per element{seen}; "
+        f"{how} {' | '.join(trained)} with {span_of(lengths)} atoms per element{seen}; "
         f"{span('parameters')} parameters; {len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(map(str, seeds))}).",
         *([] if elsewhere else [f"Kept out of training: {' | '.join(kept)}, and every test problem."]),
         *([f"Training ended before its mark on held-out problems ({', '.join(short)})."] if short else []),

@@ -103,9 +103,12 @@ def work(cfg: DictConfig, todo: Plan, folder: Path, number: int) -> dict[str, An
     proof = write_records(folder / "records.jsonl", records)
     log.info("job %d: seed %d, measured", number, cfg.seed)
     train = todo.task.train
+    parts = train.parts()
+    shown = dict.fromkeys(composition for part in parts for composition in part.compositions)
     return record | {
-        "training": [todo.task.spell(composition) for composition in train.compositions],
-        "length": train.length,
+        "training": [todo.task.spell(composition) for composition in shown],
+        "length": max(part.length for part in parts),
+        "lengths": sorted({part.length for part in parts}),
         "held_out": asdict(train.held_out) | {"written": held_out_but_written(todo.task)},
         "reached": todo.recipe is None or todo.recipe.mark is None or record["exact_match"] >= todo.recipe.mark,
         "count": cfg.study.get("count"),

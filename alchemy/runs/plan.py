@@ -53,6 +53,7 @@ BOUNDS: dict[str, tuple[float | None, float]] = {
     "model.width": (1, 10**6),
     "model.heads": (1, 10_000),
 }
+SLOTS, SMALL = 64, 1 << 20  # of a stack on a GPU, and the most weights of a model that has so many
 FARTHEST = 10_000  # the largest number of a level, on either side of training
 LONGEST_NAME = 4  # rules of a composition that is selected by name
 
@@ -88,7 +89,7 @@ def examine(cfg: DictConfig, known: Iterable[str] | None = None) -> None:
     audit(cfg)
     for name, kind in KINDS_OF_A_RUN.items():
         check(name, cfg.get(name), kind)
-    check("slots", cfg.get("slots"), int | None)
+    check("slots", cfg.slots, int | None)
     bounds = [(path, its) for name, its in BOUNDS.items() for path in places_of(cfg, name)]
     for name, (least, most) in bounds:
         value = OmegaConf.select(cfg, name)
@@ -170,12 +171,15 @@ def modelled(task: Task, cfg: DictConfig, known: Iterable[str] | None, sketch: b
 
 def slots(cfg: DictConfig, task: Task, model: Any, recipe: Any) -> int | None:
     """Returns the slots of the stack that a model is trained in; None if it is in no stack, as those are that cannot
-    share one. On a GPU a single model is a stack of one, whose step is one CUDA graph.
+    share one, and all on a CPU if no number is set. On a GPU it is then SLOTS for a small model, and one for others.
     """
-    asked = cfg.get("slots") or (1 if str(cfg.device).startswith("cuda") else None)
-    if asked is None or hasattr(model, "made_of"):
+    on_gpu = str(cfg.device).startswith("cuda")
+    if hasattr(model, "made_of") or not (cfg.slots or on_gpu):
         return None
     from alchemy.training.population import form
+
+    small = sum(weight.numel() for weight in model.parameters()) <= SMALL
+    asked = int(cfg.slots or (SLOTS if small else 1))
 
     return asked if form(task, model, recipe) else None
 

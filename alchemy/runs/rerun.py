@@ -71,6 +71,7 @@ def settings_of(folder: Path, run: dict[str, Any]) -> DictConfig:
         raise ValueError(f"{path} cannot be read ({sentence(error)}): run that job again") from None
     if not isinstance(cfg, DictConfig):
         raise ValueError(f"{path} has changed since it was written: run that job again")
+    cfg.setdefault("slots", None)  # which runs of before stacks do not have
     return cfg
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -23,6 +22,8 @@ from alchemy.runs.plan import Plan, plan
 from alchemy.runs.workers import Work, spread
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from alchemy.results.store import Partial
     from alchemy.training.fit import Progress
     from alchemy.training.population import Form, Member
@@ -58,59 +59,75 @@ def spread_stacked(
     work: Work, configs: Sequence[DictConfig], workers: int, check: Work
 ) -> Generator[tuple[int, Any, str], None, None]:
     """Checks all jobs of a sweep, trains what is to be trained in stacks, and then runs the jobs; it yields as
-    alchemy.runs.workers.spread. A job whose model could not be trained is not run. Raises ValueError as `check` and
-    `train_stacks`.
+    alchemy.runs.workers.spread.
+
+    A job whose model could not be trained is not run. If the process that trains is ended from outside, each job goes
+    on with its own model. Raises ValueError as `check`, and for a stack that does not fit in memory.
     """
+    for _, _, wrong in spread(check, [configs], 1):
+        if wrong:
+            raise ValueError(wrong)
     lost: dict[int, str] = {}
-    for first in (check, train_in_worker):
-        for _, found, wrong in spread(first, [configs], 1):
-            if wrong:
-                raise ValueError(wrong)
-            lost |= found or {}
+    for _, found, ended in spread(train_in_worker, [configs], 1):
+        if ended:
+            log.warning("models were not all trained together (%s); each job goes on with its own", ended)
+            continue
+        lost, refused = found
+        if refused:
+            raise ValueError(refused)
     yield from ((number, None, why) for number, why in lost.items())
     left = [number for number in range(len(configs)) if number not in lost]
     for number, value, wrong in spread(work, [configs[number] for number in left], workers):
         yield left[number], value, wrong
 
 
-def train_in_worker(configs: Sequence[DictConfig]) -> dict[int, str]:
-    """`train_stacks` in a process of its own."""
-    import torch
-
+def train_in_worker(configs: Sequence[DictConfig]) -> tuple[dict[int, str], str]:
+    """What `train_stacks` returns, in a process of its own, and why it refuses; "" if it does not."""
     setup_globals()
     configure_log(configs[0].hydra.hydra_logging, configs[0].hydra.verbose)
-    torch.set_num_threads(configs[0].threads)
-    return train_stacks(configs)
+    try:
+        return train_stacks(configs), ""
+    except ValueError as error:
+        return {}, sentence(error)
 
 
 def train_stacks(configs: Sequence[DictConfig]) -> dict[int, str]:
-    """Trains all models of a sweep that ask for a stack and are not stored yet. Returns why a job has no model, by its
-    number, where a training failed. Raises ValueError for a stack that does not fit in memory, before it is trained.
+    """Trains all models of a sweep that belong into a stack of several and are not stored yet. Returns why a job has no
+    model, by its number, where a training failed. Raises ValueError for a stack that does not fit in memory, before
+    anything is trained.
     """
+    import torch
+
     lost: dict[int, str] = {}
-    groups = grouped(configs)
-    for number, ((form, slots), waiting) in enumerate(groups.items(), 1):
+    groups, before = grouped(configs), torch.get_num_threads()
+    for (form, slots, _), waiting in groups.items():
         fits(waiting[0].plan, form, slots)
-        what = f"stack {number} of {len(groups)}: {len(waiting)} models in {slots} slots, training"
-        for one, error in trained(waiting, slots, what):
-            lost |= dict.fromkeys(one.jobs, error)
+    try:
+        for number, ((_, slots, threads), waiting) in enumerate(groups.items(), 1):
+            torch.set_num_threads(threads)
+            what = f"stack {number} of {len(groups)}: {len(waiting)} models in {slots} slots, training"
+            for one, error in trained(waiting, slots, what):
+                lost |= dict.fromkeys(one.jobs, error)
+    finally:
+        torch.set_num_threads(before)
     return lost
 
 
-def grouped(configs: Sequence[DictConfig]) -> dict[tuple[Form, int], list[Waiting]]:
-    """Models of a sweep that are to be trained in stacks and are not stored, by what those of one stack share."""
+def grouped(configs: Sequence[DictConfig]) -> dict[tuple[Form, int, int], list[Waiting]]:
+    """Models of a sweep that are to be trained in stacks of several and are not stored, by what those of one stack
+    share: their form, the slots, and the threads.
+    """
     from alchemy.results.store import Partial, fingerprint
     from alchemy.training.population import form
 
     found: dict[str, Waiting] = {}
-    groups: dict[tuple[Form, int], list[Waiting]] = {}
+    groups: dict[tuple[Form, int, int], list[Waiting]] = {}
     for number, config in enumerate(configs):
-        if (config.get("slots") or 1) == 1:  # a stack of one is the job's own
-            continue
         HydraConfig.instance().set_config(config)
         todo = plan(config)
+        slots = todo.settings.get("slots") or 1  # a model from elsewhere has none
         home = Path(config.output) / "models" / fingerprint(todo.settings)
-        if todo.settings["slots"] is None or home.exists():
+        if slots == 1 or home.exists():  # a stack of one is the job's own
             continue
         if home.name in found:
             found[home.name].jobs.append(number)
@@ -118,7 +135,7 @@ def grouped(configs: Sequence[DictConfig]) -> dict[tuple[Form, int], list[Waitin
         found[home.name] = Waiting(todo, [number], home, Partial(home.with_name(f".{home.name}.partial")))
         shared = form(todo.task, todo.model, todo.recipe)
         assert shared, "plan gives such a model no slots"
-        groups.setdefault((shared, todo.settings["slots"]), []).append(found[home.name])
+        groups.setdefault((shared, slots, config.threads), []).append(found[home.name])
     return groups
 
 
@@ -150,42 +167,49 @@ def physical() -> float:
 
 
 def trained(waiting: list[Waiting], slots: int, what: str) -> Iterator[tuple[Waiting, str]]:
-    """Trains models in one stack and stores each when it is done. Yields those that could not be trained, and why."""
+    """Trains models in one stack and stores each when it is done. Yields those that could not be trained, and why.
+
+    A model's lock is held from when it takes a slot until it is stored.
+    """
     from alchemy.runs.progress import progress
     from alchemy.training.fit import Unusable
     from alchemy.training.population import fit_population
 
-    with ExitStack() as locks, progress(what, 0) as show:
-        mine = [one for one in waiting if locked(one, locks, what)]
-        begun, steps, done = monotonic(), sum(one.plan.recipe.steps for one in mine), 0
+    begun, steps, done = monotonic(), sum(one.plan.recipe.steps for one in waiting), 0
+    seated: dict[int, tuple[Waiting, FileLock]] = {}  # by the id of the member
+    left = list(waiting)
 
-        def tell(_: Progress) -> None:
-            rows = sum(one.step * one.plan.recipe.batch for one in waiting)
-            rate = rows / (monotonic() - begun) / 1000
-            show(sum(one.step for one in waiting), steps, f"{done} of {len(waiting)} done, {rate:.1f} K rows/s")
+    def tell(_: Progress) -> None:
+        rate = sum(one.step * one.plan.recipe.batch for one in waiting) / (monotonic() - begun) / 1000
+        show(sum(one.step for one in waiting), steps, f"{done} of {len(waiting)} done, {rate:.1f} K rows/s")
 
-        left = {id(member): (member, one) for one in mine if (member := one.member(tell))}
+    def members() -> Iterator[Member]:
         while left:
-            again = {}
-            for member, checks in fit_population([member for member, _ in left.values()], slots):
-                one = left[id(member)][1]
+            one = left.pop(0)
+            if lock := locked(one, what):
+                member = one.member(tell)
+                seated[id(member)] = one, lock
+                yield member
+
+    with progress(what, 0) as show:
+        while left:
+            for member, checks in fit_population(members(), slots):
+                one, lock = seated.pop(id(member))
                 if isinstance(checks, Unusable):
                     log.warning("%s: %s; %s is begun anew", what, checks, one.home.name)
                     one.partial.clear()
-                    again[id(member)] = (member, one)
+                    left.append(one)
                 elif isinstance(checks, ValueError):
                     yield one, said(one, checks)
                 else:
                     one.partial.close(one.home, one.plan.model, one.plan.settings, facts_of(one.plan, checks))
                     done += 1
-            left = again
+                lock.release()
     log.info("%s: done in %.0f s", what, monotonic() - begun)
 
 
-def locked(one: Waiting, locks: ExitStack, what: str) -> bool:
-    """Whether a model is to be trained here: it is neither stored nor trained by another process. Its lock is then held
-    until `locks` are released.
-    """
+def locked(one: Waiting, what: str) -> FileLock | None:
+    """The lock of a model that is to be trained here; None if it is stored by now, or another process trains it."""
     from filelock import FileLock, Timeout
 
     one.home.parent.mkdir(parents=True, exist_ok=True)
@@ -194,9 +218,11 @@ def locked(one: Waiting, locks: ExitStack, what: str) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         log.info("%s: another process trains %s, and it is left to that", what, one.home.name)
-        return False
-    locks.callback(lock.release)
-    return not one.home.exists()
+        return None
+    if one.home.exists():
+        lock.release()
+        return None
+    return lock
 
 
 def said(one: Waiting, error: ValueError) -> str:

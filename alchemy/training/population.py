@@ -8,11 +8,11 @@ what else is trained, nor on its slot; nor on whether it was stopped and went on
 Shapes: N slots, B rows a step, T tokens, S steps between two checks, P weights of a model.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
+from itertools import chain
 from math import isfinite, prod
 from time import perf_counter
 from typing import Any
@@ -26,8 +26,9 @@ from torch.nn import functional
 from alchemy.data.batch import Batch, Role
 from alchemy.data.sampling import draw, render, span
 from alchemy.data.seeds import stream
-from alchemy.data.task import Staged, Task
+from alchemy.data.task import Staged, Task, terse
 from alchemy.data.vocabulary import PAD
+from alchemy.models.captured import captured
 from alchemy.models.decoding import GREEDY, own_tokens
 from alchemy.models.stack import Stack, form_of
 from alchemy.models.transformer import Transformer
@@ -36,7 +37,8 @@ from alchemy.training.packing import IGNORED, counted, targets
 
 CHECKED = 256  # rows of each slot that a check reads at a time
 EPSILON = 1e-8  # of AdamW
-WARM = 3  # steps before a CUDA graph is captured
+APART = "these trainings cannot share a stack: train those of one form together, and others apart"
+STILL = (0.0, 1.0, 1.0, 1.0)  # what `Seat.rates` are where nothing moves
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,11 @@ def form(task: Task, model: Transformer, recipe: Recipe) -> Form | None:
     if recipe.padding == "group" or not all(weight.requires_grad for weight in model.parameters()):
         return None
     longest, first = model.context, 1
-    if recipe.padding == "none" and not model.tokenizer and not isinstance(task, Staged) and not task.train.also:
+    plain = not (model.tokenizer or task.train.also or task.train.noise or isinstance(task, Staged))
+    if recipe.padding == "none" and plain:
         longest = sum(span(task, task.train))
-        first = shortest_prompt(task) if recipe.loss == "completion" else 1
+        whole = recipe.loss == "all" or terse(task)  # whose elements, and so prompts, may be shorter
+        first = 1 if whole else shortest_prompt(task)
     return Form(form_of(model), longest, first, recipe.batch, recipe.check_every, recipe.check_problems, recipe.betas)
 
 
@@ -123,6 +127,7 @@ class Seat:
 
     def laid_out(self, rows: Batch, looked_at: NDArray[np.bool_]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         tokens, wanted = rows.tokens[:, :-1], targets(rows.tokens, looked_at)
+        assert (wanted[:, : self.form.first - 1] == IGNORED).all(), "a prompt is shorter than those of training"
         more = ((0, 0), (0, self.form.longest - 1 - tokens.shape[1]))
         return np.pad(tokens, more, constant_values=PAD), np.pad(wanted, more, constant_values=IGNORED)
 
@@ -134,13 +139,14 @@ class Seat:
         """The steps up to the next check."""
         return min(self.form.check_every, self.member.recipe.steps - self.done())
 
-    def rates(self) -> NDArray[np.float64]:
-        """What AdamW's formula takes from the schedule at each step up to the next check (S, 4): the size of a step
-        over the correction of the mean gradient, the root of the correction of the mean square, the share of each
-        weight that decay leaves, and the clip norm. After the last step of the recipe nothing moves.
+    def rates(self, steps: int) -> NDArray[np.float64]:
+        """What AdamW's formula takes from the schedule at each of the next steps (S, 4): the size of a step over the
+        correction of the mean gradient, the root of the correction of the mean square, the share of each weight that
+        decay leaves, and the clip norm. After the last step of the recipe nothing moves.
         """
         recipe, (b1, b2) = self.member.recipe, self.form.betas
-        found = np.tile(np.array([0.0, 1.0, 1.0, recipe.clip]), (self.form.check_every, 1))
+        found = np.tile(STILL, (steps, 1))
+        found[:, 3] = recipe.clip
         for step in range(self.steps()):
             taken = self.done() + step + 1
             rate = recipe.rate(taken - 1)
@@ -161,23 +167,13 @@ class Stacked:
         shape = slots, form.batch
         self.tokens = torch.zeros(*shape, wide, dtype=torch.int64, device=self.device)
         self.wanted = torch.full((*shape, form.longest - form.first), IGNORED, device=self.device)
-        self.rates = torch.tensor([[0.0], [1.0], [1.0], [1.0]], device=self.device).repeat(1, slots)[..., None]
+        self.rates = torch.tensor(STILL, device=self.device)[:, None, None].repeat(1, slots, 1)
         self.lost = torch.zeros(slots, device=self.device)
-        self.losses: Callable[..., Tensor] = losses
-        self.run = self.step if self.device.type == "cpu" else self.captured()
-
-    def captured(self) -> Callable[[], None]:
-        """A step as one CUDA graph, compiled. Called while all slots are empty, for it moves no weight then."""
-        self.losses = torch.compile(losses) if find_spec("triton") else losses
-        other, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
-        other.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(other):
-            for _ in range(WARM):
-                self.step()
-        torch.cuda.current_stream().wait_stream(other)
-        with torch.cuda.graph(graph):
-            self.step()
-        return graph.replay
+        on_gpu = self.device.type == "cuda"
+        self.losses = joined(losses) if on_gpu and find_spec("triton") else losses
+        self.run = captured(self.step, self.device)  # moves no weight, since all slots are empty
+        self.mean.zero_()
+        self.square.zero_()
 
     def step(self) -> None:
         """One step of all slots, on `tokens` and `wanted`, at `rates`; their losses are in `lost` then."""
@@ -188,10 +184,10 @@ class Stacked:
             adamw(self.stack.weights, gradients, self.mean, self.square, self.rates, self.form.betas)
 
     def advance(self, rows: list[tuple[NDArray[np.int16], NDArray[np.int16]] | None], rates: Tensor) -> Tensor:
-        """Trains all slots up to the next check, and returns the losses of each step (S, N). `rows` are those of each
-        slot, None where it is empty, and `rates` (S, 4, N, 1) those of every step.
+        """Trains all slots for the steps of `rates` (S, 4, N, 1), and returns the losses of each step (S, N). `rows`
+        are those of each slot, None where it is empty.
         """
-        S, B = self.form.check_every, self.form.batch
+        S, B = len(rates), self.form.batch
         shape = self.stack.slots, S * B
         tokens = self.asked.new_full((*shape, self.tokens.shape[-1]), PAD)
         wanted = self.asked.new_full((*shape, self.wanted.shape[-1]), IGNORED)
@@ -280,24 +276,26 @@ def adamw(
 def fit_population(members: Iterable[Member], slots: int) -> Iterator[tuple[Member, list[Progress] | ValueError]]:
     """Trains all members in one stack of `slots`, and yields each when it is done, with all its checks; or with an
     error, which costs no other member: Unusable for a saved state of another training, and ValueError, with a message
-    that begins with the setting to change, for a loss that is not finite.
+    that begins with the setting to change, for a loss that is not finite. A member is asked for when a slot is free.
 
     A member ends as alchemy.training.fit.fit_model would end it, but the bits are those of a stack of so many slots.
     Raises ValueError for members that cannot share a stack.
     """
-    queue = deque(members)
-    if not queue:
+    queue = iter(members)
+    if not (first := next(queue, None)):
         return
-    forms = {form(its.task, its.model, its.recipe) for its in queue}
-    (shared,) = forms if len(forms) == 1 else (None,)
+    queue = chain([first], queue)
+    shared = form(first.task, first.model, first.recipe)
     if shared is None:
-        raise ValueError("these trainings cannot share a stack: train those of one form together, and others apart")
-    stacked = Stacked(queue[0].model, shared, slots)
+        raise ValueError(APART)
+    stacked = Stacked(first.model, shared, slots)
     seats: list[Seat | None] = [None] * slots
-    while queue or any(seats):
+    while True:
         for slot in range(slots):
-            while queue and seats[slot] is None:
-                seat = Seat(queue.popleft(), shared)
+            while seats[slot] is None and (member := next(queue, None)):
+                if form(member.task, member.model, member.recipe) != shared:
+                    raise ValueError(APART)
+                seat = Seat(member, shared)
                 try:
                     stacked.admit(slot, seat)
                 except ValueError as error:
@@ -307,6 +305,8 @@ def fit_population(members: Iterable[Member], slots: int) -> Iterator[tuple[Memb
                     yield seat.member, seat.checks
                     continue
                 seats[slot] = seat
+        if not any(seats):
+            return
         for slot, wrong in advance(stacked, seats):
             left, seats[slot] = seats[slot], None
             assert left
@@ -335,8 +335,9 @@ def fit_among(
 
 def advance(stacked: Stacked, seats: list[Seat | None]) -> list[tuple[int, ValueError | None]]:
     """Trains all seats up to their next checks and makes these. Returns the slots that are done, with what is wrong."""
-    still = np.tile(np.array([0.0, 1.0, 1.0, 1.0]), (stacked.form.check_every, 1))
-    rates = np.stack([seat.rates() if seat else still for seat in seats], axis=-1)[..., None]  # (S, 4, N, 1)
+    steps = max(seat.steps() for seat in seats if seat)
+    still = np.tile(STILL, (steps, 1))
+    rates = np.stack([seat.rates(steps) if seat else still for seat in seats], axis=-1)[..., None]  # (S, 4, N, 1)
     rows = [seat.rows(seat.steps()) if seat else None for seat in seats]
     lost = stacked.advance(rows, torch.from_numpy(rates).float().to(stacked.device)).cpu()
     right = stacked.right()
@@ -344,8 +345,8 @@ def advance(stacked: Stacked, seats: list[Seat | None]) -> list[tuple[int, Value
     for slot, seat in enumerate(seats):
         if not seat:
             continue
-        its, steps = seat.member, seat.steps()
-        step, mean = seat.done() + steps, float(lost[:steps, slot].mean())
+        its, mine = seat.member, seat.steps()
+        step, mean = seat.done() + mine, float(lost[:mine, slot].mean())
         if not isfinite(mean):
             rate = its.recipe.learning_rate
             done.append((slot, ValueError(f"learning_rate={rate} makes the loss {mean} at step {step}: lower it")))
@@ -363,9 +364,18 @@ def advance(stacked: Stacked, seats: list[Seat | None]) -> list[tuple[int, Value
     return done
 
 
+def joined(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function compiled anew, for the shapes of its first call, and so that the same call has the same bits."""
+    from torch._inductor import config
+
+    torch._dynamo.reset()  # code for other shapes would make this one for any shape
+    config.deterministic = True
+    return torch.compile(function, dynamic=False, fullgraph=True)
+
+
 def memory(model: Transformer, form: Form, slots: int) -> int:
-    """The bytes that a stack of `slots` needs to train: weights, gradients, AdamW's memory, and what the backward pass
-    reads of the forward pass, which is counted on one slot.
+    """The bytes that a stack of `slots` needs: weights, gradients, AdamW's memory, what the backward pass reads of the
+    forward pass, which is counted on one slot, and the problems of the checks.
     """
     kept: dict[int, int] = {}
 
@@ -379,4 +389,6 @@ def memory(model: Transformer, form: Form, slots: int) -> int:
     wanted = torch.zeros(1, form.batch, form.longest - form.first, dtype=torch.int64)
     with torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved):
         losses(one.model, tokens, wanted)
-    return slots * (sum(kept.values()) + 4 * prod(one.weights.shape) * one.weights.element_size())
+    read = min(CHECKED, form.check_problems) * form.longest * (len(model.tokens.weight) + 8 * model.width) * 4
+    held = form.check_problems * form.longest * 2 * 2
+    return slots * (max(sum(kept.values()), read) + held + 4 * prod(one.weights.shape) * one.weights.element_size())

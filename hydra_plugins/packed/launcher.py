@@ -17,8 +17,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 log = logging.getLogger(__name__)
 
-SLOTS = 64  # of the stack that the models of a sweep train in on a GPU
-
 
 @dataclass
 class Settings:
@@ -70,7 +68,7 @@ class PackedLauncher(Launcher):
         from alchemy.runs import cluster, stacks, sweep, workers
 
         if self.engine == "local":
-            if any((config.get("slots") or 1) > 1 for config in configs):
+            if any(config.slots or str(config.device).startswith("cuda") for config in configs):
                 yield from stacks.spread_stacked(sweep.run_one, configs, self.workers, sweep.check_jobs)
             else:
                 yield from workers.spread(sweep.run_one, configs, self.workers, sweep.check_jobs)
@@ -104,8 +102,6 @@ class PackedLauncher(Launcher):
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
             config.hydra.sweep.dir = self.config.hydra.sweep.dir  # named by the time of the sweep, not of the job
-            if config.get("slots") is None and self.engine == "local" and str(config.device).startswith("cuda"):
-                config.slots = SLOTS
         return config
 
 

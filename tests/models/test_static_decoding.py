@@ -2,6 +2,7 @@
 
 import gc
 from copy import deepcopy
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ import torch
 
 from alchemy.data.sampling import draw
 from alchemy.data.seeds import stream
-from alchemy.models import static_decoding
 from alchemy.models.decoding import complete, to_tensor
 from alchemy.models.static_decoding import Decoder, decoder_of
+from alchemy.models.trainable import choose_trainable, merge
 from tests.helpers.models import greedy, half_trained
 
 FORMS = ("learned", "rotary", "none", "llama")
@@ -69,18 +70,26 @@ def test_more_rows_than_a_decoder_has_are_refused(cipher):
         Decoder(model, 8).decode(torch.zeros(9, 4, dtype=torch.int64))
 
 
-def test_a_decoder_is_kept_while_the_weights_are_where_they_were(cipher):
+def test_a_decoder_is_kept_while_all_weights_are_where_they_were(cipher):
     model = deepcopy(half_trained("learned"))
     first = decoder_of(model, 8)
     assert decoder_of(model, 8) is first
     assert decoder_of(model, 9) is not first
     kept = decoder_of(model, 9)
-    model.tokens.weight = torch.nn.Parameter(model.tokens.weight.detach().clone())
+    choose_trainable(model, "low_rank", np.random.default_rng(0))
     assert decoder_of(model, 9) is not kept
-    number = len(static_decoding.DECODERS)
-    del model, first, kept
+    kept = decoder_of(model, 9)
+    merge(model)
+    assert decoder_of(model, 9) is not kept
+
+
+def test_a_decoder_keeps_no_model_alive(cipher):
+    model = deepcopy(half_trained("learned"))
+    decoder_of(model, 8)
+    alive = ref(model)
+    del model
     gc.collect()
-    assert len(static_decoding.DECODERS) <= number
+    assert alive() is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -135,6 +135,65 @@ def test_a_killed_stack_goes_on_to_the_same_bits(settings, tmp_path, monkeypatch
     assert not list((tmp_path / "models").glob(".*.partial"))
 
 
+def test_jobs_of_other_threads_are_in_stacks_of_their_own(settings, tmp_path):
+    """Products with two threads round otherwise, and the number of threads is part of what made a model."""
+    groups = stacks.grouped(settings("seed=0,1", "threads=1,2"))
+    assert [(threads, len(waiting)) for (_, _, threads), waiting in groups.items()] == [(1, 2), (2, 2)]
+
+
+def test_a_model_is_locked_only_while_it_is_trained(settings, tmp_path, monkeypatch):
+    configs, held = settings("seed=0,1,2,3,4,5", "slots=2"), []
+    taken, given = [], stacks.locked
+    monkeypatch.setattr(stacks, "locked", lambda one, what: taken.append(given(one, what)) or taken[-1])
+    original = stacks.Waiting.member
+
+    def member(self, tell):
+        held.append(sum(lock.is_locked for lock in taken))
+        return original(self, tell)
+
+    monkeypatch.setattr(stacks.Waiting, "member", member)
+    assert stacks.train_stacks(configs) == {}
+    assert max(held) == 2
+    assert not any(lock.is_locked for lock in taken)
+
+
+def test_a_trainer_that_is_ended_leaves_each_job_its_own_model(settings, monkeypatch):
+    ends = {"train_in_worker": (0, None, "its process was killed (signal 9), as happens when memory runs out")}
+    ran = []
+
+    def spread(work, jobs, workers):
+        if work.__name__ in ends:
+            yield ends[work.__name__]
+        for number, job in enumerate(jobs if work.__name__ == "run" else ()):
+            ran.append(job.seed)
+            yield number, None, ""
+
+    def run(_):
+        raise AssertionError
+
+    monkeypatch.setattr(stacks, "spread", spread)
+    configs = settings("seed=0,1,2")
+    assert [number for number, _, _ in stacks.spread_stacked(run, configs, 2, print)] == [0, 1, 2]
+    assert ran == [0, 1, 2]
+    ends["train_in_worker"] = (0, ({1: "why"}, ""), "")
+    assert sorted(stacks.spread_stacked(run, configs, 2, print)) == [(0, None, ""), (1, None, "why"), (2, None, "")]
+    ends["train_in_worker"] = (0, ({}, "slots=3 of this model"), "")
+    with pytest.raises(ValueError, match="slots=3 of this model"):
+        list(stacks.spread_stacked(run, configs, 2, print))
+
+
+def test_a_model_from_elsewhere_has_no_slots(settings, monkeypatch):
+    original = stacks.plan
+
+    def elsewhere(config):
+        todo = original(config)
+        todo.settings.pop("slots")
+        return todo
+
+    monkeypatch.setattr(stacks, "plan", elsewhere)
+    assert stacks.grouped(settings("seed=0,1")) == {}
+
+
 def test_a_saved_training_of_something_else_is_begun_anew(settings, tmp_path):
     configs = settings("seed=0,1")
     (waiting,) = stacks.grouped(configs).values()

@@ -59,6 +59,33 @@ def test_one_member_has_the_same_bits_alone_and_in_any_slot_of_a_full_stack(posi
         assert torch.equal(bits(mine.model), bits(alone.model))
 
 
+def test_a_short_training_runs_no_further_than_its_steps(monkeypatch):
+    """However far away the next check would be, and a training that had ended runs none."""
+    ran, original = [], Stacked.advance
+    monkeypatch.setattr(
+        Stacked, "advance", lambda self, rows, rates: ran.append(len(rates)) or original(self, rows, rates)
+    )
+    kept = Checkpointer()
+    list(fit_population([member(0, steps=5, check_every=10**9, checkpointer=kept)], 2))
+    assert ran == [5]
+    list(fit_population([member(0, steps=5, check_every=10**9, checkpointer=kept)], 2))
+    assert ran == [5]
+
+
+def test_members_are_asked_for_when_a_slot_is_free():
+    asked = []
+
+    def members():
+        for seed in range(4):
+            asked.append(seed)
+            yield member(seed)
+
+    found = fit_population(members(), 2)
+    next(found)
+    assert asked == [0, 1]
+    assert len(list(found)) == 3
+
+
 def test_members_of_different_worlds_share_a_stack():
     mine, other = member(1), member(1, WORLDS["diverse"])
     assert len(mine.task.vocabulary) != len(other.task.vocabulary)
@@ -182,6 +209,17 @@ def test_snapshots_are_kept_as_by_itself():
     assert list(kept.taken) == [rows * mine.recipe.batch for rows in (4, 8, 12)]
     last = kept.taken[12 * mine.recipe.batch]
     assert all(torch.equal(last[name], weight) for name, weight in mine.model.named_parameters())
+
+
+def test_rows_of_any_length_are_told_from_those_of_one(cipher):
+    shape = form(cipher, tiny_model(cipher), Recipe(**SHORT))
+    assert (shape.longest, shape.first) == (18, 7)
+    assert form(cipher, tiny_model(cipher), Recipe(**{**SHORT, "loss": "all"})).first == 1
+    for name, longest in (("arithmetic", None), ("mixture", 64), ("shown", 64)):
+        world = WORLDS[name]
+        found = form(world, tiny_model(world), Recipe(**SHORT))
+        assert found.first == 1
+        assert longest in (None, found.longest)
 
 
 def test_what_cannot_share_a_stack_is_told_apart(cipher):

@@ -116,6 +116,21 @@ def test_each_letter_stands_at_so_many_of_four_places(places):
     assert {len(its) for its in seen} == {places}
 
 
+@pytest.mark.parametrize("axis", ["length", "steps", "format"])
+def test_training_is_no_way_from_itself(axis):
+    task = made(axis, (0, 2), ("insert", "delete"))
+    found = discrepancies(task, task.train, rows(task, 200))
+    assert (found["total_variation"][0], found["overlap"][0], found["novelty"][0]) == (0.0, 1.0, 0.0)
+
+
+def test_problems_are_counted_once_whatever_noise_they_are_shown_with():
+    assert made("format", (0, 3), ("insert", "delete")).size(made().train.parts()[0]) == 3 * 26**4
+    task = made("format", (0, 3), ("insert", "delete"))
+    assert task.size(task.train) == 3 * 26**4
+    task = made(levels=(0, 1))
+    assert task.size(task.train) == 3 * (26**4 + 26**5)
+
+
 def test_a_cell_of_mixed_training_is_measured():
     task = made(levels=(0, 1))
     found = measure(task, tiny_model(task), task.train, 40, 0).values
@@ -131,13 +146,18 @@ def test_such_a_training_pads_to_the_context_in_a_stack():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"axis": "colour"}, "axis=colour is not an axis"),
+        ({"axis": "colour"}, "axis=colour cannot be shown in training"),
+        ({"axis": "task"}, "axis=task cannot be shown in training"),
+        ({"axis": "format", "levels": (0, 21)}, r"levels=\[0, 21\] has one that the world lacks"),
         ({"levels": (1, 2)}, "must name each level once, and 0 among them"),
         ({"levels": (0, 1, 1)}, "must name each level once"),
         ({"levels": (0, -4)}, "leaves 0 atoms"),
         ({"axis": "places", "levels": (0, 1)}, "needs atoms kept from some places"),
         ({"places": 5}, "places=5 is no number of places in four"),
-        ({"axis": "format", "kinds": ("melt",), "levels": (0, 1)}, "shift.kind=melt is unknown"),
+        (
+            {"axis": "format", "kinds": ("melt",), "levels": (0, 1)},
+            "kinds names melt: use insert, delete",
+        ),
     ],
 )
 def test_what_the_world_lacks_is_said(change, said):

@@ -15,6 +15,7 @@ from alchemy.studies.coverage.theories import THEORIES, Facts, forecast
 FACTS = ["rules", "compositions", "times", "anywhere", "connected", "whole"]
 JOB = ["form", "design", "rules", "compositions", "seed"]
 HALF = 0.5
+SWEPT = ("task.rules", "task.design", "task.cot")
 Seeds = dict[int, float]
 
 
@@ -23,8 +24,11 @@ def held_out_rows(results: Results) -> pd.DataFrame:
     number of `problems`.
 
     The design is the kind of the swept setting task.design; where none is swept, all jobs are of the design "one".
+    Raises ValueError for a sweep over anything else, whose models would be taken for one.
     """
     table = results.table
+    if other := sorted({name for name in results.apart if name not in (*FACTS, "form", *SWEPT)}):
+        raise ValueError(f"{other[0]} is swept, and study=coverage compares {', '.join(SWEPT)}: sweep it apart")
     table = table[(table["part"] == "composition") & (table["metric"] == "exact_match")]
     found = table.rename(columns={"value": "right", "count": "problems"})
     kind = found["task.design"].str.partition("_")[0] if "task.design" in found else "one"
@@ -67,8 +71,8 @@ def score_by_seed(table: pd.DataFrame, theory: str, sure: float, form: str) -> S
 def half_at(table: pd.DataFrame, value: pd.Series, form: str) -> dict[int, dict[int, float]]:
     """The number of compositions at which `value` of held-out ones first reaches one half, by number of rules and seed.
 
-    It is interpolated in the logarithm of the number, over jobs of the design random (or of all, if none is); a seed
-    that begins above one half, or never reaches it, has none.
+    It is interpolated in the logarithm of the number, over jobs of the design random (or of all, if no design
+    is swept); a seed that begins above one half, or never reaches it, has none.
     """
     means = by_job(table, value).rename("value").reset_index()
     means = means[(means["form"] == form) & means["design"].isin(["random", "one"])]

@@ -27,7 +27,7 @@ def settings(results: Results) -> tuple[float, tuple[Prediction, ...]]:
     """The probability of a sure theory and the predictions, which all jobs must share. Raises ValueError if not."""
     told = [(run["study"]["sure"], run["predictions"]) for run in results.good.values()]
     if any(one != told[0] for one in told):
-        raise ValueError("the jobs have different predictions: run them as one sweep")
+        raise ValueError("the jobs have different predictions, or values of study.sure: run one sweep with one of each")
     sure, listed = told[0]
     return sure, design(listed, {"sure": sure})
 

@@ -48,11 +48,12 @@ def run(bench: Bench, *, count: int, each: int, sure: float) -> Iterator[Record]
         bench.report(done, total, str(place))
     chains = (draw(task, train, 1, stream(0, "plan"), "valid").role == Role.CHAIN).any()
     groups: dict[Coverage, list[float]] = defaultdict(list)
+    alone = bench.under(each=each)  # apart from cells of the axes, which have other numbers of problems
     known = sorted({rule for one in (*train.compositions, *unseen) for rule in one})
     for done, (one, its) in enumerate(zip(unseen, covered(train.compositions, unseen, known), strict=True), 1):
         place = level_of(task, one)
         found = partial(matched, task, bench.model, place, each, bench.seed)
-        groups[its].append(bench.measured(place.where, found).values["full"]["exact_match"][0])
+        groups[its].append(alone.measured(place.where, found).values["full"]["exact_match"][0])
         bench.report(len(places) + done, total, task.spell(one))
     for its, values in sorted(groups.items(), key=lambda pair: tuple(vars(pair[0]).values())):
         number, mean = each * len(values), float(np.mean(values))

@@ -7,9 +7,12 @@ import pytest
 
 import alchemy as al
 from alchemy.figures.draw import drawings, styled
+from alchemy.measures.bench import Bench
 from alchemy.measures.coverage import covered
 from alchemy.models.decoding import Completes
+from alchemy.results.cells import Cells
 from alchemy.results.runs import read_results
+from alchemy.results.store import Trained
 from alchemy.studies.coverage import page
 from tests.helpers.command import alchemy
 
@@ -39,9 +42,7 @@ def test_records_are_of_what_compositions_share_with_training(tmp_path):
     assert isinstance(knows, Completes)
     trained = al.train(plan)
     object.__setattr__(trained, "model", knows)
-    cells = {}
-    from alchemy.measures.bench import Bench
-
+    cells = Cells(tmp_path / "cells", "a key")
     records = list(plan.study(Bench(plan.task, trained, 0, plan.shifts[:1], cells, lambda *_: None)))
     own = [record for record in records if record.at["part"] == "composition"]
     unseen = plan.task.train.held_out.compositions
@@ -52,6 +53,30 @@ def test_records_are_of_what_compositions_share_with_training(tmp_path):
         assert record.count == 20 * len(its)
         assert record.value == (record.at["times"] >= 2)
         assert (record.at["rules"], record.at["compositions"], record.at["form"]) == (4, 4, "chain")
+
+
+def test_its_cells_are_apart_from_those_of_the_axes(tmp_path):
+    """A composition that an axis has measured as well, over other problems, is measured anew, and so the other way."""
+    own = {}
+    for first in ("coverage", "degradation"):
+        cells = Cells(tmp_path / first, "a key")
+        for study in dict.fromkeys((first, "coverage", "degradation")):
+            words = ["task=coverage", f"study={study}", "task.rules=4", "task.design=random_1", "study.count=8"]
+            words += ["shift.axis=composition", f"output={tmp_path}"]
+            world = al.compose(*words[:1], *words[2:4]).task
+            name = world.spell(world.train.held_out.compositions[0])
+            plan = al.compose(*words, f"shift.levels=[{name}]", *(["study.each=20"] if study == "coverage" else []))
+            bench = Bench(plan.task, Trained(Knows(plan.task), tmp_path), 0, plan.shifts, cells, lambda *_: None)
+            own.setdefault(study, []).append([*plan.study(bench)])
+    for found in own.values():
+        assert found[0] == found[1]
+
+
+def test_other_settings_that_are_swept_are_refused(tmp_path):
+    words = ["-m", "task=coverage", "study=coverage", "predictions=coverage", *TINY, "model.layers=1,2", "seed=0"]
+    done = alchemy(tmp_path, *words, "workers=1", f"output={tmp_path}")
+    assert done.returncode == 1
+    assert "model.layers is swept, and study=coverage compares task.rules, task.design, task.cot" in done.stderr
 
 
 def test_a_world_that_holds_nothing_out_is_refused():
