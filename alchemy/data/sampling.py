@@ -90,7 +90,7 @@ def span(task: Task, where: Distribution, tokenizer: Tokenizer | None = None) ->
     return int(rows.prompt_length.max()), int((whole - rows.prompt_length).max())
 
 
-def mixed(
+def draw_parts(
     task: Task,
     parts: Sequence[Distribution],
     count: int,
@@ -165,7 +165,7 @@ def draw(task: Task, where: Distribution, count: int, rng: np.random.Generator, 
     """
     problems, noise = rng.spawn(2)
     if where.also:
-        return mixed(task, where.parts(), count, problems, noise, side)
+        return draw_parts(task, where.parts(), count, problems, noise, side)
     share = len(SIXTEENTHS[side]) / 16
     found: list[tuple[NDArray[np.int16], NDArray[np.intp]]] = []
     missing, tries = count, 0

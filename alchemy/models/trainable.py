@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alchemy.models.layers import Linear
 from alchemy.models.transformer import Transformer
 
 Which = Literal["all", "lower", "upper", "random", "low_rank", "vectors"]
@@ -85,7 +86,7 @@ class Steered(Adapter):
 
 def plain(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     """A linear layer with this weight and bias. No random numbers are drawn."""
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")  # draws no weights
+    linear = Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")  # draws no weights
     linear.weight = nn.Parameter(weight.detach())
     if bias is not None:
         linear.bias = nn.Parameter(bias.detach())

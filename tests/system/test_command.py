@@ -140,7 +140,7 @@ def test_help_names_the_groups_and_shows_how(tmp_path):
     assert done.returncode == 0
     for words in (
         "task: arithmetic, cipher",
-        "experiment: diversity",
+        "experiment: coverage",
         "mirage",
         "experiment/paper: ",
         "shift.axis=length",
@@ -215,7 +215,7 @@ MISTAKES = {
     "track=paper": "use none, tensorboard or mlflow",
     "track=null": "track=None must be text",
     "task=cypher": "task= with one of arithmetic, cipher",
-    "experiment=nothing": "experiment= with one of diversity",
+    "experiment=nothing": "experiment= with one of coverage",
     "shift.axsi=task": "did you mean shift.axis?",
     "model.widht=8": "did you mean model.width?",
     "modle=gpt": "did you mean model?",
