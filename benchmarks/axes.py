@@ -5,26 +5,24 @@ picture has a panel for each: the exact match at the next value that training ne
 had, over how many it had. The table beside it has every seed.
 """
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from alchemy.errors import sentence
 from alchemy.figures.draw import save, styled
 from alchemy.figures.style import BLUE, GREEN, VERMILION
 from alchemy.results.runs import read_results
 from alchemy.results.table import seed_values
-from alchemy.runs.plan import given
+from benchmarks.command import settings_of
 
 COLOURS = {"learned": BLUE, "rotary": VERMILION, "none": GREEN}
 WORDS = {"length": "lengths of elements", "steps": "numbers of rules", "places": "places in four", "format": "noises"}
 SIDES = {"inside": (":", "what training has"), "above": ("-", "the next above"), "below": ("--", "the next below")}
 SETTINGS = {"runs": "", "out": "outputs/bench"}
+SWEPT = {"task.places", "task.kinds", "task.levels"}  # one of these says what training had
 OTHER = "modify"  # the kind of noise that training never has
 NUMBERS = ["mean", "low", "high", "seeds", "by_seed"]
 
@@ -60,8 +58,15 @@ def listed(text: str) -> list[str]:
 
 
 def table_of(folders: list[str]) -> pd.DataFrame:
-    """The table of all sweeps, one row for each axis, positions, number of values seen, and level."""
-    rows = [row for folder in folders for row in rows_of(read_results(folder).cells) if row["where"]]
+    """The table of all sweeps, one row for each axis, positions, number of values seen, and level. Raises ValueError
+    for a folder that is none of them.
+    """
+    rows: list[dict[str, Any]] = []
+    for folder in folders:
+        cells = read_results(folder).cells
+        if "model.positions" not in cells or not SWEPT & set(cells):
+            raise ValueError(f"{folder} is no sweep of experiment=axes/length, steps, places or format: name one")
+        rows += [row for row in rows_of(cells) if row["where"]]
     return pd.DataFrame(rows).sort_values(["axis", "positions", "seen", "where", "level"], ignore_index=True)
 
 
@@ -91,18 +96,12 @@ def picture(table: pd.DataFrame) -> Figure:
 
 
 def main() -> None:
-    try:
-        settings = given(
-            sys.argv[1:], {"runs": "", "out": "outputs/bench"}, "a setting: use runs=FOLDER,FOLDER or out="
-        )
-        folder = Path(settings["out"])
+    with settings_of("axes", "runs=FOLDER,FOLDER or out=FOLDER", runs="") as (settings, folder):
         table = table_of(settings["runs"].split(","))
         folder.mkdir(parents=True, exist_ok=True)
         table.to_csv(folder / "axes.csv", index=False, float_format="%.6g")
         with styled():
             print(save(picture(table), folder / "axes.png"))
-    except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"benchmarks.axes: {sentence(error, elsewhere='out=FOLDER')}")
 
 
 if __name__ == "__main__":

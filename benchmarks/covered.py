@@ -5,15 +5,12 @@ rules in their places somewhere in training, and how many are the same map of el
 rotations in the other order, for example). Nothing is trained.
 """
 
-import sys
-from pathlib import Path
-
 import pandas as pd
 
 import alchemy as al
 from alchemy.data.compositions import follow, probing
-from alchemy.errors import sentence
-from alchemy.runs.plan import given
+from alchemy.measures.coverage import covered
+from benchmarks.command import settings_of
 
 NUMBERS = (1, 8, 16, 24, 32, 48, 56)  # of compositions in training
 SEEDS = (0, 1, 2)
@@ -26,9 +23,8 @@ def counted(number: int, seed: int) -> tuple[int, int, int]:
     probe = probing(task, task.train.length)
     train, held_out = task.train.compositions, task.train.held_out.compositions
     maps = {follow(task, probe, one).tobytes() for one in train}
-    places = {(place, rule) for one in train for place, rule in enumerate(one)}
-    covered = sum({*enumerate(one)} <= places for one in held_out)
-    return len(held_out), covered, sum(follow(task, probe, one).tobytes() in maps for one in held_out)
+    seen = sum(its.times > 0 for its in covered(train, held_out, range(len(task.vocabulary.rules))))
+    return len(held_out), seen, sum(follow(task, probe, one).tobytes() in maps for one in held_out)
 
 
 def table() -> pd.DataFrame:
@@ -45,14 +41,11 @@ def table() -> pd.DataFrame:
 
 
 def main() -> None:
-    try:
-        folder = Path(given(sys.argv[1:], {"out": "outputs/bench"}, "a setting: use out=FOLDER")["out"])
+    with settings_of("covered", "out=FOLDER") as (_, folder):
         folder.mkdir(parents=True, exist_ok=True)
         found = table()
         found.to_csv(folder / "covered.csv", index=False)
         print(found.to_string(index=False))
-    except (OSError, ValueError) as error:
-        sys.exit(f"benchmarks.covered: {sentence(error, elsewhere='out=FOLDER')}")
 
 
 if __name__ == "__main__":

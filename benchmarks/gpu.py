@@ -7,31 +7,28 @@ backward pass is written and read twice, weights and AdamW's memory eleven times
 It also runs on a CPU, with device=cpu, where it shows nothing but that it runs. The table is written to out/gpu.csv.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pandas as pd
 import torch
 
-from alchemy.errors import sentence
 from alchemy.models.transformer import Transformer
 from alchemy.runs.plan import device as known_device
-from alchemy.runs.plan import given
 from alchemy.training.fit import Recipe
 from alchemy.training.packing import IGNORED
 from alchemy.training.population import Form, Stacked, form, memory
+from benchmarks.command import settings_of
 from benchmarks.rows import default
 
 WARM = 5  # steps before any is timed
 COPIED = 1 << 28  # bytes of the copy that shows the bandwidth
 MOVED = 11  # times that a weight's four bytes are read or written in a step: forward, backward, clip, AdamW
 KEPT = 4  # times that a byte kept for the backward pass is moved: it and its gradient, written and read
-SETTINGS = {"slots": "16,64,256,1024", "seconds": "3", "device": "cuda", "out": "outputs/bench"}
+SETTINGS = {"slots": "16,64,256,1024", "seconds": "3", "device": "cuda"}
 
 Once = Callable[[], Any]
 
@@ -148,19 +145,16 @@ def named(device: torch.device) -> str:
 
 
 def main() -> None:
-    try:
-        settings = given(sys.argv[1:], SETTINGS, "a setting: use slots=16,64, seconds=3, device=cuda or out=FOLDER")
+    with settings_of("gpu", "slots=16,64, seconds=3, device=cuda or out=FOLDER", **SETTINGS) as (settings, folder):
         if not all(number.isdigit() and int(number) for number in settings["slots"].split(",")):
             raise ValueError(f"slots={settings['slots']} must be whole numbers, such as slots=16,64")
         if not settings["seconds"].replace(".", "", 1).isdigit():
             raise ValueError(f"seconds={settings['seconds']} must be a number, such as seconds=3")
-        device, folder = known_device(settings["device"]), Path(settings["out"])
+        device = known_device(settings["device"])
         folder.mkdir(parents=True, exist_ok=True)
         slots = [int(number) for number in settings["slots"].split(",")]
         found = pd.DataFrame(lines(slots, float(settings["seconds"]), device))
         found.to_csv(folder / "gpu.csv", index=False, float_format="%.6g")
-    except (OSError, ValueError) as error:
-        sys.exit(f"benchmarks.gpu: {sentence(error, elsewhere='out=FOLDER')}")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from alchemy.errors import sentence
-from alchemy.runs.plan import given
+from benchmarks.command import settings_of
 
 POINTS = {
     "rows drawn": (1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22),
@@ -127,15 +126,12 @@ def main() -> None:
     if len(sys.argv) == 3 and sys.argv[1] in WORKS:
         point(sys.argv[1], int(sys.argv[2]))
         return
-    try:
-        folder = Path(given(sys.argv[1:], {"out": "outputs/bench"}, "a setting: use out=FOLDER")["out"])
+    with settings_of("growth", "out=FOLDER") as (_, folder):
         folder.mkdir(parents=True, exist_ok=True)
         points = table()
         points.to_csv(folder / "growth.csv", index=False, float_format="%.4g")
         picture(points, folder / "growth.png")
         print(folder / "growth.png")
-    except (OSError, ValueError) as error:
-        sys.exit(f"benchmarks.growth: {sentence(error, elsewhere='out=FOLDER')}")
 
 
 if __name__ == "__main__":

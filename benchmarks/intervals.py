@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from alchemy.data.seeds import stream
-from alchemy.errors import sentence
 from alchemy.figures.style import BLUE, GREEN, ORANGE, PURPLE, VERMILION
-from alchemy.runs.plan import given
 from alchemy.stats.intervals import COVERED, interval
+from benchmarks.command import settings_of
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, int]], Array]
@@ -121,20 +120,15 @@ def picture(found: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    try:
-        known = {"out": "outputs/bench", "times": "4000"}
-        settings = given(sys.argv[1:], known, "a setting: use out=FOLDER, times=4000")
+    with settings_of("intervals", "out=FOLDER, times=4000", times="4000") as (settings, folder):
         if not settings["times"].isdigit() or settings["times"] == "0":
             raise ValueError(f"times={settings['times']} must be a whole number of experiments, such as 4000")
-        folder = Path(settings["out"])
         folder.mkdir(parents=True, exist_ok=True)
         found = table(int(settings["times"]))
         found.to_csv(folder / "intervals.csv", index=False, float_format="%.4g")
         picture(found, folder / "intervals.png")
         print(found.groupby(["kind", "shape"], sort=False)["coverage"].min().unstack().to_string())
         print(folder / "intervals.png")
-    except (OSError, ValueError) as error:
-        sys.exit(f"benchmarks.intervals: {sentence(error, elsewhere='out=FOLDER')}")
 
 
 if __name__ == "__main__":

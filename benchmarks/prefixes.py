@@ -4,17 +4,14 @@ A chain of one step begins chains of two, so a test problem may have been read a
 such problems is told by world, by the number of operations, by training rows, and by what the split is decided by.
 """
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
 import alchemy as al
 from alchemy.data.sampling import draw
-from alchemy.errors import sentence
 from alchemy.measures.prefixes import begun
-from alchemy.runs.plan import given
+from benchmarks.command import settings_of
 
 WORLDS = {
     ("arithmetic", "problem"): ["task=arithmetic"],
@@ -43,14 +40,11 @@ def table() -> pd.DataFrame:
 
 
 def main() -> None:
-    try:
-        folder = Path(given(sys.argv[1:], {"out": "outputs/bench"}, "a setting: use out=FOLDER")["out"])
+    with settings_of("prefixes", "out=FOLDER") as (_, folder):
         folder.mkdir(parents=True, exist_ok=True)
         found = table()
         found.to_csv(folder / "prefixes.csv", index=False, float_format="%.4g")
         print(found.to_string(index=False))
-    except (OSError, ValueError) as error:
-        sys.exit(f"benchmarks.prefixes: {sentence(error, elsewhere='out=FOLDER')}")
 
 
 if __name__ == "__main__":

@@ -5,17 +5,13 @@ rest, which is how both go together. Four of each tell little, so beside each sh
 when one world or one seed is left out.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from alchemy.errors import sentence
 from alchemy.results.crossing import crossed
 from alchemy.results.runs import read_results
-from alchemy.runs.plan import given
 from alchemy.stats.components import NAMES, components
+from benchmarks.command import settings_of
 
 
 def table(cells: pd.DataFrame, level: int) -> pd.DataFrame:
@@ -39,15 +35,11 @@ def table(cells: pd.DataFrame, level: int) -> pd.DataFrame:
 
 
 def main() -> None:
-    try:
-        settings = given(sys.argv[1:], {"runs": "", "out": "outputs/bench"}, "a setting: use runs=FOLDER or out=FOLDER")
-        folder = Path(settings["out"])
+    with settings_of("worlds", "runs=FOLDER or out=FOLDER", runs="") as (settings, folder):
         found = table(read_results(settings["runs"]).cells, 1)
         folder.mkdir(parents=True, exist_ok=True)
         found.to_csv(folder / "worlds_split.csv", index=False, float_format="%.4g")
         print(found.to_string(index=False))
-    except (OSError, ValueError) as error:
-        sys.exit(f"benchmarks.worlds: {sentence(error, elsewhere='out=FOLDER')}")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,16 @@ def by_name(settings: Any) -> Any:
     return [by_name(value) for value in settings] if isinstance(settings, list | tuple) else settings
 
 
+def partial_of(home: Path) -> Path:
+    """Folder of a model in training that is to be stored in `home`."""
+    return home.with_name(f".{home.name}.partial")
+
+
+def lock_of(home: Path) -> Path:
+    """File whose lock a process holds while it trains the model that is to be stored in `home`."""
+    return home.with_name(f".{home.name}.lock")
+
+
 @dataclass
 class Partial:
     """A model in training: the state that it resumes from, and its snapshots, in a folder that becomes the finished

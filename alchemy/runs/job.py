@@ -197,7 +197,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
 
     home = models / store.fingerprint(todo.settings)
     models.mkdir(parents=True, exist_ok=True)
-    with alone(models / f".{home.name}.lock", what):
+    with alone(store.lock_of(home), what):
         if home.exists():
             try:
                 record = store.load_weights(home, todo.model, todo.settings)
@@ -206,7 +206,7 @@ def trained(todo: Plan, models: Path, what: str, row: int, tell: Tell) -> dict[s
                 return record
             except Damaged as error:
                 log.warning("%s; the model is trained anew", error)
-        partial = store.Partial(models / f".{home.name}.partial")
+        partial = store.Partial(store.partial_of(home))
         facts = train_or_resume(todo, what, row, Reporting(partial, tell))
         partial.close(home, todo.model, todo.settings, facts)
         return store.load_weights(home, todo.model, todo.settings)
@@ -245,7 +245,7 @@ def train_or_resume(todo: Plan, what: str, row: int, checkpointer: Reporting) ->
     """Trains `todo.model`, from fresh weights or from its checkpoint, and returns the facts for its record."""
     from alchemy.runs.progress import progress
     from alchemy.training.fit import Unusable, begin, fit_model
-    from alchemy.training.population import fit_among
+    from alchemy.training.population import Member, fit_among
 
     seed, mark, slots = todo.settings["seed"], todo.recipe.mark, todo.settings["slots"]
     with progress(f"{what}, training", row) as show, settings_at("train", vars(todo.recipe)):
@@ -257,7 +257,7 @@ def train_or_resume(todo: Plan, what: str, row: int, checkpointer: Reporting) ->
 
         def checked() -> list[Any]:
             if slots:
-                return fit_among(slots, *how)
+                return fit_among(Member(*how), slots)
             begin(todo.model, seed)
             return fit_model(*how)
 

@@ -180,7 +180,6 @@ def slots(cfg: DictConfig, task: Task, model: Any, recipe: Any) -> int | None:
 
     small = sum(weight.numel() for weight in model.parameters()) <= SMALL
     asked = int(cfg.slots or (SLOTS if small else 1))
-
     return asked if form(task, model, recipe) else None
 
 

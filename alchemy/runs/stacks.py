@@ -117,7 +117,7 @@ def grouped(configs: Sequence[DictConfig]) -> dict[tuple[Form, int, int], list[W
     """Models of a sweep that are to be trained in stacks of several and are not stored, by what those of one stack
     share: their form, the slots, and the threads.
     """
-    from alchemy.results.store import Partial, fingerprint
+    from alchemy.results.store import Partial, fingerprint, partial_of
     from alchemy.training.population import form
 
     found: dict[str, Waiting] = {}
@@ -132,7 +132,7 @@ def grouped(configs: Sequence[DictConfig]) -> dict[tuple[Form, int, int], list[W
         if home.name in found:
             found[home.name].jobs.append(number)
             continue
-        found[home.name] = Waiting(todo, [number], home, Partial(home.with_name(f".{home.name}.partial")))
+        found[home.name] = Waiting(todo, [number], home, Partial(partial_of(home)))
         shared = form(todo.task, todo.model, todo.recipe)
         assert shared, "plan gives such a model no slots"
         groups.setdefault((shared, slots, config.threads), []).append(found[home.name])
@@ -212,8 +212,10 @@ def locked(one: Waiting, what: str) -> FileLock | None:
     """The lock of a model that is to be trained here; None if it is stored by now, or another process trains it."""
     from filelock import FileLock, Timeout
 
+    from alchemy.results.store import lock_of
+
     one.home.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(one.home.with_name(f".{one.home.name}.lock"))
+    lock = FileLock(lock_of(one.home))
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -1,13 +1,22 @@
-"""A family of predictions judged together, from a number for each prediction and seed."""
+"""A family of predictions judged together, from a number for each prediction and seed; and told in words."""
+
+from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alchemy.stats.contrasts import Contrast, contrast, holm, verdict
+from alchemy.stats.power import power_line
 from alchemy.stats.predictions import Prediction
+
+if TYPE_CHECKING:  # its import takes a second
+    import pandas as pd
+
+NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -54,3 +63,26 @@ def judge(
         )
         for one in plan
     }
+
+
+def row_of(one: Prediction, its: Judgement) -> dict[str, str | float]:
+    """A prediction and what became of it, as a row of a table of verdicts; `power` says what the run could show."""
+    found = its.found
+    row: dict[str, str | float] = {"name": one.name, "source": one.source, "says": one.says}
+    row |= {"estimate": found.estimate, "low": found.low, "high": found.high, "p": found.p, "p_adjusted": its.adjusted}
+    row |= {"equivalence_p": its.equivalence, "verdict": its.verdict or NOT_MEASURED, "seeds": found.seeds}
+    row |= {"above": found.above, "below": found.below, "sesoi": one.sesoi}
+    row |= {"role": "primary" if one.primary else "secondary"}
+    return row | {"power": power_line(one.sesoi, one.spread, found.seeds, its.family) if found.seeds else ""}
+
+
+def text_of(table: pd.DataFrame) -> str:
+    """A table of verdicts as a short table in text."""
+    lines = ["predictions, the primary one first: median seed [95 % interval], seeds above and below 0, p adjusted"]
+    wide = max([32, *table["name"].str.len()])
+    for row in table.sort_values("role", kind="stable").to_dict("records"):
+        number = "" if isnan(row["estimate"]) else f"{row['estimate']:+.3f}"
+        number += "" if isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+        number += "" if isnan(row["p_adjusted"]) else f"  {row['above']}:{row['below']}  p {row['p_adjusted']:.2g}"
+        lines.append(f"{row['name']:<{wide}} {row['verdict']:<20} {number}".rstrip())
+    return "\n".join(lines)

@@ -159,6 +159,16 @@ def begin(model: Transformer, seed: int) -> None:
     initialise(model, stream(seed, "weights"))
 
 
+def watched(task: Task, count: int, seed: int) -> Batch:
+    """`count` problems of the training distribution on which the checks of a training are made."""
+    return draw(task, task.train, count, stream(seed, "valid"), "valid")
+
+
+def diverged(recipe: Recipe, loss: float, step: int) -> ValueError:
+    """What is wrong with a training whose loss is not finite."""
+    return ValueError(f"learning_rate={recipe.learning_rate} makes the loss {loss} at step {step}: lower it")
+
+
 def fit_model(
     task: Task,
     model: Transformer,
@@ -178,7 +188,7 @@ def fit_model(
     Raises ValueError, with a message that begins with the setting to change, if the loss is not finite.
     """
     if held_out is None:
-        held_out = draw(task, task.train, recipe.check_problems, stream(seed, "valid"), "valid")
+        held_out = watched(task, recipe.check_problems, seed)
     settings = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, fused=True, **settings)  # type: ignore[arg-type]
@@ -204,7 +214,7 @@ def fit_model(
         done += steps
         mean = float(torch.stack(losses).mean())
         if not isfinite(mean):
-            raise ValueError(f"learning_rate={recipe.learning_rate} makes the loss {mean} at step {done}: lower it")
+            raise diverged(recipe, mean, done)
         right = float(follows_gold(model, held_out).mean())
         seconds = before + perf_counter() - begun
         checks.append(Progress(done, done * recipe.batch, mean, right, seconds))

@@ -23,16 +23,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from alchemy.data.batch import Batch, Role
-from alchemy.data.sampling import draw, render, span
-from alchemy.data.seeds import stream
+from alchemy.data.batch import Batch
+from alchemy.data.sampling import render, span
 from alchemy.data.task import Staged, Task, terse
 from alchemy.data.vocabulary import PAD
 from alchemy.models.captured import captured
 from alchemy.models.decoding import GREEDY, own_tokens
 from alchemy.models.stack import Stack, form_of
 from alchemy.models.transformer import Transformer
-from alchemy.training.fit import Checkpointer, Progress, Recipe, Source, begin, fresh, taken_up
+from alchemy.training.fit import (
+    Checkpointer,
+    Progress,
+    Recipe,
+    Source,
+    begin,
+    diverged,
+    fresh,
+    taken_up,
+    watched,
+)
 from alchemy.training.packing import IGNORED, counted, targets
 
 CHECKED = 256  # rows of each slot that a check reads at a time
@@ -109,9 +118,8 @@ class Seat:
         where it is not part of a completion.
         """
         its = self.member
-        rows = draw(its.task, its.task.train, self.form.check_problems, stream(its.seed, "valid"), "valid")
-        rows = own_tokens(its.model, rows)
-        tokens, wanted = self.laid_out(rows, (rows.role >= Role.CHAIN) & (rows.role != Role.PAD))
+        rows = own_tokens(its.model, watched(its.task, self.form.check_problems, its.seed))
+        tokens, wanted = self.laid_out(rows, counted(rows, "completion"))
         wanted[rows.prompt_length == 0] = -1  # nothing is asked, so nothing is right
         return tokens, wanted
 
@@ -315,19 +323,11 @@ def fit_population(members: Iterable[Member], slots: int) -> Iterator[tuple[Memb
             yield left.member, wrong or left.checks
 
 
-def fit_among(
-    slots: int,
-    task: Task,
-    model: Transformer,
-    recipe: Recipe,
-    seed: int,
-    report: Callable[[Progress], None],
-    checkpointer: Checkpointer | None = None,
-) -> list[Progress]:
-    """Trains one model in a stack of `slots` that is otherwise empty, and returns all checks: as
+def fit_among(member: Member, slots: int) -> list[Progress]:
+    """Trains one member in a stack of `slots` that is otherwise empty, and returns all checks: as
     alchemy.training.fit.fit_model, but with the bits of that stack. Raises what `fit_population` yields.
     """
-    ((_, checks),) = fit_population([Member(task, model, recipe, seed, report, checkpointer)], slots)
+    ((_, checks),) = fit_population([member], slots)
     if isinstance(checks, ValueError):
         raise checks
     return checks
@@ -348,8 +348,7 @@ def advance(stacked: Stacked, seats: list[Seat | None]) -> list[tuple[int, Value
         its, mine = seat.member, seat.steps()
         step, mean = seat.done() + mine, float(lost[:mine, slot].mean())
         if not isfinite(mean):
-            rate = its.recipe.learning_rate
-            done.append((slot, ValueError(f"learning_rate={rate} makes the loss {mean} at step {step}: lower it")))
+            done.append((slot, diverged(its.recipe, mean, step)))
             continue
         seconds = seat.before + perf_counter() - seat.begun
         seat.checks.append(Progress(step, step * its.recipe.batch, mean, float(right[slot]), seconds))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -250,3 +251,10 @@ def test_axes_are_drawn(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr.startswith("benchmarks.axes: ")
+
+
+def test_a_sweep_of_something_else_has_no_axes(monkeypatch):
+    made = SimpleNamespace(cells=cells_of("length", [{"task.rules": "3"}], (0, 1)))
+    monkeypatch.setattr(axes, "read_results", lambda _: made)
+    with pytest.raises(ValueError, match=r"FOLDER is no sweep of experiment=axes/length, steps, places or format"):
+        axes.table_of(["FOLDER"])

@@ -101,7 +101,7 @@ def test_members_of_different_worlds_share_a_stack():
 def test_a_member_learns_what_it_would_learn_by_itself(cipher, loss):
     """Not bit for bit: products of stacked matrices round otherwise, and rows are padded to one length."""
     mine, other = member(3, loss=loss, clip=0.5), tiny_model(cipher)
-    checks = fit_among(4, mine.task, mine.model, mine.recipe, 3, lambda _: None)
+    checks = fit_among(mine, 4)
     begin(other, 3)
     alone = fit_model(cipher, other, mine.recipe, 3, lambda _: None)
     for one, two in zip(checks, alone, strict=True):
@@ -191,7 +191,7 @@ def test_a_member_stops_at_its_mark_and_others_go_on(monkeypatch):
 def test_checks_are_those_of_greedy_decoding(cipher, monkeypatch):
     """Of a model that has some of these rows right."""
     model, rows = half_trained("learned"), draw(cipher, cipher.train, 200, stream(0, "test"))
-    monkeypatch.setattr("alchemy.training.population.draw", lambda *_: rows)
+    monkeypatch.setattr("alchemy.training.population.watched", lambda *_: rows)
     its = Member(cipher, deepcopy(model), Recipe(**{**SHORT, "check_problems": 200}), 0)
     shape = form(cipher, model, its.recipe)
     stacked = Stacked(model, shape, 2)
@@ -247,7 +247,7 @@ def test_half_the_bits_train_in_a_stack_as_well(cipher):
     """Products in bfloat16 have eight bits of mantissa: losses agree to a hundredth."""
     models = [tiny_model(cipher) for _ in range(2)]
     models[1].precision = "bfloat16"
-    found = [fit_among(2, cipher, model, Recipe(**SHORT), 3, lambda _: None)[-1].loss for model in models]
+    found = [fit_among(Member(cipher, model, Recipe(**SHORT), 3), 2)[-1].loss for model in models]
     assert found[0] != found[1]
     assert found[0] == pytest.approx(found[1], abs=0.02)
     assert models[1].tokens.weight.dtype == torch.float32

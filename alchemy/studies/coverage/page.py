@@ -1,7 +1,6 @@
 """Tables of this study: what every kind of held-out composition came to, the laws, and the verdicts."""
 
 from html import escape
-from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,7 @@ from alchemy.results.files import write_aside
 from alchemy.results.runs import Results
 from alchemy.results.table import seed_text
 from alchemy.stats.contrasts import contrast
-from alchemy.stats.families import judge
-from alchemy.stats.power import power_line
+from alchemy.stats.families import judge, row_of, text_of
 from alchemy.stats.predictions import Prediction
 from alchemy.studies.coverage.design import FORMS, MEASURES, design
 from alchemy.studies.coverage.laws import VALUES, by_number, exponent, exponents, half_at, held_out_rows, score_by_seed
@@ -36,16 +34,11 @@ def verdicts(results: Results) -> pd.DataFrame:
     """Table with a row for each prediction."""
     table, (sure, plan) = held_out_rows(results), settings(results)
     values = {one.name: by_seed(table, one, sure) for one in plan}
-    rows = []
-    for one in plan:
-        its = judge(plan, values)[one.name]
-        found = its.found
-        power = power_line(one.sesoi, one.spread, found.seeds, its.family) if found.seeds else ""
-        row = {"name": one.name, "verdict": its.verdict or "not measured", "estimate": found.estimate}
-        row |= {"low": found.low, "high": found.high, "p_adjusted": its.adjusted, "equivalence_p": its.equivalence}
-        row |= {"seeds": found.seeds, "above": found.above, "below": found.below, "unit": MEASURES[one.measure]}
-        row |= {"sesoi": one.sesoi, "role": "primary" if one.primary else "secondary", "power": power}
-        rows.append(row | {"says": one.says, "source": one.source, "by_seed": seed_text(values[one.name])})
+    found = judge(plan, values)
+    rows = [
+        row_of(one, found[one.name]) | {"unit": MEASURES[one.measure], "by_seed": seed_text(values[one.name])}
+        for one in plan
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -92,13 +85,7 @@ def tables(results: Results) -> str:
     found = verdicts(results)
     for name, table in (("outcomes", held_out_rows(results)), ("laws", laws(results)), ("verdicts", found)):
         write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    lines = ["predictions: median seed [95 % interval], seeds above and below 0, p adjusted"]
-    for row in found.to_dict("records"):
-        number = "" if isnan(row["estimate"]) else f"{row['estimate']:+.3f}"
-        number += "" if isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
-        number += "" if isnan(row["p_adjusted"]) else f"  {row['above']}:{row['below']}  p {row['p_adjusted']:.2g}"
-        lines.append(f"{row['name']:<44} {row['verdict']:<18} {number}".rstrip())
-    return "\n".join(lines)
+    return text_of(found)
 
 
 def page(results: Results) -> str:

@@ -15,9 +15,10 @@ from alchemy.results.files import write_aside
 from alchemy.results.registrations import account, only
 from alchemy.results.runs import Results
 from alchemy.results.table import seed_values
+from alchemy.stats.families import text_of
 from alchemy.studies.reasoning_tax.numbers import all_numbers
 from alchemy.studies.reasoning_tax.trajectories import CHANGES, RUN, Tax, arms_compared, of, rounded_loads
-from alchemy.studies.reasoning_tax.verdicts import text, verdicts
+from alchemy.studies.reasoning_tax.verdicts import verdicts
 
 WORDS = {
     "change_free": "free accuracy gained",
@@ -44,7 +45,7 @@ def tables(results: Results) -> str:
     found = judged(results)
     for name, table in (("table", arms_compared(tax)), ("verdicts", found[-1][1]), ("numbers", all_numbers(tax))):
         write_aside(results.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    said = [f"{whose}:\n{text(table)}" if whose else text(table) for whose, table in found]
+    said = [f"{whose}:\n{text_of(table)}" if whose else text_of(table) for whose, table in found]
     return "\n".join([*said, *(f"left out: {line}" for line in tax.left_out)])
 
 

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from alchemy.results.table import seed_text
 from alchemy.stats.contrasts import Contrast
-from alchemy.stats.families import Judgement, judge
-from alchemy.stats.power import power_line
+from alchemy.stats.families import Judgement, judge, row_of
 from alchemy.stats.predictions import SIGNS, Prediction
 from alchemy.studies.reasoning_tax.coordinates import NONE, Column, column
 from alchemy.studies.reasoning_tax.design import MEASURES
 from alchemy.studies.reasoning_tax.trajectories import Run, Seeds, Tax, over_seeds
 
 Array = NDArray[np.float64]
-NOT_MEASURED = "not measured"
 NOT_MOVED = "not compared"  # since the arms have hardly lost anything
 NEAR = 0.2  # relative distance within which a load stands for another
 LEAST = 0.05  # bits per fact: of a smaller loss, shares are told as shares of this, so that no seed is left out
@@ -37,30 +35,19 @@ def verdicts(tax: Tax) -> pd.DataFrame:
     still = {one.name: unmoved(tax, one) for one in plan}
     found = judge(plan, values, [name for name, why in still.items() if why])
     rows = [
-        judged(tax, one, found[one.name], still[one.name])
-        | {"power": powered(one, found[one.name])}
-        | {"by_seed": seed_text(values[one.name])}
-        for one in plan
+        judged(tax, one, found[one.name], still[one.name]) | {"by_seed": seed_text(values[one.name])} for one in plan
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def judged(tax: Tax, one: Prediction, found: Judgement, still: str) -> dict[str, str | float]:
     """Row of one prediction in the table. `still` is why its arms are not compared; empty if they are."""
-    its, adjusted, equivalence = found.found, found.adjusted, found.equivalence
-    said = NOT_MOVED if its.seeds and still else found.verdict or NOT_MEASURED
-    row: dict[str, str | float] = {"name": one.name, "source": one.source, "says": one.says}
-    row |= {"estimate": its.estimate, "low": its.low, "high": its.high, "p": its.p, "p_adjusted": adjusted}
-    row |= {"equivalence_p": equivalence, "verdict": said, "seeds": its.seeds, "above": its.above, "below": its.below}
-    row |= {"compared": comparison(tax, one)}
-    row |= {"sentence": sentence(tax, one, its, adjusted, equivalence, still or said)}
-    role = "primary" if one.primary else "secondary"
-    return row | {"role": role, "unit": unit_of(one), "sesoi": one.sesoi}
-
-
-def powered(one: Prediction, its: Judgement) -> str:
-    """What the run could show of a prediction, as a sentence; empty without seeds."""
-    return power_line(one.sesoi, one.spread, its.found.seeds, its.family) if its.found.seeds else ""
+    its, row = found.found, row_of(one, found)
+    if its.seeds and still:
+        row["verdict"] = NOT_MOVED
+    said = still or str(row["verdict"])
+    row |= {"compared": comparison(tax, one), "unit": unit_of(one)}
+    return row | {"sentence": sentence(tax, one, its, found.adjusted, found.equivalence, said)}
 
 
 def unit_of(one: Prediction) -> str:
@@ -328,15 +315,3 @@ def why(tax: Tax, one: Prediction) -> str:
     if one.measure == "head_less_tail":
         return "every fact is seen equally often"
     return "its records are lacking, or too little was lost to take shares of it, or no seed has all arms"
-
-
-def text(table: pd.DataFrame) -> str:
-    """Verdicts as a short table in text."""
-    lines = ["predictions, the primary one first: median seed [95 % interval], seeds above and below 0, p adjusted"]
-    wide = max([32, *table["name"].str.len()])
-    for row in table.sort_values("role", kind="stable").to_dict("records"):
-        number = "" if isnan(row["estimate"]) else f"{row['estimate']:+.3f}"
-        number += "" if isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
-        number += "" if isnan(row["p_adjusted"]) else f"  {row['above']}:{row['below']}  p {row['p_adjusted']:.2g}"
-        lines.append(f"{row['name']:<{wide}} {row['verdict']:<20} {number}".rstrip())
-    return "\n".join(lines)

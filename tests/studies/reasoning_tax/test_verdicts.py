@@ -9,6 +9,7 @@ import pytest
 
 from alchemy.results.table import seed_values
 from alchemy.stats.contrasts import Contrast
+from alchemy.stats.families import text_of
 from alchemy.studies.reasoning_tax import trajectories as tax
 from alchemy.studies.reasoning_tax import verdicts
 from tests.helpers.arms import ALL, PLAN, SETTINGS, planned, table, trajectory
@@ -112,7 +113,7 @@ def test_every_seed_that_was_run_is_in_the_table():
 
 
 def test_the_text_has_the_primary_prediction_first():
-    lines = verdicts.text(made_truth().reset_index()).splitlines()
+    lines = text_of(made_truth().reset_index()).splitlines()
     assert lines[1].removeprefix(FIRST).split()[0] == "supported"
     assert len(lines) == 1 + len(PLAN.predictions)
 
@@ -280,7 +281,7 @@ def test_arms_that_have_lost_nothing_are_not_compared(most, moved):
             "a less b at kl 0.5: +0.079 [+0.079, +8.980] bits per fact lost, 6 of 6 seeds above 0, 0 below; not "
             "compared, since less than 0.1 bits are lost there (a 0.099, b 0.020)."
         )
-        assert "not compared" in verdicts.text(found.reset_index())
+        assert "not compared" in text_of(found.reset_index())
     assert found_in(lost(a=[0.01], b=[0.0]), {}).loc["it", "sentence"] == (
         "a less b at kl 0.5: +0.010 bits per fact lost; not compared, since less than 0.1 bits are lost there "
         "(a 0.010, b 0.000)."
@@ -375,7 +376,7 @@ def test_the_text_by_hand():
         ["none", "secondary", "not measured", *[nan] * 4, 0, 0],
     ]
     rows += [["first", "primary", "supported", -0.3, -0.5, -0.1, 0.0123, 1, 8]]
-    assert verdicts.text(pd.DataFrame(rows, columns=columns)).splitlines() == [
+    assert text_of(pd.DataFrame(rows, columns=columns)).splitlines() == [
         "predictions, the primary one first: median seed [95 % interval], seeds above and below 0, p adjusted",
         "first                            supported            -0.300 [-0.500, -0.100]  1:8  p 0.012",
         "one seed                         undecided            +0.200",
