@@ -41,13 +41,15 @@ class Waiting:
     jobs: list[int]
     home: Path
     partial: Partial
-    step: int = 0  # steps trained so far
+    step: int = 0  # steps trained so far, also before the training was stopped
+    rows: int = 0  # rows trained here
 
     def member(self, tell: Callable[[Progress], None]) -> Member:
         """The training itself; `tell` is called with each of its checks."""
         from alchemy.training.population import Member
 
         def told(check: Progress) -> None:
+            self.rows += (check.step - max(self.step, check.step - its.recipe.check_every)) * its.recipe.batch
             self.step = check.step
             tell(check)
 
@@ -180,7 +182,7 @@ def trained(waiting: list[Waiting], slots: int, what: str) -> Iterator[tuple[Wai
     left = list(waiting)
 
     def tell(_: Progress) -> None:
-        rate = sum(one.step * one.plan.recipe.batch for one in waiting) / (monotonic() - begun) / 1000
+        rate = sum(one.rows for one in waiting) / (monotonic() - begun) / 1000
         show(sum(one.step for one in waiting), steps, f"{done} of {len(waiting)} done, {rate:.1f} K rows/s")
 
     def members() -> Iterator[Member]:

@@ -12,6 +12,7 @@ from alchemy.results.digests import read_json
 from alchemy.runs import stacks
 from alchemy.runs.compose import compose_sweep
 from alchemy.runs.plan import plan
+from alchemy.training.fit import Progress
 from tests.helpers.command import alchemy
 
 SMALL = [
@@ -192,6 +193,15 @@ def test_a_model_from_elsewhere_has_no_slots(settings, monkeypatch):
 
     monkeypatch.setattr(stacks, "plan", elsewhere)
     assert stacks.grouped(settings("seed=0,1")) == {}
+
+
+def test_rows_a_second_are_of_rows_that_are_trained_now(settings):
+    """Of a training that goes on at step 30, with checks every 10 steps of 16 rows."""
+    ((one,),) = stacks.grouped(settings("seed=0", "train.steps=40")).values()
+    member = one.member(lambda _: None)
+    for step in (40, 45):
+        member.report(Progress(step, step * 16, 1.0, 0.0, 1.0))
+    assert (one.step, one.rows) == (45, 15 * 16)
 
 
 def test_a_saved_training_of_something_else_is_begun_anew(settings, tmp_path):
