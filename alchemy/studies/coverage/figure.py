@@ -27,13 +27,17 @@ from alchemy.figures.style import (
 from alchemy.results.runs import Results
 from alchemy.stats.contrasts import contrast
 from alchemy.studies.coverage.laws import (
+    MOST_TIMES,
     by_job,
     by_number,
+    by_times,
     exponent,
     half_at,
     held_out_rows,
+    per_rule,
     said,
     score_by_seed,
+    seedwise,
 )
 from alchemy.studies.coverage.page import settings
 from alchemy.studies.coverage.theories import THEORIES
@@ -48,7 +52,6 @@ LINES = {  # theories whose own curves are drawn: colour and dash
     "number alone": ("0.5", "-."),
 }
 SHADES = ("#c6dbef", "#6baed6", "#2171b5", "#08306b", BLACK)  # of the number of rules, the fewest first
-MOST_TIMES = 6  # the last bar of panel a: so often or more
 BROAD = 13.0  # inches
 
 
@@ -82,23 +85,15 @@ def shade(table: pd.DataFrame, rules: int) -> str:
     return SHADES[known.index(rules) * (len(SHADES) - 1) // max(len(known) - 1, 1)]
 
 
-def seedwise(table: pd.DataFrame) -> pd.Series:
-    """Mean exact match over problems, by seed."""
-    weighted = (table["right"] * table["problems"]).groupby(table["seed"]).sum()
-    return weighted / table["problems"].groupby(table["seed"]).sum()
-
-
 def over_times(ax: Any, table: pd.DataFrame) -> None:
     """Draws panel a: exact match over how often each rule was seen in its place, for each number of rules."""
-    times = table["times"].clip(upper=MOST_TIMES)
     known = sorted(table["rules"].unique())
     for number, rules in enumerate(known):
         middle = []
-        for k in range(MOST_TIMES + 1):
-            found = seedwise(table[(table["rules"] == rules) & (times == k)])
-            x = k + 0.12 * (number - (len(known) - 1) / 2)
+        for k, seeds in by_times(table[table["rules"] == rules]).items():
+            x, found = k + 0.12 * (number - (len(known) - 1) / 2), [*seeds.values()]
             ax.plot([x] * len(found), found, ".", color=shade(table, rules), ms=4, alpha=0.7)
-            middle.append((x, float(found.median()) if len(found) else np.nan))
+            middle.append((x, np.median(found)))
         ax.plot(*np.array(middle).T, color=shade(table, rules), lw=1.5)
     ax.set_xticks(range(MOST_TIMES + 1), [*map(str, range(MOST_TIMES)), f"{MOST_TIMES}+"])
     ax.set_ylim(-0.05, 1.05)
@@ -158,7 +153,7 @@ def half(ax: Any, table: pd.DataFrame) -> None:
 
 def designs(ax: Any, table: pd.DataFrame) -> None:
     """Draws panel d: exact match of designs at equal numbers, and what the theories say of them."""
-    ratio = (table["compositions"] / table["rules"]).round(2)
+    ratio = per_rule(table)
     shared = {one for one in set(ratio) if table.loc[ratio == one, "design"].nunique() > 1}
     kinds = sorted({(one, name) for one, name in zip(ratio, table["design"], strict=True) if one in shared})
     if not kinds:
@@ -166,9 +161,9 @@ def designs(ax: Any, table: pd.DataFrame) -> None:
         return
     for x, (one, name) in enumerate(kinds):
         some = table[(ratio == one) & (table["design"] == name)]
-        whisker(ax, x, contrast(seedwise(some).to_numpy()), "black")
+        whisker(ax, x, contrast(np.array([*seedwise(some).values()])), "black")
         for theory, (colour, _) in LINES.items():
-            value = seedwise(some.assign(right=said(some, theory))).mean()
+            value = np.mean([*seedwise(some.assign(right=said(some, theory))).values()])
             ax.plot([x - 0.3, x + 0.3], [value, value], color=colour, lw=1.6, alpha=0.8)
     under(ax, [f"{name}\n{one:g} a rule" for one, name in kinds], 3.6)
     ax.set_xlim(-0.6, len(kinds) - 0.4)

@@ -1,5 +1,5 @@
 """What held-out compositions came to, by seed: accuracy, the number of compositions for half of them, its growth with
-the number of rules, and the log score of each theory.
+the number of rules, and the scores of each theory.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from alchemy.results.runs import Results
-from alchemy.stats.forecasts import log_score
+from alchemy.stats.forecasts import brier, log_score
 from alchemy.studies.coverage.theories import THEORIES, Facts, forecast
 
 FACTS = ["rules", "compositions", "times", "anywhere", "connected", "whole"]
 JOB = ["form", "design", "rules", "compositions", "seed"]
 HALF = 0.5
+MOST_TIMES = 6  # so often or more are one
+SCORES = {"log score": log_score, "Brier score": brier}
 SWEPT = ("task.rules", "task.design", "task.cot")
 Seeds = dict[int, float]
 
@@ -55,17 +57,39 @@ def facts(row: tuple[int, ...]) -> Facts:
     return Facts(rules, compositions, times, anywhere, bool(connected), bool(whole))
 
 
-def scores(table: pd.DataFrame, theory: str, sure: float) -> pd.Series:
-    """Log score of a theory in each job, in nats a problem."""
+def scores(table: pd.DataFrame, theory: str, sure: float, score: str = "log score") -> pd.Series:
+    """Score of a theory in each job: its log score in nats a problem, or its Brier score."""
     stated = [forecast(theory, facts(row), sure) for row in table[FACTS].itertuples(index=False)]
-    return by_job(table, pd.Series(log_score(stated, table["right"].to_numpy()), index=table.index))
+    return by_job(table, pd.Series(SCORES[score](stated, table["right"].to_numpy()), index=table.index))
 
 
-def score_by_seed(table: pd.DataFrame, theory: str, sure: float, form: str) -> Seeds:
-    """Log score of a theory by seed: the mean over all jobs of one form of answers."""
-    found = scores(table, theory, sure)
-    found = found[found.index.get_level_values("form") == form]
-    return {int(str(seed)): float(value) for seed, value in found.groupby("seed").mean().items()}
+def score_by_seed(table: pd.DataFrame, theory: str, sure: float, form: str, score: str = "log score") -> Seeds:
+    """Score of a theory by seed: the mean over all jobs of one form of answers."""
+    found = scores(table, theory, sure, score)
+    return by_seed(found[found.index.get_level_values("form") == form])
+
+
+def by_seed(values: pd.Series) -> Seeds:
+    """Mean of values, one for each job, by seed."""
+    return {int(str(seed)): float(value) for seed, value in values.groupby("seed").mean().items()}
+
+
+def seedwise(table: pd.DataFrame) -> Seeds:
+    """Mean exact match over problems of rows of `held_out_rows`, by seed."""
+    weighted = (table["right"] * table["problems"]).groupby(table["seed"]).sum()
+    means = weighted / table["problems"].groupby(table["seed"]).sum()
+    return {int(str(seed)): float(value) for seed, value in means.items()}
+
+
+def by_times(table: pd.DataFrame) -> dict[int, Seeds]:
+    """Exact match by how often each rule was seen in its place (MOST_TIMES: so often or more), and by seed."""
+    times = table["times"].clip(upper=MOST_TIMES)
+    return {int(str(k)): seedwise(some) for k, some in table.groupby(times)}
+
+
+def per_rule(table: pd.DataFrame) -> pd.Series:
+    """Compositions in training for each rule."""
+    return (table["compositions"] / table["rules"]).round(2)
 
 
 def half_at(table: pd.DataFrame, value: pd.Series, form: str) -> dict[int, dict[int, float]]:

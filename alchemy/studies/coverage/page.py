@@ -1,5 +1,6 @@
 """Tables of this study: what every kind of held-out composition came to, the laws, and the verdicts."""
 
+from collections.abc import Iterator
 from html import escape
 
 import numpy as np
@@ -14,7 +15,19 @@ from alchemy.stats.contrasts import contrast
 from alchemy.stats.families import judge, row_of, text_of
 from alchemy.stats.predictions import Prediction
 from alchemy.studies.coverage.design import FORMS, MEASURES, design
-from alchemy.studies.coverage.laws import VALUES, by_number, exponent, exponents, half_at, held_out_rows, score_by_seed
+from alchemy.studies.coverage.laws import (
+    SCORES,
+    VALUES,
+    by_number,
+    by_times,
+    exponent,
+    exponents,
+    half_at,
+    held_out_rows,
+    per_rule,
+    score_by_seed,
+    seedwise,
+)
 from alchemy.studies.coverage.theories import THEORIES
 
 COLUMNS = ["name", "verdict", "estimate", "low", "high", "p_adjusted", "equivalence_p", "seeds", "above", "below"]
@@ -33,7 +46,7 @@ def settings(results: Results) -> tuple[float, tuple[Prediction, ...]]:
 def verdicts(results: Results) -> pd.DataFrame:
     """Table with a row for each prediction."""
     table, (sure, plan) = held_out_rows(results), settings(results)
-    values = {one.name: by_seed(table, one, sure) for one in plan}
+    values = {one.name: number_of(table, one, sure) for one in plan}
     found = judge(plan, values)
     rows = [
         row_of(one, found[one.name]) | {"unit": MEASURES[one.measure], "by_seed": seed_text(values[one.name])}
@@ -42,7 +55,7 @@ def verdicts(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def by_seed(table: pd.DataFrame, one: Prediction, sure: float) -> dict[int, float]:
+def number_of(table: pd.DataFrame, one: Prediction, sure: float) -> dict[int, float]:
     """The number that a prediction is about, by seed."""
 
     def number(of: str) -> dict[int, float]:
@@ -56,8 +69,9 @@ def by_seed(table: pd.DataFrame, one: Prediction, sure: float) -> dict[int, floa
 
 
 def laws(results: Results) -> pd.DataFrame:
-    """Table of the laws: log scores of theories, compositions for half of the held-out ones, and exponents, measured
-    and as each theory has them; the median seed with its interval, and every seed.
+    """Table of the laws: the exact match of held-out compositions by how often their rules were seen in their places,
+    and by design and compositions for each rule; scores of theories; compositions for half of the held-out ones, and
+    exponents, measured and as each theory has them. Each is the median seed with its interval, and every seed.
     """
     table, (sure, _) = held_out_rows(results), settings(results)
     rows = []
@@ -68,14 +82,29 @@ def laws(results: Results) -> pd.DataFrame:
         rows.append(row | {"high": found.high, "seeds": found.seeds, "by_seed": seed_text(values)})
 
     for form in [form for form in FORMS if form in set(table["form"])]:
-        for theory in THEORIES:
-            add("log score", form, theory, "all", score_by_seed(table, theory, sure, form))
+        for what, whose, rules, values in outcomes(table[table["form"] == form]):
+            add(what, form, whose, rules, values)
+        for score in SCORES:
+            for theory in THEORIES:
+                add(score, form, theory, "all", score_by_seed(table, theory, sure, form, score))
         for whose in ("measured", *THEORIES):
             its = half_at(table, table["right"], form) if whose == "measured" else by_number(table, whose, form)
             for rules, values in its.items():
                 add("half right at", form, whose, rules, values)
             add("exponent", form, whose, "all", exponents(its))
     return pd.DataFrame(rows)
+
+
+def outcomes(table: pd.DataFrame) -> Iterator[tuple[str, str, int | str, dict[int, float]]]:
+    """Rows of `laws` of what came right: what, whose, the number of rules or "all", and the exact match by seed."""
+    parts: list[tuple[int | str, pd.DataFrame]] = [("all", table)]
+    parts += [(int(str(rules)), some) for rules, some in table.groupby("rules")]
+    for rules, some in parts:
+        for times, values in by_times(some).items():
+            yield "right by times seen", str(times), rules, values
+        designs = some["design"] + " " + per_rule(some).map("{:g}".format)
+        for name, part in some.groupby(designs):
+            yield "right by design", str(name), rules, seedwise(part)
 
 
 def tables(results: Results) -> str:

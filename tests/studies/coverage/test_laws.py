@@ -103,3 +103,18 @@ def test_a_probability_that_says_nothing_is_refused(sure):
     with pytest.raises(ValueError, match=r"study.sure="):
         design([ONE], {"sure": sure})
     assert len(design([ONE], {"sure": 0.95})) == 1
+
+
+def test_outcomes_by_times_and_by_design_by_hand():
+    rows = [(8, "random", 16, 0, 1, 0.0), (8, "random", 16, 2, 3, 1.0), (8, "latin", 8, 9, 2, 0.5)]
+    table = pd.DataFrame(rows, columns=["rules", "design", "compositions", "times", "problems", "right"])
+    table["seed"] = 3
+    assert laws.by_times(table) == {0: {3: 0.0}, 2: {3: 1.0}, laws.MOST_TIMES: {3: 0.5}}
+    assert laws.seedwise(table) == {3: pytest.approx(4 / 6)}
+    assert laws.per_rule(table).tolist() == [2.0, 2.0, 1.0]
+
+
+def test_a_brier_score_is_the_squared_distance():
+    table = made(lambda its: its.times < 2)
+    found = laws.score_by_seed(table, "seen twice", 0.9, "chain", "Brier score")
+    assert [*found.values()] == pytest.approx([0.81] * 3)
