@@ -74,7 +74,8 @@ def power_line(sesoi: float, spread: float, seeds: int, family: int = 1) -> str:
     deviation over seeds that a pilot had; NaN if there was no pilot.
     """
     if not needed(seeds, family):
-        return f"{seeds} seed{'s' * (seeds != 1)} can show nothing here, whatever comes out: {fewest(family)} or more can"
+        those = f"{seeds} seed{'s' * (seeds != 1)}"
+        return f"{those} can show nothing here, whatever comes out: {fewest(family)} or more can"
     if not spread > 0:
         size = f"{smallest_found(seeds, family):.1f} standard deviations of seeds"
         return f"with {seeds} seeds an effect of {size} is found in {ENOUGH:.0f} of 100 runs"

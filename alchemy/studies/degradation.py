@@ -9,7 +9,7 @@ from math import inf
 
 from alchemy.data.task import Task
 from alchemy.measures.bench import Bench
-from alchemy.measures.cell import measure
+from alchemy.measures.cell import Remembers, measure
 from alchemy.results.records import Record
 from alchemy.training.fit import Recipe
 
@@ -24,8 +24,8 @@ def run(bench: Bench, *, count: int, temperature: float) -> Iterator[Record]:
     """Records of every level of every shift, each over `count` held-out problems. Completions are greedy at
     `temperature` 0.
     """
-    places = bench.levels()
+    places, model = bench.levels(), Remembers(bench.model)
     for done, place in enumerate(places, 1):
-        found = partial(measure, bench.task, bench.model, place.where, count, bench.seed, temperature)
+        found = partial(measure, bench.task, model, place.where, count, bench.seed, temperature)
         yield from bench.cell(place, found, count)
         bench.report(done, len(places), str(place))
