@@ -9,6 +9,7 @@ import subprocess
 import tomllib
 from importlib.util import find_spec
 from itertools import pairwise
+from math import prod
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
@@ -215,6 +216,16 @@ def test_the_experiments_are_as_large_as_they_are_said_to_be():
     assert set(LARGE) < set(paper.MINUTES) == {path.stem for path in CONF.glob("experiment/paper/*.yaml")} - {"base"}
     base = composed("experiment=reasoning_tax/headline").study.base
     assert (base.bits, base.slow) == (0.8, 0.6)
+
+
+def test_the_experiments_of_coverage_are_as_large_as_they_are_said_to_be():
+    whole = OmegaConf.load(CONF / "experiment" / "coverage.yaml").hydra.sweeper.params
+    sizes = []
+    for name in ("coverage", "coverage_quick", "coverage_rows"):
+        swept = OmegaConf.load(CONF / "experiment" / f"{name}.yaml").hydra.sweeper.params
+        sizes.append(prod(len(str(values).split(",")) for values in OmegaConf.merge(whole, swept).values()))
+    assert sizes == [270, 90, 24]
+    assert "# 270 models" in next(text for path, text in TEXTS.items() if path.name == "coverage.md")
 
 
 def test_eight_of_64_compositions_are_held_out_others_for_each_seed():
