@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from alchemy.figures.lettering import broken, shown
 from alchemy.figures.style import (
@@ -53,6 +54,7 @@ LINES = {  # theories whose own curves are drawn: colour and dash
 }
 SHADES = ("#c6dbef", "#6baed6", "#2171b5", "#08306b", BLACK)  # of the number of rules, the fewest first
 BROAD = 13.0  # inches
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")  # numbers in place of powers
 
 
 def pictures(results: Results) -> Iterator[tuple[str, Callable[[], Figure]]]:
@@ -99,7 +101,7 @@ def over_times(ax: Any, table: pd.DataFrame) -> None:
     ax.set_ylim(-0.05, 1.05)
     ax.set_xlabel("times that each rule was seen in its place (the rarer one)", size=9)
     ax.set_ylabel("exact match", size=9)
-    title(ax, "a", "Right, over how often its rules were seen in their places")
+    title(ax, "a", "Right, over times that rules were in place")
 
 
 def over_compositions(ax: Any, table: pd.DataFrame) -> None:
@@ -114,11 +116,12 @@ def over_compositions(ax: Any, table: pd.DataFrame) -> None:
         ax.plot(its["compositions"], its["right"], ".", color=colour, ms=4, alpha=0.7)
         middle = its.groupby("compositions")["right"].median()
         ax.plot(middle.index, middle, color=colour, lw=1.5)
-    ax.set_xscale("log")
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(PLAIN)
     ax.set_ylim(-0.05, 1.05)
     ax.set_xlabel("compositions in training", size=9)
     ax.set_ylabel("exact match", size=9)
-    title(ax, "b", "Right, over how many compositions training has")
+    title(ax, "b", "Right, over the compositions in training")
 
 
 def half(ax: Any, table: pd.DataFrame) -> None:
@@ -139,7 +142,7 @@ def half(ax: Any, table: pd.DataFrame) -> None:
     ax.set_yscale("log", base=2)
     known = sorted(table["rules"].unique())
     ax.set_xticks(known, [*map(str, known)])
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.yaxis.set_major_formatter(PLAIN)
     ax.set_xlabel("rules", size=9)
     ax.set_ylabel("compositions for half of those held out", size=9)
     said_of = []
@@ -147,8 +150,9 @@ def half(ax: Any, table: pd.DataFrame) -> None:
         found = contrast(np.array([*exponent(table, form).values()], dtype=float))
         if found.seeds:
             spread = f" [{found.low:.2f}, {found.high:.2f}]" if found.low == found.low else ""
-            said_of.append(f"{form} {found.estimate:.2f}{spread}")
-    title(ax, "c", f"Grows with the power of the rules: {'; '.join(said_of)}" if said_of else "Half come right at")
+            said_of.append(f"{form} " * (len(forms) > 1) + f"{found.estimate:.2f}{spread}")
+    words = f", which grows as rules to the power of {'; '.join(said_of)}" if said_of else ""
+    title(ax, "c", f"Where half are right{words}")
 
 
 def designs(ax: Any, table: pd.DataFrame) -> None:
@@ -178,7 +182,7 @@ def theories(ax: Any, table: pd.DataFrame, sure: float, form: str) -> None:
     order = sorted(found, key=lambda theory: -found[theory].estimate)
     for x, theory in enumerate(order):
         whisker(ax, x, found[theory], LINES.get(theory, (SKY, "-"))[0])
-    under(ax, order, 3.6)
+    under(ax, [name.removeprefix("seen ") for name in order], 3.6)
     ax.set_ylabel("log score, nats a problem (0 is the best)", size=9)
     title(ax, "e", f"{order[0].capitalize()} scores best")
 
