@@ -13,6 +13,7 @@ from alchemy.results.runs import Results
 from alchemy.results.theories import outcomes
 from alchemy.stats.forecasts import compared
 
+MANY = 12  # jobs, of which each is named; more are only counted where none lacks
 Section = dict[str, Any]  # a title, lines, and tables with a caption, a head and rows
 
 
@@ -75,7 +76,9 @@ def about(found: Account, by: Registration, called: Mapping[tuple[str, ...], str
         lines.append(f"question: {content['question']}")
     if present:
         seeds = ", ".join(map(str, sorted({one.run["seed"] for one in present})))
-        lines.append(f"here, with seeds {seeds}: {'; '.join(called[tuple(one.run['overrides'])] for one in present)}")
+        names = [called[tuple(one.run["overrides"])] for one in present]
+        them = "all of them" if len(names) == len(content["jobs"]) > MANY else "; ".join(names)
+        lines.append(f"here, with seeds {seeds}: {them}")
     lines += [f"lacking: {called[tuple(job['words'])]} ({why})" for job, why in found.lacking[by.sha256]]
     if content["exclusion"]:
         rule = ", ".join(f"{name} {value}" for name, value in content["exclusion"].items())

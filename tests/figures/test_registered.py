@@ -43,6 +43,14 @@ def test_each_page_shows_what_is_registered_and_compares_no_such_thing(folder, c
     assert "<h2>Registered</h2>" not in (folder.parent / "other" / "compare.html").read_text(encoding="utf-8")
 
 
+def test_many_jobs_are_named_only_where_one_lacks(folder, monkeypatch):
+    monkeypatch.setattr("alchemy.figures.registered.MANY", 2)
+    register(folder.parent / "registrations" / "two.json", (0, 1, 2))
+    assert "here, with seeds 0, 1, 2: all of them" in lines(folder)["Registered"]
+    register(folder.parent / "registrations" / "two.json", (0, 1, 2, 5))
+    assert any("seeds 0, 1, 2: seed=0; seed=1; seed=2" in line for line in lines(folder)["Registered"])
+
+
 def test_nothing_that_is_registered_is_markup(folder):
     path = folder.parent / "registrations" / "two.json"
     register(path, (0,), question=EVIL, forecasts=[forecast(EVIL, 0.5), forecast(EVIL, 0.5, axis=EVIL)])

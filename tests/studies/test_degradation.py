@@ -13,7 +13,7 @@ from alchemy.measures.bench import Bench
 from alchemy.measures.scores import PARTS
 from alchemy.results.store import Trained
 from alchemy.studies import degradation
-from tests.helpers.completions import half_right
+from tests.helpers.completions import half_right, right_ones
 
 SHIFTS = (Shift("task", (0, 1)), Shift("steps", (-1,)), Shift("format", (0, 4), "insert", "all"))
 
@@ -53,9 +53,12 @@ def test_scores_are_those_of_the_completions(cipher, monkeypatch, asked):
     records = list(study(cipher, 3, SHIFTS, known, 40, told))
     for axis, level in (("task", 0), ("task", 1), ("format", 4)):
         cell = values(records, axis=axis, level=level)
-        assert {cell[part, "exact_match"] for part in PARTS} == {0.5}
-        assert {cell[part, "edit_distance"] for part in PARTS} == {0.5}
-        assert {cell[part, "bleu_sentence"] for part in PARTS} == {0.5}
+        where = next(shift for shift in SHIFTS if shift.axis == axis and level in shift.levels).at(cipher, level)
+        right = right_ones(draw(cipher, where, 40, stream(3, "test"))).mean()
+        assert 0 < right < 1
+        assert {cell[part, "exact_match"] for part in PARTS} == {right}
+        assert [cell[part, "edit_distance"] for part in PARTS] == pytest.approx([1 - right] * len(PARTS))
+        assert {cell[part, "bleu_sentence"] for part in PARTS} == {right}
     assert len(told) == 5
     assert {side for _, _, side in asked} == {"test"}
     assert {count for _, count, _ in asked} == {40}
@@ -69,7 +72,8 @@ def test_a_cell_without_gold_chains_has_no_chain_score(cipher, monkeypatch):
     parts = {part for part, _ in values(records, axis="steps")}
     assert {"full", "answer", "replay_answer"} < parts
     assert not {"chain", "replay_chain"} & parts
-    assert values(records, axis="steps")["answer", "exact_match"] == 0.5
+    right = right_ones(draw(cipher, SHIFTS[1].at(cipher, -1), 40, stream(3, "test"))).mean()
+    assert values(records, axis="steps")["answer", "exact_match"] == right
 
 
 def test_the_share_of_untouched_prompts_is_counted(cipher, monkeypatch):
@@ -84,7 +88,7 @@ def test_known_cells_are_not_measured_again(cipher, monkeypatch):
     monkeypatch.setattr(measure, "complete", half_right)
     known = {}
     first = list(study(cipher, 3, SHIFTS, known, 40))
-    monkeypatch.setattr(measure, "complete", lambda model, batch, temperature, rng: pytest.fail("measured again"))
+    monkeypatch.setattr(measure, "complete", lambda *_: pytest.fail("measured again"))
     assert list(study(cipher, 3, SHIFTS, known, 40)) == first
 
 
@@ -95,10 +99,11 @@ def test_every_row_is_kept_with_what_it_came_to(cipher, monkeypatch):
     for where, cell in known.items():
         batch = draw(cipher, where, 40, stream(3, "test"))
         assert list(cell.rows["gold"]) == [cipher.vocabulary.decode(row) for row in batch.completion()]
-        assert list(cell.rows["completion"][::2]) == list(cell.rows["gold"][::2])
-        assert set(cell.rows["completion"][1::2]) == {""}
-        assert set(cell.rows["kind"][::2]) == {"right"}
-        assert set(cell.rows["kind"][1::2]) == {"malformed"}
+        right = right_ones(batch)
+        assert list(cell.rows["completion"][right]) == list(cell.rows["gold"][right])
+        assert set(cell.rows["completion"][~right]) == {""}
+        assert set(cell.rows["kind"][right]) == {"right"}
+        assert set(cell.rows["kind"][~right]) == {"malformed"}
         assert (cell.rows["kind"] == "right").mean() == cell.values["full"]["exact_match"][0]
         assert cell.rows["untouched"].mean() == cell.values["prompt"]["untouched"][0]
         prompts = [cipher.vocabulary.decode(row[:n]) for row, n in zip(batch.tokens, batch.prompt_length, strict=True)]
@@ -108,7 +113,7 @@ def test_every_row_is_kept_with_what_it_came_to(cipher, monkeypatch):
 def test_other_seeds_measure_other_problems(cipher, monkeypatch):
     rows = []
     monkeypatch.setattr(
-        measure, "complete", lambda model, batch, temperature, rng: (rows.append(batch.tokens), batch.completion())[1]
+        measure, "complete", lambda model, batch, *_: (rows.append(batch.tokens), batch.completion())[1]
     )
     for seed in (0, 1):
         list(

@@ -46,7 +46,7 @@ def settings(results: Results) -> tuple[float, tuple[Prediction, ...]]:
 def verdicts(results: Results) -> pd.DataFrame:
     """Table with a row for each prediction."""
     table, (sure, plan) = held_out_rows(results), settings(results)
-    values = {one.name: number_of(table, one, sure) for one in plan}
+    values = {one.name: value_of(table, one, sure) for one in plan}
     found = judge(plan, values)
     rows = [
         row_of(one, found[one.name]) | {"unit": MEASURES[one.measure], "by_seed": seed_text(values[one.name])}
@@ -55,7 +55,7 @@ def verdicts(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def number_of(table: pd.DataFrame, one: Prediction, sure: float) -> dict[int, float]:
+def value_of(table: pd.DataFrame, one: Prediction, sure: float) -> dict[int, float]:
     """The number that a prediction is about, by seed."""
 
     def number(of: str) -> dict[int, float]:
