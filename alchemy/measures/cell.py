@@ -59,10 +59,9 @@ def measure(
 
     All cells of a seed draw from one stream, so all noise levels see the same problems. A prompt that noise left as it
     was is completed as without noise, in one batch with all others, so a model that `Remembers` decodes it once. If a
-    world writes some rows
-    with a chain and others without, for the same prompt, `full` compares with the form that a row was drawn in, so no
-    model is expected to be right in more than the share of the commoner form. `answer` is about the answer in either
-    form, and the diagnosis compares each completion with gold of its own form.
+    world writes some rows with a chain and others without, for the same prompt, `full` compares with the form that a
+    row was drawn in, so no model is expected to be right in more than the share of the commoner form. `answer` is about
+    the answer in either form, and the diagnosis compares each completion with gold of its own form.
 
     >>> import alchemy as al
     >>> plan = al.compose("task=cipher")

@@ -8,7 +8,7 @@ from functools import partial
 
 from alchemy.data.task import Task
 from alchemy.measures.bench import Bench
-from alchemy.measures.cell import measure
+from alchemy.measures.cell import Remembers, measure
 from alchemy.results.records import Record
 from alchemy.training.fit import Recipe
 
@@ -27,7 +27,7 @@ def run(bench: Bench, *, count: int) -> Iterator[Record]:
     """
     snapshots, places = bench.trained.snapshots(), bench.levels()
     for number, (rows, path) in enumerate(snapshots.items()):
-        model, here = bench.trained.at(path), bench.under(rows=rows)
+        model, here = Remembers(bench.trained.at(path)), bench.under(rows=rows)
         for done, place in enumerate(places, 1):
             found = partial(measure, bench.task, model, place.where, count, bench.seed)
             yield from here.cell(place, found, count, rows=rows)

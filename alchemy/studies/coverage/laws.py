@@ -2,7 +2,7 @@
 the number of rules, and the scores of each theory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import nan
 
 import numpy as np
@@ -40,9 +40,9 @@ def held_out_rows(results: Results) -> pd.DataFrame:
     return found[columns].drop_duplicates([*dict.fromkeys([*JOB, *FACTS])]).reset_index(drop=True)
 
 
-def by_job(table: pd.DataFrame, value: pd.Series) -> pd.Series:
-    """Mean over problems of a value of each row of `held_out_rows`, for each job."""
-    keys = [table[name] for name in JOB]
+def by_job(table: pd.DataFrame, value: pd.Series, of: Sequence[str] = JOB) -> pd.Series:
+    """Mean over problems of a value of each row of `held_out_rows`, for each job, or for each of other columns."""
+    keys = [table[name] for name in of]
     return (value * table["problems"]).groupby(keys).sum() / table["problems"].groupby(keys).sum()
 
 
@@ -76,9 +76,7 @@ def by_seed(values: pd.Series) -> Seeds:
 
 def seedwise(table: pd.DataFrame) -> Seeds:
     """Mean exact match over problems of rows of `held_out_rows`, by seed."""
-    weighted = (table["right"] * table["problems"]).groupby(table["seed"]).sum()
-    means = weighted / table["problems"].groupby(table["seed"]).sum()
-    return {int(str(seed)): float(value) for seed, value in means.items()}
+    return by_seed(by_job(table, table["right"], ["seed"]))
 
 
 def by_times(table: pd.DataFrame) -> dict[int, Seeds]:

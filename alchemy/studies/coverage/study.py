@@ -16,7 +16,7 @@ from alchemy.data.seeds import stream
 from alchemy.data.shift import Shift, number_of
 from alchemy.data.task import Task
 from alchemy.measures.bench import Bench, Level
-from alchemy.measures.cell import measure
+from alchemy.measures.cell import Remembers, measure
 from alchemy.measures.coverage import Coverage, covered
 from alchemy.models.decoding import complete
 from alchemy.models.transformer import Transformer
@@ -38,12 +38,12 @@ def run(bench: Bench, *, count: int, each: int, sure: float) -> Iterator[Record]
     """Records of every level of every shift over `count` problems; then the exact match of held-out compositions, over
     `each` problems of each, by what they share with training.
     """
-    places, task = bench.levels(), bench.task
+    places, task, model = bench.levels(), bench.task, Remembers(bench.model)
     train, rules = task.train, len(task.vocabulary.rules)
     unseen = train.held_out.compositions
     total = len(places) + len(unseen)
     for done, place in enumerate(places, 1):
-        found = partial(measure, task, bench.model, place.where, count, bench.seed)
+        found = partial(measure, task, model, place.where, count, bench.seed)
         yield from bench.cell(place, found, count)
         bench.report(done, total, str(place))
     chains = (draw(task, train, 1, stream(0, "plan"), "valid").role == Role.CHAIN).any()
